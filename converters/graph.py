@@ -1,0 +1,155 @@
+"""A DenseNet as data: stem, dense blocks with transitions, head.
+
+Every array is float64, so that rewriting a graph many times leaves no rounding behind. Activations are laid out
+[batch, height, width, channels], convolution kernels [height, width, in, out], dense kernels [in, out], as in Keras.
+The terms follow Huang et al., "Densely Connected Convolutional Networks", 2017: a dense layer is
+norm - ReLU - 1x1 convolution (the bottleneck) - norm - ReLU - 3x3 convolution, which adds growth-rate channels to the
+block's concatenation; a transition is norm - ReLU - 1x1 convolution - 2x2 average pooling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Padding = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right)), in pixels
+NO_PADDING: Padding = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """y = scale * x + shift per channel: a batch norm at inference, or a pixel normalization. Arrays of shape [C]."""
+
+    scale: Array
+    shift: Array
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution: kernel [height, width, in, out], bias [out], explicit zero padding."""
+
+    kernel: Array
+    bias: Array
+    stride: int = 1
+    padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Max pooling with a square window. Padding never wins: what it pads is >= 0."""
+
+    size: int
+    stride: int
+    padding: Padding = NO_PADDING
+
+
+@dataclass(frozen=True)
+class Stem:
+    """Convolution - norm - ReLU - max pooling (`norm` None: the convolution already contains it; `pool` None: no pooling)."""
+
+    conv: Conv
+    norm: Affine | None
+    pool: MaxPool | None
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """norm1 - ReLU - conv1 (1x1 bottleneck) - norm2 - ReLU - conv2 (3x3, growth-rate outputs)."""
+
+    name: str
+    norm1: Affine
+    conv1: Conv
+    norm2: Affine | None
+    conv2: Conv
+
+
+@dataclass(frozen=True)
+class Transition:
+    """norm - ReLU - conv (1x1) - 2x2 average pooling with stride 2, valid."""
+
+    name: str
+    norm: Affine
+    conv: Conv
+
+
+@dataclass(frozen=True)
+class Block:
+    """A dense block and the transition that follows it (None behind the last block)."""
+
+    layers: tuple[DenseLayer, ...]
+    transition: Transition | None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Head: [B, H, W, C] to [B, C] over all positions ("avg" or "max")."""
+
+    kind: Literal["avg", "max"]
+
+
+@dataclass(frozen=True)
+class WindowPool:
+    """Head: pooling with a window that keeps the rank, [B, H, W, C] to [B, H', W', C], valid."""
+
+    kind: Literal["avg", "max"]
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Head: [B, H, W, C] to [B, H * W * C]; fixes the input size."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Head: x @ kernel + bias; kernel [in, out], bias [out]."""
+
+    kernel: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Head: an elementwise function, or softmax over the last axis."""
+
+    kind: Literal["relu", "relu6", "leaky_relu", "elu", "tanh", "swish", "sigmoid", "softmax"]
+    alpha: float = 0.0  # the slope of leaky_relu; elu has 1
+
+
+HeadStep = Pool | WindowPool | Flatten | Dense | Activation | Affine
+
+
+@dataclass(frozen=True)
+class Head:
+    """norm - ReLU behind the last block (`norm` None: the last block's output is used as it is), then `steps` in order.
+
+    Dropout is not here: it does nothing at inference. An Affine among the steps acts on the last axis.
+    """
+
+    norm: Affine | None
+    steps: tuple[HeadStep, ...]
+
+
+@dataclass(frozen=True)
+class DenseNet:
+    """The whole network, from raw pixels (RGB, 0 to 255) to scores.
+
+    `normalization` takes pixels to what the stem's convolution pads and reads; it holds three channels.
+    """
+
+    height: int
+    width: int
+    normalization: Affine
+    stem: Stem
+    blocks: tuple[Block, ...]
+    head: Head
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs: the length of the last Dense's bias."""
+        return int([s for s in self.head.steps if isinstance(s, Dense)][-1].bias.size)

@@ -1,0 +1,28 @@
+"""The one error that a user sees: what was expected, what was found, what to try."""
+
+from __future__ import annotations
+
+
+class EdgedenseError(Exception):
+    """A problem that the user can mend. The command line prints it without a traceback.
+
+    `expected` and `found` are clauses without a full stop; `hint` says what to try next.
+    """
+
+    exit_code = 2  # usage or input
+
+    def __init__(self, expected: str, found: str, hint: str = "") -> None:
+        self.expected, self.found, self.hint = expected, found, hint
+        super().__init__(f"expected {expected}; found {found}" + (f". Try: {hint}" if hint else ""))
+
+
+class GateError(EdgedenseError):
+    """A limit that the user set was not kept: the work was done, its result is not good enough."""
+
+    exit_code = 1
+
+
+class DeviceError(EdgedenseError):
+    """A camera, runtime or accelerator that is missing or misbehaves."""
+
+    exit_code = 3

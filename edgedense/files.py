@@ -1,0 +1,41 @@
+"""Files that are whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from edgedense.errors import EdgedenseError
+
+
+def write_atomically(path: Path | str, data: bytes) -> None:
+    """Write `data` beside `path` and rename it into place: a reader never sees half a file.
+
+    Raises EdgedenseError when the folder is missing or cannot be written.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}: {error.strerror}",
+                             "create the folder, or name another place") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner reads
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise EdgedenseError(f"room and permission to write {path}", str(error.strerror)) from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
