@@ -47,13 +47,27 @@ class MaxPool:
     padding: Padding = NO_PADDING
 
 
+# How norm - ReLU in front of a 1x1 convolution is computed. A reader of all three may take `norm` as written:
+#   depthwise  relu(scale * x + shift), as a 1x1 depthwise convolution
+#   add        relu(x + shift); scale is 1, the convolution behind it has absorbed the true scale
+#   maximum    max(x, -shift), and its "+ shift" is in the bias of the convolution behind it; scale is 1
+Form = Literal["depthwise", "add", "maximum"]
+
+
 @dataclass(frozen=True)
 class Stem:
-    """Convolution - norm - ReLU - max pooling (`norm` None: the convolution already contains it; `pool` None: no pooling)."""
+    """Convolution - norm - ReLU - max pooling (`norm` None: the convolution already contains it; `pool` None: no pooling).
+
+    `border`: None, or the pixel value per channel [3] that the convolution's padding has, once the normalization is
+    folded into the convolution. `space_to_depth`: the block size by which padded pixels are regrouped into channels
+    before the convolution (1: not at all); the padding stays in pixels.
+    """
 
     conv: Conv
     norm: Affine | None
     pool: MaxPool | None
+    border: Array | None = None
+    space_to_depth: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,15 +79,18 @@ class DenseLayer:
     conv1: Conv
     norm2: Affine | None
     conv2: Conv
+    form: Form = "depthwise"
 
 
 @dataclass(frozen=True)
 class Transition:
-    """norm - ReLU - conv (1x1) - 2x2 average pooling with stride 2, valid."""
+    """norm - ReLU - conv (1x1) - 2x2 average pooling with stride 2, valid. `pool_first`: pooling before the conv."""
 
     name: str
     norm: Affine
     conv: Conv
+    form: Form = "depthwise"
+    pool_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,18 +150,19 @@ class Head:
 
     norm: Affine | None
     steps: tuple[HeadStep, ...]
+    form: Form = "depthwise"
 
 
 @dataclass(frozen=True)
 class DenseNet:
     """The whole network, from raw pixels (RGB, 0 to 255) to scores.
 
-    `normalization` takes pixels to what the stem's convolution pads and reads; it holds three channels.
+    `normalization` takes pixels to what the stem's convolution pads and reads (None: the stem reads pixels).
     """
 
     height: int
     width: int
-    normalization: Affine
+    normalization: Affine | None
     stem: Stem
     blocks: tuple[Block, ...]
     head: Head

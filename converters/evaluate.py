@@ -1,0 +1,107 @@
+"""Runs a program in float with TensorFlow, eagerly: no tracing, and each tensor is freed when its last reader is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from edgedense.converters.program import CONSTANT, IMAGE, Op, Program
+
+Tap = Callable[[str, np.ndarray], None]
+
+
+def evaluate(
+    program: Program, pixels: np.ndarray, tap: Tap | None = None, taps: Iterable[str] = (),
+    output: str | None = None, dtype: str = "float32",
+) -> np.ndarray:
+    """The value of `output` (by default the last tensor) for `pixels` [B, H, W, 3], 0 to 255.
+
+    `tap(name, value)` is called for each tensor named in `taps` as soon as it exists.
+    """
+    import tensorflow as tf
+
+    output = output or program.ops[-1].output
+    last_use = {name: index for index, op in enumerate(program.ops) for name in op.inputs}
+    wanted = set(taps)
+    values: dict[str, Any] = {IMAGE: tf.constant(pixels, dtype=dtype)}
+    for index, op in enumerate(program.ops):
+        values[op.output] = _run(tf, op, values, dtype)
+        if tap is not None and op.output in wanted:
+            tap(op.output, values[op.output].numpy())
+        if op.output == output:
+            return values[output].numpy()
+        for name in op.inputs:
+            if last_use[name] == index and name != CONSTANT:
+                del values[name]
+    raise KeyError(output)
+
+
+def logits_tensor(program: Program) -> str:
+    """The tensor before the last softmax or sigmoid; softmax hides errors where it saturates."""
+    last = program.ops[-1]
+    if last.kind == "activation" and last.function and last.function.kind in ("softmax", "sigmoid"):
+        return last.inputs[0]
+    return last.output
+
+
+def _run(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
+    x = values.get(op.inputs[0])
+    if op.kind in ("conv", "depthwise", "dense"):
+        return _weighted(tf, op, x, dtype)
+    if op.kind == "add":
+        y = x + tf.constant(op.constant, dtype)
+        return tf.nn.relu(y) if op.relu else y
+    if op.kind == "maximum":
+        return tf.maximum(x, tf.constant(op.constant, dtype))
+    if op.kind == "concat":
+        return _concat(tf, op, values, dtype)
+    if op.kind == "pad":
+        return tf.pad(x, ((0, 0), *op.padding, (0, 0)))
+    if op.kind in ("max_pool", "average_pool"):
+        pool = tf.nn.max_pool2d if op.kind == "max_pool" else tf.nn.avg_pool2d
+        return pool(x, op.size, op.strides, "VALID")
+    if op.kind == "mean":
+        return tf.reduce_mean(x, (1, 2))
+    if op.kind == "reduce_max":
+        return tf.reduce_max(x, (1, 2))
+    if op.kind == "space_to_depth":
+        return tf.nn.space_to_depth(x, op.stride)
+    if op.kind == "reshape":
+        return tf.reshape(x, (tf.shape(x)[0], -1))
+    return _activation(tf, op, x)
+
+
+def _weighted(tf: Any, op: Op, x: Any, dtype: str) -> Any:
+    kernel, bias = tf.constant(op.kernel, dtype), tf.constant(op.bias, dtype)
+    padding = "SAME" if op.same else "VALID"
+    if op.kind == "conv":
+        y = tf.nn.conv2d(x, kernel, op.stride, padding)
+    elif op.kind == "dense":
+        y = tf.matmul(x, kernel)
+    elif kernel.shape[0] == kernel.shape[1] == 1:  # a product is several times faster than a depthwise convolution
+        y = x * kernel[0, 0]
+    elif op.stride == 2 and tuple(kernel.shape[:2]) == (2, 2) and np.ptp(op.kernel) == 0:
+        y = tf.nn.avg_pool2d(x, 2, 2, "VALID") * (4 * kernel[0, 0, 0])
+    else:
+        y = tf.nn.depthwise_conv2d(x, kernel[..., None], (1, op.stride, op.stride, 1), padding)
+    y = y + bias
+    return tf.nn.relu(y) if op.relu else y
+
+
+def _concat(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
+    batch = next(values[n].shape[0] for n in op.inputs if n != CONSTANT)
+    constant = None if op.constant is None else tf.constant(np.repeat(op.constant, batch, axis=0), dtype)
+    return tf.concat([constant if n == CONSTANT else values[n] for n in op.inputs], op.axis)
+
+
+def _activation(tf: Any, op: Op, x: Any) -> Any:
+    assert op.function is not None
+    kind = op.function.kind
+    if kind == "leaky_relu":
+        return tf.nn.leaky_relu(x, op.function.alpha)
+    return {
+        "relu": tf.nn.relu, "relu6": tf.nn.relu6, "elu": tf.nn.elu, "tanh": tf.tanh, "swish": tf.nn.silu,
+        "sigmoid": tf.sigmoid, "softmax": tf.nn.softmax,
+    }[kind](x)
