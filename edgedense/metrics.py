@@ -61,8 +61,8 @@ def agreement(before: npt.ArrayLike, after: npt.ArrayLike) -> float:
 def kl_divergence(before: npt.ArrayLike, after: npt.ArrayLike, floor: float = FLOOR) -> Floats:
     """KL(before || after) = sum_c p_c log(p_c / q_c) per image, [N], in nats (Kullback and Leibler, 1951).
 
-    Probabilities below `floor` are raised to it and rows then sum to one again, so that the value is
-    finite and >= 0.
+    Probabilities below `floor` are raised to it, so that the value is finite. Rows are not rescaled to one
+    afterwards, which keeps figures comparable between tools; a value can therefore be as low as -C * floor.
     """
     p, q = _floored(before, floor), _floored(after, floor)
     return np.sum(p * np.log(p / q), axis=1)
@@ -271,8 +271,7 @@ def preserving_threshold(before: npt.ArrayLike, after: npt.ArrayLike, positives:
 
 
 def _floored(scores: npt.ArrayLike, floor: float) -> Floats:
-    raised = np.maximum(distribution(scores), floor)
-    return raised / raised.sum(axis=1, keepdims=True)
+    return np.maximum(distribution(scores), floor)
 
 
 def _centred_logits(scores: npt.ArrayLike, floor: float) -> Floats:
