@@ -1,0 +1,59 @@
+"""What calibration measures: per-channel extremes of each picture, and sampled positions, of chosen tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgedense.converters.evaluate import evaluate
+from edgedense.converters.graph import Array
+from edgedense.converters.program import Program
+
+POSITIONS = 16  # sampled per picture and tensor, the same ones in all tensors of one height and width
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Of one tensor over N pictures: `low` and `high` [N, C], `samples` [N * POSITIONS, C], float32."""
+
+    low: np.ndarray
+    high: np.ndarray
+    samples: np.ndarray
+
+    def affine(self, scale: Array, shift: Array) -> Channels:
+        """The statistics of scale * x + shift; scale > 0."""
+        scale, shift = scale.astype(np.float32), shift.astype(np.float32)
+        return Channels(self.low * scale + shift, self.high * scale + shift, self.samples * scale + shift)
+
+
+Statistics = dict[str, Channels]
+
+
+def measured(program: Program) -> list[str]:
+    """The tensors whose ranges quantization needs: everything that is computed rather than moved."""
+    moved = {"concat", "pad", "space_to_depth", "reshape"}
+    return [op.output for op in program.ops if op.kind not in moved and not op.output.startswith("normalize")]
+
+
+def measure(program: Program, batches: Iterable[np.ndarray], advance: Callable[[int], None] = lambda n: None) -> Statistics:
+    """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its `measured` tensors."""
+    names = measured(program)
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in names}
+
+    def tap(name: str, value: np.ndarray) -> None:
+        flat = value.reshape(value.shape[0], -1, value.shape[-1])
+        sampled = flat[:, _positions(flat.shape[1])].reshape(-1, flat.shape[-1])
+        parts[name].append((flat.min(axis=1), flat.max(axis=1), sampled))
+
+    for pixels in batches:
+        evaluate(program, pixels, tap, names)
+        advance(len(pixels))
+    return {name: Channels(*(np.concatenate(part) for part in zip(*values, strict=True)))
+            for name, values in parts.items()}
+
+
+def _positions(count: int) -> np.ndarray:
+    """Positions chosen once for each tensor size, by a fixed seed."""
+    return np.sort(np.random.default_rng(count).permutation(count)[:POSITIONS])
