@@ -1,0 +1,134 @@
+"""`Classifier`: one deployed file, ready to classify."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedense import bundle
+from edgedense.device.interpreter import make_interpreter
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Pixels, Preprocessing
+
+_CONVERT = "make the file with edgedense convert"
+
+
+class Classifier:
+    """A deployed file that was checked and loaded. Use it as a context manager, in one thread at a time.
+
+    `labels` are the class names, `preprocessing` says how an image becomes the input (see
+    `edgedense.preprocessing.load_image` and `resize`), `notes` are remarks for the user about what the file
+    does not say, `invoke_seconds` is how long the last inference took.
+
+    A network with one output and two labels is binary, its output being the probability of the second class;
+    it then scores both. Raises EdgedenseError when the file, its input, its operators, its metadata or its
+    labels are not what they should be, and DeviceError when there is no runtime.
+    """
+
+    def __init__(self, path: Path | str, device: str = "cpu", threads: int | None = None,
+                 labels: tuple[str, ...] | None = None) -> None:
+        content = bundle.read(path)
+        self._interpreter: Any = make_interpreter(content.model, device, threads)
+        self._input, self._output = _single_tensors(self._interpreter)
+        height, width = _input_size(self._input)
+        outputs = _class_count(self._output)
+        self.notes: list[str] = []
+        self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
+        self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
+        self._is_pair = outputs == 1 and len(self.labels) == 2
+        self.invoke_seconds = 0.0
+
+    def classify(self, image: Pixels) -> NDArray[np.float32]:
+        """uint8 [height, width, 3] in RGB -> float32 scores [classes]."""
+        expected = (self.preprocessing.height, self.preprocessing.width, 3)
+        if image.dtype != np.uint8 or image.shape != expected:
+            raise EdgedenseError(f"a uint8 image {list(expected)}", f"{image.dtype} {list(image.shape)}",
+                                 "edgedense.preprocessing.load_image or resize")
+        self._interpreter.set_tensor(self._input["index"], image[None])
+        started = time.perf_counter()
+        self._interpreter.invoke()
+        self.invoke_seconds = time.perf_counter() - started
+        return self._scores(self._interpreter.get_tensor(self._output["index"])[0])
+
+    def _scores(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        scores = raw.astype(np.float32)
+        if raw.dtype != np.float32:
+            scale, zero_point = self._output["quantization"]
+            scores = (scores - np.float32(zero_point)) * np.float32(scale)
+        return np.concatenate([1 - scores, scores]) if self._is_pair else scores
+
+    def close(self) -> None:
+        """Free the interpreter's memory."""
+        self._interpreter = None
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def _checked_labels(self, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:
+        if not labels:
+            self.notes.append("the file carries no labels: classes are numbered (--labels FILE names them)")
+            return tuple(map(str, range(max(outputs, 2))))
+        if len(labels) != outputs and not (outputs == 1 and len(labels) == 2):
+            raise EdgedenseError(f"{outputs} labels, one for each output of the model", str(len(labels)),
+                                 "another --labels file")
+        return tuple(labels)
+
+    def _checked_preprocessing(self, recipe: Preprocessing | None, height: int, width: int) -> Preprocessing:
+        if recipe is None:
+            self.notes.append("the file carries no edgedense recipe: bilinear resizing to raw RGB is assumed")
+            return Preprocessing(height, width, normalize="none")
+        if (recipe.height, recipe.width) != (height, width):
+            raise EdgedenseError(f"a recipe for the model's input of {height}x{width} pixels",
+                                 f"one for {recipe.height}x{recipe.width}", _CONVERT)
+        return recipe
+
+
+def _single_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise EdgedenseError("a classifier with one input and one output",
+                             f"{len(inputs)} inputs and {len(outputs)} outputs", _CONVERT)
+    return inputs[0], outputs[0]
+
+
+def _input_size(tensor: dict[str, Any]) -> tuple[int, int]:
+    """(height, width) of a uint8 input [1, height, width, 3]."""
+    shape, kind = tensor["shape"].tolist(), np.dtype(tensor["dtype"])
+    if kind != np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
+        raise EdgedenseError("an input of raw pixels, uint8 [1, height, width, 3]", f"{kind} {shape}",
+                             _CONVERT)
+    return shape[1], shape[2]
+
+
+def _class_count(tensor: dict[str, Any]) -> int:
+    """The classes of a float32, uint8 or int8 output [1, classes]."""
+    shape, kind = tensor["shape"].tolist(), np.dtype(tensor["dtype"])
+    if kind not in (np.float32, np.uint8, np.int8) or len(shape) != 2 or shape[0] != 1:
+        raise EdgedenseError("an output of class scores, float32 or uint8 [1, classes]", f"{kind} {shape}",
+                             _CONVERT)
+    return int(shape[1])
+
+
+def read_labels(path: Path | str) -> tuple[str, ...]:
+    """A text file with one label per line, UTF-8. Empty lines at its end are ignored.
+
+    Raises EdgedenseError when it cannot be read, is empty, or has an empty line between labels.
+    """
+    try:
+        lines = Path(path).read_text("utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgedenseError("a UTF-8 text file of labels, one per line", f"{path}: {error}") from error
+    labels = tuple(line.strip() for line in lines)
+    if not all(labels) or not labels:
+        found = f"{path} with an empty line between labels" if labels else f"{path}, which is empty"
+        raise EdgedenseError("one label per line", found)
+    return labels

@@ -1,0 +1,54 @@
+"""Image files -> results, every one of them, in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from edgedense.device.classifier import Classifier
+from edgedense.device.output import Output
+from edgedense.device.prediction import rank
+from edgedense.device.results import ImageResult
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import load_image
+
+
+def classify_images(classifier: Classifier, paths: Iterable[Path], *, top: int, threshold: float,
+                    unreadable: Callable[[EdgedenseError], None]) -> Iterator[ImageResult]:
+    """One result per image. `unreadable` is called for an image that cannot be read, and the work goes on."""
+    for path in paths:
+        try:
+            image = load_image(path, classifier.preprocessing)
+        except EdgedenseError as error:
+            unreadable(error)
+            continue
+        prediction = rank(classifier.classify(image), classifier.labels, top, threshold)
+        yield ImageResult(str(path), prediction, classifier.invoke_seconds)
+
+
+def print_images(classifier: Classifier, paths: list[Path], *, top: int, threshold: float,
+                 as_json: bool) -> None:
+    """Classify and print to stdout. Raises EdgedenseError at the end when an image could not be read."""
+    failures: list[EdgedenseError] = []
+    output = Output(sys.stdout, classifier.labels, as_json=as_json)
+    with _progress(len(paths)) as tick:
+        for result in classify_images(classifier, paths, top=top, threshold=threshold,
+                                      unreadable=failures.append):
+            output.write(result)
+            tick(1)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        named = "\n  ".join(failure.found for failure in failures)
+        raise EdgedenseError(f"{len(paths)} readable images", f"{len(failures)} unreadable ones:\n  {named}")
+
+
+def _progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Rows on a terminal show by themselves how far the work is; a bar would write into them."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    from edgedense.progress import progress
+
+    return progress("classifying", total)
