@@ -63,11 +63,13 @@ def run(
 def validate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
     data: Annotated[Path | None, typer.Option(
-        help="Images in one sub-folder per class, named like the model's labels.", show_default=False)] = None,
+        help="Images in one sub-folder per class, named like the model's labels.",
+        show_default=False)] = None,
     reference: Annotated[Path | None, typer.Option(
         help="The Keras model that the file was made from, to compare with.", show_default=False)] = None,
     max_drop: Annotated[float | None, typer.Option(
-        help="Fail when the accuracy is more points (of 100) below the reference.", show_default=False)] = None,
+        help="Fail when the accuracy is more points (of 100) below the reference.",
+        show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
     report: Annotated[Path | None, typer.Option(
         help="Write the report as one HTML file, with the images whose label changed.",
@@ -135,8 +137,9 @@ def compare(
         for path, classifier in ((first, old), (second, new)):
             _print_notes(path, classifier.notes)
         if old.labels != new.labels:
-            raise EdgedenseError(f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
-                                 f"{', '.join(new.labels[:6])} in {second}", "--labels FILE for both")
+            raise EdgedenseError(
+                f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
+                f"{', '.join(new.labels[:6])} in {second}", "--labels FILE for both")
         images = validation.read_labelled(data, new.labels)
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
         models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
@@ -154,7 +157,7 @@ def _reference(path: Path, preprocessing: Preprocessing, recipe: dict[str, Any])
     model, sha256 = reference(path, preprocessing)
     recorded = recipe.get("source", {}).get("sha256")
     if recorded not in (None, sha256):
-        print(f"edgedense: {path} is not the model that the file was made from, says its recipe", file=sys.stderr)
+        print(f"edgedense: the recipe names another source than {path}", file=sys.stderr)
     return model
 
 

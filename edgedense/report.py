@@ -15,6 +15,7 @@ from edgedense.drift import Drift, Evaluation, Threshold
 from edgedense.metrics import rule_of_three
 
 Row = tuple[str, ...]
+SHOWN = 60  # changed images on the page; at some 3 kB each the file stays easy to mail
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from importlib import resources
 
 from edgedense import plots, report
 from edgedense.drift import Changed, Drift
-from edgedense.report import Report
-
-SHOWN = 60  # changed images on the page; at some 3 kB each the file stays easy to mail
+from edgedense.report import SHOWN, Report
 
 
 def to_html(content: Report) -> str:

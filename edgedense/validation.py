@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from edgedense import drift
 from edgedense.errors import EdgedenseError
 from edgedense.metrics import Floats, Integers
 from edgedense.preprocessing import Preprocessing, find_labelled, load_image
+from edgedense.report import SHOWN, Gate, Report
 
 Predict = Callable[
     [npt.NDArray[np.uint8]], npt.ArrayLike
@@ -50,6 +53,65 @@ class Model:
     predict: Predict
 
 
+class _Classifier(Protocol):
+    """What is used of `edgedense.device.Classifier`, which this side of the package does not import."""
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    def classify(self, image: npt.NDArray[np.uint8], /) -> npt.NDArray[np.float32]: ...
+
+
+def deployed(name: str, classifier: _Classifier) -> Model:
+    """The model of an open classifier, which takes one image at a time."""
+    return Model(
+        name,
+        classifier.preprocessing,
+        lambda pixels: np.stack([classifier.classify(image) for image in pixels]),
+    )
+
+
+def judge(
+    images: LabelledImages,
+    models: Sequence[Model],
+    tick: Callable[[int], None],
+    *,
+    activation: str = "softmax",
+    max_drop: float | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    thumbnails: bool = False,
+) -> Report:
+    """Score one model, or a reference and then the model under test, and report on the last of them.
+
+    `max_drop` is the gate in points of 100 and needs a reference. `thumbnails` are made for the HTML
+    page. Raises EdgedenseError when a model does not score as many classes as there are labels.
+    """
+    scores = score(images.paths, models, tick)
+    for model, found in zip(models, scores, strict=True):
+        classes = max(2, found.shape[1])
+        if classes != len(images.names):
+            raise EdgedenseError(
+                f"{len(images.names)} classes, as many as there are labels", f"{classes} in {model.name}"
+            )
+    title = models[-1].name
+    if len(models) == 1:
+        alone = drift.evaluate(scores[0], images.labels, images.names, model=title, activation=activation)
+        return Report(title, alone, recipe=recipe or {})
+    both = drift.compare(
+        scores[0],
+        scores[1],
+        images.labels,
+        images.names,
+        images=images.image_names,
+        models=(models[0].name, title),
+        activation=activation,
+    )
+    gate = None if max_drop is None else Gate(max_drop, both.drop)
+    shown = [change.image for change in both.changed[:SHOWN]] if thumbnails else []
+    pictures = {name: thumbnail(images.root / name) for name in shown}
+    return Report(title, both.after, both, gate, recipe or {}, thumbnails=pictures)
+
+
 def read_labelled(folder: Path | str, names: Sequence[str]) -> LabelledImages:
     """The images in `folder`, one sub-folder per class, with folders matched to the model's labels by name.
 
@@ -79,15 +141,15 @@ def score(
 
     Models with equal preprocessing get the very same array, so that a difference is the models' own.
     """
-    found: list[list[npt.ArrayLike]] = [[] for _ in models]
+    found: list[list[Floats]] = [[] for _ in models]
     for start in range(0, len(images), batch):
         paths = images[start : start + batch]
         wanted = {model.preprocessing for model in models}
         pixels = {p: np.stack([load_image(path, p) for path in paths]) for p in wanted}
         for scores, model in zip(found, models, strict=True):
-            scores.append(model.predict(pixels[model.preprocessing]))
+            scores.append(np.asarray(model.predict(pixels[model.preprocessing]), np.float64))
         tick(len(paths))
-    return [np.concatenate([np.asarray(part, np.float64) for part in parts]) for parts in found]
+    return [np.concatenate(parts) for parts in found]
 
 
 def thumbnail(path: Path, size: int = 96) -> bytes:

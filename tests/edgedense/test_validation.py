@@ -73,3 +73,39 @@ def test_thumbnails_are_small_jpegs(tmp_path: Path) -> None:
     data = validation.thumbnail(tmp_path / "wide.png")
     assert data.startswith(b"\xff\xd8")
     assert len(data) < 2000
+
+
+def test_judge_reports_on_the_last_model_with_gate_and_thumbnails(folder: Path) -> None:
+    images = validation.read_labelled(folder, ("cat", "fox"))
+
+    def says(*scores: float) -> validation.Predict:
+        return lambda pixels: np.array([[s, 1 - s] for s in scores])
+
+    before = validation.Model("float", SMALL, says(0.9, 0.9, 0.2))
+    after = validation.Model("int8", SMALL, says(0.9, 0.3, 0.2))
+    result = validation.judge(images, [before, after], lambda n: None, max_drop=10, thumbnails=True)
+    assert result.title == "int8"
+    assert result.drift is not None
+    assert result.drift.drop == pytest.approx(100 / 3)
+    assert result.gate is not None
+    assert not result.gate.passed
+    assert list(result.thumbnails) == ["cat/20.png"]
+    alone = validation.judge(images, [after], lambda n: None)
+    assert (alone.drift, alone.gate, alone.thumbnails) == (None, None, {})
+
+
+def test_judge_takes_a_single_sigmoid_beside_two_columns(folder: Path) -> None:
+    images = validation.read_labelled(folder, ("cat", "fox"))
+    single = validation.Model("float", SMALL, lambda pixels: np.array([[0.1], [0.2], [0.8]]))
+    pair = validation.Model("int8", SMALL, lambda pixels: np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8]]))
+    result = validation.judge(images, [single, pair], lambda n: None, activation="sigmoid")
+    assert result.drift is not None
+    assert result.drift.kl_mean == pytest.approx(0, abs=1e-12)
+    assert result.drift.thresholds[0].positive == "fox"
+
+
+def test_judge_refuses_a_model_with_other_classes(folder: Path) -> None:
+    images = validation.read_labelled(folder, ("cat", "fox"))
+    wide = validation.Model("wide", SMALL, lambda pixels: np.zeros((len(pixels), 3)))
+    with pytest.raises(EdgedenseError, match="3 in wide"):
+        validation.judge(images, [wide], lambda n: None)

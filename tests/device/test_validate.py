@@ -1,0 +1,132 @@
+"""The commands `validate` and `compare` on a device: real files, no TensorFlow, no reference."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedense import bundle, cli
+from edgedense.errors import EdgedenseError, GateError
+from edgedense.preprocessing import Preprocessing
+
+LEVELS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+
+
+@pytest.fixture
+def cards(tmp_path: Path) -> Path:
+    """Two red cards, one of which is green in truth, and two blue ones."""
+    folder = tmp_path / "cards"
+    for name, colours in {"red": ("red", "green"), "blue": ("blue", "blue")}.items():
+        (folder / name).mkdir(parents=True)
+        for i, colour in enumerate(colours):
+            Image.new("RGB", (70, 50), LEVELS[colour]).save(folder / name / f"{i}.png")
+    return folder
+
+
+def call(*arguments: object) -> None:
+    cli.app([str(a) for a in arguments], standalone_mode=False)
+
+
+def test_measures_without_reference(colours: Path, cards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("validate", colours, "--data", cards, "--json")
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert result["evaluation"]["accuracy"] == 0.75
+    assert result["evaluation"]["confusion"] == [[1, 1, 0], [0, 0, 0], [0, 0, 2]]
+    assert result["drift"] is None
+    assert result["recipe"]["preprocessing"]["height"] == 48
+    assert "green" in err  # the class without a folder
+
+
+def test_a_table_for_people(colours: Path, cards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("validate", colours, "--data", cards)
+    assert "75.00 %" in capsys.readouterr().out
+
+
+def test_labels_replace_those_of_the_file(
+    colours: Path, cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.txt").write_text("blue\ngreen\nred\n")
+    call("validate", colours, "--data", cards, "--json", "--labels", tmp_path / "labels.txt")
+    assert json.loads(capsys.readouterr().out)["evaluation"]["accuracy"] == 0
+
+
+def test_an_unknown_class_folder_is_an_error(colours: Path, cards: Path) -> None:
+    (cards / "red").rename(cards / "Red")
+    with pytest.raises(EdgedenseError, match="rename Red to red"):
+        call("validate", colours, "--data", cards)
+
+
+def test_a_file_without_labels_says_how_to_name_them(
+    colour_model: Callable[..., bytes], cards: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bare.tflite").write_bytes(colour_model())
+    with pytest.raises(EdgedenseError, match="--labels"):
+        call("validate", tmp_path / "bare.tflite", "--data", cards)
+
+
+def test_a_gate_needs_something_to_measure_from(colours: Path, cards: Path) -> None:
+    with pytest.raises(EdgedenseError, match="--reference"):
+        call("validate", colours, "--data", cards, "--max-drop", 1)
+
+
+@pytest.fixture
+def swapped(colour_model: Callable[..., bytes], tmp_path: Path) -> Path:
+    """A file that calls red what is blue and the other way round."""
+    content = colour_model()
+    weights = (0.05 * np.eye(3, dtype=np.float32)).tobytes()
+    assert content.count(weights) == 1
+    path = tmp_path / "swapped.tflite"
+    spoiled = content.replace(weights, (0.05 * np.eye(3, dtype=np.float32)[::-1]).tobytes())
+    recipe = {"edgedense": "0.1.0", "preprocessing": Preprocessing(48, 64, "none").to_dict()}
+    path.write_bytes(bundle.pack(spoiled, labels=("red", "green", "blue"), recipe=recipe))
+    return path
+
+
+def test_compare_finds_no_difference_in_one_file(
+    colours: Path, cards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("compare", colours, colours, "--data", cards, "--json", "--max-drop", 0)
+    drift = json.loads(capsys.readouterr().out)["drift"]
+    assert (drift["agreement"], drift["kl_mean"], drift["changed"]) == (1, 0, [])
+
+
+def test_compare_fails_the_gate_after_it_has_reported(
+    colours: Path, swapped: Path, cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    with pytest.raises(GateError, match="75"):
+        call("compare", colours, swapped, "--data", cards, "--max-drop", 50, "--report", page)
+    assert "swapped.tflite" in capsys.readouterr().out
+    assert page.read_text().count("data:image/jpeg") == 3
+    call("compare", colours, swapped, "--data", cards, "--max-drop", 75)
+
+
+def test_compare_wants_the_same_labels(
+    colours: Path, colour_model: Callable[..., bytes], cards: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.tflite"
+    other.write_bytes(bundle.pack(colour_model(), labels=("red", "green", "violet"), recipe={}))
+    with pytest.raises(EdgedenseError, match="same labels"):
+        call("compare", colours, other, "--data", cards)
+
+
+def test_validating_on_a_device_imports_no_tensorflow(colours: Path, cards: Path) -> None:
+    program = (
+        "import sys; from edgedense import cli\n"
+        f"cli.app(['validate', {str(colours)!r}, '--data', {str(cards)!r}], standalone_mode=False)\n"
+        "sys.exit(str([m for m in ('tensorflow', 'keras', 'cv2', 'sklearn') if m in sys.modules] or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().splitlines()[-1:] in (
+        [],
+        ["edgedense: no folder for 1 of the model's classes: green"],
+    )
+    assert "75.00 %" in done.stdout
