@@ -51,9 +51,9 @@ class Operator:
 
 
 def write(tensors: Sequence[Tensor], operators: Sequence[Operator], inputs: Sequence[str],
-          outputs: Sequence[str], description: str = "edgedense") -> bytes:
-    """The file's bytes. Raises KeyError when an operator names a tensor that is not there."""
-    return _Writer(tensors).write(operators, inputs, outputs, description)
+          outputs: Sequence[str], metadata: bytes = b"") -> bytes:
+    """The file's bytes; `metadata` is a TFLite Model Metadata buffer. KeyError: an operator names an unknown tensor."""
+    return _Writer(tensors).write(operators, inputs, outputs, metadata)
 
 
 class _Writer:
@@ -154,7 +154,13 @@ class _Writer:
         builder.Bytes[builder.head : builder.head + len(data)] = data
         return self.table("Buffer", Data=builder.EndVector())
 
-    def write(self, operators: Sequence[Operator], inputs: Sequence[str], outputs: Sequence[str], text: str) -> bytes:
+    def metadata(self, data: bytes) -> int:
+        self.buffers.append(data)
+        name = self.builder.CreateString("TFLITE_METADATA")
+        return self.offsets([self.table("Metadata", Name=name, Buffer=len(self.buffers) - 1)])
+
+    def write(self, operators: Sequence[Operator], inputs: Sequence[str], outputs: Sequence[str],
+              metadata: bytes) -> bytes:
         codes = list(dict.fromkeys((op.code, op.version) for op in operators))
         tensors = [self.tensor(tensor) for tensor in self.tensors]
         ops = [self.operator(op, codes) for op in operators]
@@ -166,9 +172,10 @@ class _Writer:
                            Operators=op_vector, Name=name)
         graphs = self.offsets([graph])
         code_vector = self.offsets([self.operator_code(*code) for code in codes])
-        description = self.builder.CreateString(text)
+        description = self.builder.CreateString("edgedense")
+        entries = self.metadata(metadata) if metadata else None
         buffers = self.offsets([self.buffer(data) for data in self.buffers])
         model = self.table("Model", Version=3, OperatorCodes=code_vector, Subgraphs=graphs, Description=description,
-                           Buffers=buffers)
+                           Buffers=buffers, Metadata=entries)
         self.builder.Finish(model, file_identifier=b"TFL3")
         return bytes(self.builder.Output())

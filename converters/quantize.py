@@ -33,9 +33,9 @@ class Quantized:
     operators: tuple[Operator, ...]
     output: str = SCORES
 
-    def to_bytes(self) -> bytes:
-        """The .tflite file without metadata."""
-        return write(self.tensors, self.operators, (IMAGE,), (self.output,))
+    def to_bytes(self, metadata: bytes = b"") -> bytes:
+        """The .tflite file, with a TFLite Model Metadata buffer if given."""
+        return write(self.tensors, self.operators, (IMAGE,), (self.output,), metadata)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ def activation_quantization(span: Range) -> Quantization:
     scale = max((high - low) / 255.0, SMALLEST_SCALE)
     zero_point = int(np.clip(np.round(-128.0 - low / scale), -128, 127))
     return Quantization(np.array([scale], np.float32), zero_point)
+
+
+def addend_quantization(x: Quantization) -> Quantization:
+    """Of t in relu(x + t): the scale of x, and only t <= 0; compensate.round_constants moves the rest into biases."""
+    return Quantization(x.scale, 127)
 
 
 def weight_scale(kernel: Array) -> Array:
@@ -160,16 +165,13 @@ class _Quantizer:
         if self.output_type == "float32":
             if last in self.float_ops:
                 return last
-            return self.rename_output(self.as_float(last))
+            return self.as_float(last)
         q = self.quantization[last]
         tensor = Tensor("scores_uint8", (1, *self.program.shapes[last]), "uint8",
                         replace(q, zero_point=q.zero_point + 128))
         self.tensors[tensor.name] = tensor
         self.emit("QUANTIZE", 1, (last,), tensor.name, "QuantizeOptions")
         return tensor.name
-
-    def rename_output(self, name: str) -> str:
-        return name
 
     # -- pieces ---------------------------------------------------------------------------------------------------
 
@@ -221,8 +223,8 @@ class _Quantizer:
             name = f"{op.output}/constant"
             integers = np.clip(np.round(op.constant / float(q.scale[0])) + q.zero_point, -128, 127)
             constant_q = q
-            if op.kind == "add":  # the addend has a range of its own
-                constant_q = activation_quantization((float(op.constant.min()), float(op.constant.max())))
+            if op.kind == "add":
+                constant_q = addend_quantization(self.quantization[op.inputs[0]])
                 integers = np.clip(np.round(op.constant / float(constant_q.scale[0])) + constant_q.zero_point, -128, 127)
             shape = integers if op.kind == "concat" else integers.reshape(1, 1, 1, -1)
             self.constant(name, shape, "int8", constant_q)
