@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,13 +81,20 @@ def validate(
     labels: Annotated[Path | None, typer.Option(
         help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
 ) -> None:
-    """Measure a deployed file on labelled images; with --reference, what the conversion lost."""
+    """Measure a deployed file on labelled images; with --reference, what the conversion lost.
+
+    Without --data, replay the golden samples in the file: does it compute what it computed where it was made?
+    """
     from edgedense import bundle, validation
     from edgedense.device.classifier import Classifier, read_labels
     from edgedense.progress import progress
 
     if data is None:
-        raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
+        if reference or max_drop is not None or report or labels:
+            raise EdgedenseError("images to measure on", "none",
+                                 "--data FOLDER, with one sub-folder per class")
+        _replay(model, threads, as_json)
+        return
     if max_drop is not None and reference is None:
         raise EdgedenseError("a reference that the drop is measured from", "--max-drop alone",
                              "--reference MODEL.keras")
@@ -149,6 +157,25 @@ def compare(
                 recipe=recipe, thumbnails=report is not None)
     _print_missing(images.missing)
     _render(result, as_json, report)
+
+
+def _replay(model: Path, threads: int | None, as_json: bool) -> None:
+    from rich.console import Console
+
+    from edgedense import report
+    from edgedense.device.replay import replay
+
+    result = replay(model, threads)
+    if as_json:
+        print(json.dumps(result.to_dict()))
+    else:
+        report.print_replay(model.name, result, Console())
+    if not result.passed:
+        named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
+        raise GateError(f"golden samples as they were where the file was made: {result.limit}",
+                        f"{sum(result.steps.values())} of {result.values} values off by up to "
+                        f"{max(result.steps, default=0)} steps, {len(result.flipped)} labels changed{named}",
+                        "copy the file again; if that does not help, convert the model again")
 
 
 def _reference(path: Path, preprocessing: Preprocessing, recipe: dict[str, Any]) -> Model:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgedense.drift import Drift, Evaluation, Threshold
+from edgedense.golden import Replay
 from edgedense.metrics import rule_of_three
 
 Row = tuple[str, ...]
@@ -57,9 +58,14 @@ def to_json(report: Report) -> str:
         "drift": asdict(report.drift) if report.drift else None,
         "gate": {**asdict(report.gate), "passed": report.gate.passed} if report.gate else None,
         "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in report.layer_noise],
-        "recipe": dict(report.recipe),
+        "recipe": shown_recipe(report.recipe),
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+def shown_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe without what only machines read."""
+    return {key: value for key, value in recipe.items() if key != "golden"}
 
 
 def print_tables(report: Report, console: Console) -> None:
@@ -81,6 +87,25 @@ def print_tables(report: Report, console: Console) -> None:
             )
         )
     console.print(verdict(report), highlight=False)
+
+
+def print_replay(model: str, result: Replay, console: Console) -> None:
+    """The replay of golden samples for people."""
+    off = ", ".join(f"{count} by {step}" for step, count in sorted(result.steps.items())) or "none"
+    rows = [
+        ("probes", str(result.probes)),
+        ("made with", result.made_with),
+        ("run with", result.run_with),
+        ("equal to the bit", "yes" if result.bit_equal else "no"),
+        ("values off, by steps", f"{off} (of {result.values})"),
+        ("labels changed", str(len(result.flipped))),
+        ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
+        ("limit", result.limit),
+        ("verdict", "passed" if result.passed else "failed"),
+    ]
+    if result.suspect:
+        rows.append(("first layer that differs", result.suspect))
+    console.print(_table(f"Golden samples of {model}", ("", ""), rows))
 
 
 def verdict(report: Report) -> str:

@@ -130,3 +130,61 @@ def test_validating_on_a_device_imports_no_tensorflow(colours: Path, cards: Path
         ["edgedense: no folder for 1 of the model's classes: green"],
     )
     assert "75.00 %" in done.stdout
+
+
+def golden_file(colour_model: Callable[..., bytes], path: Path) -> Path:
+    """A deployed file that carries golden samples made here."""
+    import platform
+
+    from edgedense import golden
+    from edgedense.device.interpreter import find_runtime, make_interpreter
+    from edgedense.device.replay import keeping_interpreter
+
+    model, runtime = colour_model(), find_runtime()
+    invoke = golden.raw_invoke(make_interpreter(model))
+    made = golden.record(
+        invoke,
+        lambda pixels: np.concatenate([invoke(image[None]) for image in pixels]),
+        height=48,
+        width=64,
+        step=golden.FLOAT_STEP,
+        runtime=f"{runtime.name} {runtime.version}",
+        machine=platform.machine(),
+        layers=lambda pixels: golden.layer_levels(keeping_interpreter(model), pixels),
+    )
+    recipe = {"preprocessing": Preprocessing(48, 64, "none").to_dict(), "golden": made.to_dict()}
+    path.write_bytes(bundle.pack(model, labels=("red", "green", "blue"), recipe=recipe))
+    return path
+
+
+def test_golden_samples_replay_to_the_bit(
+    colour_model: Callable[..., bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = golden_file(colour_model, tmp_path / "golden.tflite")
+    call("validate", path, "--json")
+    result = json.loads(capsys.readouterr().out)
+    assert result["bit_equal"]
+    assert result["passed"]
+    call("validate", path)
+    assert "equal to the bit" in capsys.readouterr().out
+
+
+def test_golden_samples_catch_a_spoiled_file_and_name_the_layer(
+    colour_model: Callable[..., bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = golden_file(colour_model, tmp_path / "golden.tflite")
+    weights = (0.05 * np.eye(3, dtype=np.float32)).tobytes()
+    path.write_bytes(path.read_bytes().replace(weights, (0.1 * np.eye(3, dtype=np.float32)).tobytes()))
+    with pytest.raises(GateError, match="first layer that differs"):
+        call("validate", path)
+    assert "failed" in capsys.readouterr().out
+
+
+def test_a_file_without_golden_samples_asks_for_data(colours: Path) -> None:
+    with pytest.raises(EdgedenseError, match="--data"):
+        call("validate", colours)
+
+
+def test_options_that_need_images_are_not_ignored_without_them(colours: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgedenseError, match="--data"):
+        call("validate", colours, "--report", tmp_path / "report.html")
