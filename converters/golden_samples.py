@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy.typing as npt
 
@@ -14,8 +13,9 @@ from edgedense.golden import Pixels
 
 
 def golden_samples(model: bytes, reference: Callable[[Pixels], npt.ArrayLike], height: int, width: int,
-                   images: Sequence[Pixels] = ()) -> dict[str, Any]:
-    """The entry "golden" of the recipe: `model` (a .tflite file) and the float model on the same probes.
+                   images: Sequence[Pixels] = ()) -> bytes:
+    """The entry `golden.ENTRY` of the deployed file: `model` (a .tflite file) and the float model on the
+    same probes.
 
     `reference` takes raw pixels, uint8 [N, height, width, 3], to scores [N, classes]. `images` (uint8
     [height, width, 3]) are stored in the entry as they are; without them no picture is.
@@ -31,4 +31,4 @@ def golden_samples(model: bytes, reference: Callable[[Pixels], npt.ArrayLike], h
         golden.raw_invoke(fast), reference, height=height, width=width, step=golden.output_step(fast),
         runtime=f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}", machine=platform.machine(),
         layers=lambda pixels: golden.layer_levels(keeping, pixels), images=images,
-    ).to_dict()
+    ).to_bytes()

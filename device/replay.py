@@ -16,13 +16,13 @@ from edgedense.golden import Golden, Replay
 def replay(path: Path | str, threads: int | None = None) -> Replay:
     """Compute the golden samples of the file at `path` again. Raises EdgedenseError when it carries none."""
     content = bundle.read(path)
-    entry = content.recipe.get("golden")
-    if not entry:
+    entry = content.entries.get(golden.ENTRY)
+    if entry is None:
         raise EdgedenseError("golden samples in the file, or images to measure on", f"neither, with {path}",
                              "--data FOLDER, or convert the model again")
     runtime = find_runtime()
     return golden.replay(
-        Golden.from_dict(entry), golden.raw_invoke(make_interpreter(content.model, threads=threads)),
+        Golden.from_bytes(entry), golden.raw_invoke(make_interpreter(content.model, threads=threads)),
         runtime=f"{runtime.name} {runtime.version}", machine=platform.machine(),
         layers=lambda pixels: golden.layer_levels(keeping_interpreter(content.model), pixels))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,7 +179,7 @@ def _replay(model: Path, threads: int | None, as_json: bool) -> None:
                         "copy the file again; if that does not help, convert the model again")
 
 
-def _reference(path: Path, preprocessing: Preprocessing, recipe: dict[str, Any]) -> Model:
+def _reference(path: Path, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> Model:
     from edgedense.converters.reference import reference
 
     model, sha256 = reference(path, preprocessing)

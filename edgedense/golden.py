@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ Invoke = Callable[
     [Pixels], npt.NDArray[Any]
 ]  # uint8 [1, height, width, 3] -> raw output [classes] or [1, classes]
 
+ENTRY = "golden.json"  # in the archive of the deployed file
 PROBES = 12
 FLOAT_STEP = 1 / 256  # what an output of 8 bits would resolve: a float tail is judged by the same measure
 MARGIN = 0.1  # other kernels may flip a label only where the two best scores were closer than this
@@ -59,9 +61,9 @@ class Golden:
         stored = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in self.images]
         return np.concatenate([made, np.stack(stored)]) if stored else made
 
-    def to_dict(self) -> dict[str, Any]:
-        """The entry "golden" of a recipe; arrays as base64 of little-endian bytes."""
-        return {
+    def to_bytes(self) -> bytes:
+        """The entry `golden.json` of a deployed file: JSON, arrays as base64 of little-endian bytes."""
+        content = {
             "seed": self.seed,
             "synthetic": self.synthetic,
             "height": self.height,
@@ -76,11 +78,13 @@ class Golden:
             "machine": self.machine,
             "layers": _encode(self.layers),
         }
+        return json.dumps(content, sort_keys=True).encode()
 
     @classmethod
-    def from_dict(cls, entry: Mapping[str, Any]) -> Golden:
-        """Read what `to_dict` wrote. Raises EdgedenseError when it is damaged."""
+    def from_bytes(cls, data: bytes) -> Golden:
+        """Read what `to_bytes` wrote. Raises EdgedenseError when it is damaged."""
         try:
+            entry = json.loads(data)
             if entry["dtype"] not in _DTYPES:
                 raise ValueError(f"outputs of type {entry['dtype']}")
             shape = (entry["synthetic"] + len(entry["images"]), entry["classes"])
@@ -97,7 +101,7 @@ class Golden:
                 str(entry["machine"]),
                 _decode(entry["layers"], "float32"),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise EdgedenseError(
                 "golden samples as edgedense convert writes them",
                 f"damaged ones ({error})",

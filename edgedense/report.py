@@ -58,14 +58,9 @@ def to_json(report: Report) -> str:
         "drift": asdict(report.drift) if report.drift else None,
         "gate": {**asdict(report.gate), "passed": report.gate.passed} if report.gate else None,
         "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in report.layer_noise],
-        "recipe": shown_recipe(report.recipe),
+        "recipe": dict(report.recipe),
     }
     return json.dumps(content, ensure_ascii=False, allow_nan=False)
-
-
-def shown_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe without what only machines read."""
-    return {key: value for key, value in recipe.items() if key != "golden"}
 
 
 def print_tables(report: Report, console: Console) -> None:

@@ -206,7 +206,7 @@ def _card(change: Changed, thumbnail: bytes | None) -> str:
 def _recipe(content: Report) -> str:
     rows = [
         (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for key, value in report.shown_recipe(content.recipe).items()
+        for key, value in content.recipe.items()
     ]
     return _section("Recipe", "How the file was made, as it says itself.", _table(("", ""), rows, "recipe"))
 

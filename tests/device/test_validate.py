@@ -152,8 +152,9 @@ def golden_file(colour_model: Callable[..., bytes], path: Path) -> Path:
         machine=platform.machine(),
         layers=lambda pixels: golden.layer_levels(keeping_interpreter(model), pixels),
     )
-    recipe = {"preprocessing": Preprocessing(48, 64, "none").to_dict(), "golden": made.to_dict()}
-    path.write_bytes(bundle.pack(model, labels=("red", "green", "blue"), recipe=recipe))
+    recipe = {"preprocessing": Preprocessing(48, 64, "none").to_dict()}
+    entries = {golden.ENTRY: made.to_bytes()}
+    path.write_bytes(bundle.pack(model, ("red", "green", "blue"), recipe, entries))
     return path
 
 
