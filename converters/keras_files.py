@@ -1,7 +1,8 @@
-"""Opens a trained model: `.keras`, `.h5`, a Keras-made SavedModel folder, or the weights that Keras itself offers.
+"""Opens a trained model: `.keras`, `.h5`, a Keras-made SavedModel folder, or the weights that Keras itself
+offers.
 
-Nothing of the file's is executed: its description is read before Keras loads it, and Lambda layers, custom classes and
-functions are refused there. Keras 3 loads what Keras 3 wrote, tf_keras what Keras 2 wrote.
+Nothing of the file's is executed: its description is read before Keras loads it, and Lambda layers, custom
+classes and functions are refused there. Keras 3 loads what Keras 3 wrote, tf_keras what Keras 2 wrote.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Opened:
 
 
 def open_model(source: str | Path) -> Opened:
-    """Opens `source`, a path or the name of weights that Keras offers. EdgedenseError when that cannot be done."""
+    """Opens `source`, a path or the name of weights that Keras offers. EdgedenseError when that cannot be
+    done.
+    """
     path = Path(source)
     if str(source) in _OFFERED and not path.exists():
         return _download(str(source))
@@ -57,7 +60,8 @@ def open_model(source: str | Path) -> Opened:
 
 
 def rebuild(model: Any, free_size: bool) -> Any:
-    """The same model in float32, for any batch and, where `free_size`, any image size; the weights are copied.
+    """The same model in float32, for any batch and, where `free_size`, any image size; the weights are
+    copied.
 
     EdgedenseError when Keras cannot build it so.
     """
@@ -67,7 +71,9 @@ def rebuild(model: Any, free_size: bool) -> Any:
         copy.set_weights(model.get_weights())
     except Exception as error:
         raise EdgedenseError(
-            "a model that Keras can build again from its description", _first_line(error), "save it at the size wanted"
+            "a model that Keras can build again from its description",
+            _first_line(error),
+            "save it at the size wanted",
         ) from error
     return copy
 
@@ -131,7 +137,9 @@ def _describe(path: Path) -> tuple[Any, str]:
         return _describe_zip(path)
     if start == b"\x89HDF\r\n\x1a\n":
         return _describe_hdf5(path)
-    raise EdgedenseError(FORMATS, f"'{path}', which is neither a zip nor an HDF5 file", f"{_SAVE} and copy it again")
+    raise EdgedenseError(
+        FORMATS, f"'{path}', which is neither a zip nor an HDF5 file", f"{_SAVE} and copy it again"
+    )
 
 
 def _describe_zip(path: Path) -> tuple[Any, str]:
@@ -140,7 +148,9 @@ def _describe_zip(path: Path) -> tuple[Any, str]:
             if "config.json" not in archive.namelist():
                 raise EdgedenseError(FORMATS, f"'{path}', a zip without config.json", _SAVE)
             description = json.loads(archive.read("config.json"))
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+            metadata = (
+                json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+            )
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise _unreadable(path, error) from error
     if path.suffix != ".keras":
@@ -159,10 +169,14 @@ def _describe_hdf5(path: Path) -> tuple[Any, str]:
         raise _unreadable(path, error) from error
     if description is None:
         raise EdgedenseError(
-            "a whole model", f"'{path}', which holds weights without layers", f"load them into the model and {_SAVE}"
+            "a whole model",
+            f"'{path}', which holds weights without layers",
+            f"load them into the model and {_SAVE}",
         )
     if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise EdgedenseError(FORMATS, f"a Keras HDF5 file named '{path.name}'", f"rename it to {path.stem}.h5")
+        raise EdgedenseError(
+            FORMATS, f"a Keras HDF5 file named '{path.name}'", f"rename it to {path.stem}.h5"
+        )
     return description, version.decode() if isinstance(version, bytes) else str(version)
 
 
@@ -215,18 +229,20 @@ def _refuse_code(description: Any, path: Path) -> None:
 
 
 def _rewritten(config: Any, free_size: bool) -> Any:
-    """A model's description in float32, its image inputs freed from batch size and, where `free_size`, image size."""
+    """A model's description in float32, its image inputs freed from batch size and, where `free_size`, image
+    size.
+    """
     if isinstance(config, list | tuple):
         return type(config)(_rewritten(value, free_size) for value in config)
     if not isinstance(config, dict):
         return config
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in config.items():
         if key in ("batch_shape", "batch_input_shape") and value is not None and len(value) == 4:
             result[key] = (None, None, None, value[3]) if free_size else (None, *value[1:])
         elif key in ("build_config", "build_input_shape"):
             continue  # Keras would build the layers for the old size
-        elif key == "dtype" and "mixed_" in json.dumps(value, default=str):
+        elif key == "dtype" and "float16" in json.dumps(value, default=str):
             result[key] = "float32"
         else:
             result[key] = _rewritten(value, free_size)

@@ -1,7 +1,7 @@
 """The layers of a Keras model as a flat list: nested models opened, Keras 3 and Keras 2 (tf_keras) alike.
 
-What does nothing at inference (dropout, augmentation, linear activations, inputs of nested models) is left out; whoever
-reads such a layer reads what the layer reads.
+What does nothing at inference (dropout, augmentation, linear activations, inputs of nested models) is left
+out; whoever reads such a layer reads what the layer reads.
 """
 
 from __future__ import annotations
@@ -18,13 +18,45 @@ from edgedense.errors import EdgedenseError
 HINT = "export the trained model with model.save('NAME.keras') as a Functional or Sequential model"
 
 AUGMENTATIONS = frozenset(
-    "AugMix CutMix Equalization MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter "
-    "RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight "
-    "RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness "
-    "RandomShear RandomTranslation RandomWidth RandomZoom Solarization".split()
+    [
+        "AugMix",
+        "CutMix",
+        "Equalization",
+        "MixUp",
+        "RandAugment",
+        "RandomBrightness",
+        "RandomColorDegeneration",
+        "RandomColorJitter",
+        "RandomContrast",
+        "RandomElasticTransform",
+        "RandomErasing",
+        "RandomFlip",
+        "RandomGaussianBlur",
+        "RandomGrayscale",
+        "RandomHeight",
+        "RandomHue",
+        "RandomInvert",
+        "RandomPerspective",
+        "RandomPosterization",
+        "RandomRotation",
+        "RandomSaturation",
+        "RandomSharpness",
+        "RandomShear",
+        "RandomTranslation",
+        "RandomWidth",
+        "RandomZoom",
+        "Solarization",
+    ]
 )
 REGULARIZERS = frozenset(
-    "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout2D".split()
+    [
+        "ActivityRegularization",
+        "AlphaDropout",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "SpatialDropout2D",
+    ]
 )
 _IDENTITIES = AUGMENTATIONS | REGULARIZERS | {"Identity"}
 
@@ -71,10 +103,11 @@ class Ref:
 class Layer:
     """One call of a Keras layer or operation.
 
-    `name` is the layer's name, behind the names of the models that it is nested in. `kind` is its Keras 3 class name.
-    `operands` are the positional arguments (tensors as `Ref`, constants as they are), `inputs` the layers among them.
-    `options` are the layer's configuration and keyword arguments. `shape` is the output's, None where it is open.
-    `parameters` is Keras' own count; a layer that is called twice counts once. `operation` is the Keras object.
+    `name` is the layer's name, behind the names of the models that it is nested in. `kind` is its Keras 3
+    class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `inputs`
+    the layers among them. `options` are the layer's configuration and keyword arguments. `shape` is the
+    output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice counts
+    once. `operation` is the Keras object.
     """
 
     index: int
@@ -93,21 +126,26 @@ class Layer:
 
 
 def flatten(model: Any) -> tuple[Layer, ...]:
-    """The layers of a Keras model with one input and one output, in calling order; the last one makes the output.
+    """The layers of a Keras model with one input and one output, in calling order; the last one makes the
+    output.
 
-    `model` is a `keras.Model` or a `tf_keras.Model`. EdgedenseError when it has no layer graph (a subclassed model),
-    or several inputs or outputs.
+    `model` is a `keras.Model` or a `tf_keras.Model`. EdgedenseError when it has no layer graph (a subclassed
+    model), or several inputs or outputs.
     """
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
         raise EdgedenseError(
-            "a Functional or Sequential Keras model", f"{type(model).__name__}, which has no layer graph", HINT
+            "a Functional or Sequential Keras model",
+            f"{type(model).__name__}, which has no layer graph",
+            HINT,
         )
     for what, tensors in (("input", inputs), ("output", outputs)):
         if len(tensors) != 1:
             names = ", ".join(_producer(tensor).name for tensor in tensors)
             raise EdgedenseError(
-                f"a model with one {what}", f"{len(tensors)} {what}s ({names})", f"keep the one {what} that classifies"
+                f"a model with one {what}",
+                f"{len(tensors)} {what}s ({names})",
+                f"keep the one {what} that classifies",
             )
     walk = _Walk()
     last = walk.resolve(outputs[0])
@@ -121,7 +159,9 @@ def flatten(model: Any) -> tuple[Layer, ...]:
 
 _Key = tuple[int, int, int]  # a tensor: its layer, the layer's call, the call's output
 _Bound = Mapping[_Key, int]  # the inputs of the nested model being walked, and the layers that stand for them
-_Place = tuple[Any, _Bound, tuple[tuple[int, int], ...], str]  # a tensor; the models and calls around it; their names
+_Place = tuple[
+    Any, _Bound, tuple[tuple[int, int], ...], str
+]  # a tensor; the models and calls around it; their names
 
 
 class _Walk:
@@ -133,7 +173,9 @@ class _Walk:
         self._counted: set[int] = set()
 
     def resolve(self, tensor: Any) -> int:
-        """The number of the layer that makes `tensor`. Keeps a stack of its own: a DenseNet201 is deeper than Python's."""
+        """The number of the layer that makes `tensor`. Keeps a stack of its own: a DenseNet201 is deeper than
+        Python's.
+        """
         start: _Place = (tensor, {}, (), "")
         stack = [start]
         while stack:
@@ -168,7 +210,9 @@ class _Walk:
         return [inside] if self._find(inside) is None else []
 
     def _inside(self, place: _Place) -> _Place:
-        """The nested model's own tensor behind `place`, with the model's inputs bound to what it is called on."""
+        """The nested model's own tensor behind `place`, with the model's inputs bound to what it is called
+        on.
+        """
         tensor, bound, models, path = place
         model, node_index, tensor_index = tensor._keras_history
         called_on = [self._number((t, bound, models, path)) for t in _tensors(_node(tensor))]
@@ -263,7 +307,9 @@ def _config(operation: Any) -> dict[str, Any]:
 
 
 def _kind(operation: Any) -> str:
-    """The class name in Keras 3's words; of a TensorFlow function the operation that does the same, if there is one."""
+    """The class name in Keras 3's words; of a TensorFlow function the operation that does the same, if there
+    is one.
+    """
     kind = type(operation).__name__
     if kind not in ("TFOpLambda", "SlicingOpLambda"):
         return kind

@@ -1,7 +1,9 @@
-"""What a Keras model does to its pixels before the first convolution, composed to one scale and shift per channel.
+"""What a Keras model does to its pixels before the first convolution, composed to one scale and shift per
+channel.
 
-Rescaling, Normalization, batch norms and arithmetic with constants are affine; slicing, stacking and flipping reorder
-the channels. Each tensor on the way is held as its channels, each of them a multiple of one channel of the input.
+Rescaling, Normalization, batch norms and arithmetic with constants are affine; slicing, stacking and flipping
+reorder the channels. Each tensor on the way is held as its channels, each of them a multiple of one channel
+of the input.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from edgedense.converters.graph import Affine
 from edgedense.converters.keras_layers import Layer, Ref
 from edgedense.errors import EdgedenseError
 
-ARITHMETIC = frozenset("Add Subtract Multiply Divide TrueDivide Negative".split())
-AFFINE_LAYERS = frozenset("Rescaling Normalization BatchNormalization SyncBatchNormalization".split())
-REORDERING = frozenset("GetItem Flip Take Stack Concatenate Cast".split())
+ARITHMETIC = frozenset(["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative"])
+AFFINE_LAYERS = frozenset(["Rescaling", "Normalization", "BatchNormalization", "SyncBatchNormalization"])
+REORDERING = frozenset(["GetItem", "Flip", "Take", "Stack", "Concatenate", "Cast"])
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Entry:
-    """How pixels enter the stem: channel c is affine(c) of pixel channel order[c]. `layers` is what was composed."""
+    """How pixels enter the stem: channel c is affine(c) of pixel channel order[c]. `layers` is what was
+    composed.
+    """
 
     affine: Affine
     order: tuple[int, ...]
@@ -57,8 +61,8 @@ class Entry:
 def entry(layers: Sequence[Layer]) -> Entry:
     """Composes the layers that stand before the stem.
 
-    `layers` is the whole model, the input first. EdgedenseError when the input is no RGB image, or when something
-    before the stem cannot be written as scale and shift per channel.
+    `layers` is the whole model, the input first. EdgedenseError when the input is no RGB image, or when
+    something before the stem cannot be written as scale and shift per channel.
     """
     first = layers[0]
     if len(first.shape) != 4 or first.shape[3] != 3:
@@ -119,12 +123,14 @@ def _scaled(pixels: Pixels, affine: Affine, layer: Layer) -> Pixels:
     count = len(pixels.channels)
     if affine.scale.size not in (1, count) or affine.shift.size not in (1, count):
         raise EdgedenseError(
-            "one number, or one per channel", f"{max(affine.scale.size, affine.shift.size)} numbers in {layer}"
+            "one number, or one per channel",
+            f"{max(affine.scale.size, affine.shift.size)} numbers in {layer}",
         )
     scale, shift = np.broadcast_to(affine.scale, count), np.broadcast_to(affine.shift, count)
     channels = zip(pixels.channels, scale, shift, strict=True)
     return Pixels(
-        tuple(Channel(c.source, float(c.scale * s), float(c.shift * s + t)) for c, s, t in channels), pixels.flat
+        tuple(Channel(c.source, float(c.scale * s), float(c.shift * s + t)) for c, s, t in channels),
+        pixels.flat,
     )
 
 
@@ -139,7 +145,9 @@ def _arithmetic(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
     left, right = _two_operands(layer)
     constant = np.asarray(left if isinstance(right, Ref) else right, np.float64)
     if constant.size != (constant.shape[-1] if constant.ndim else 1) or (pixels.flat and constant.size > 1):
-        raise EdgedenseError("one number, or one per channel", f"a constant of shape {constant.shape} in {layer}")
+        raise EdgedenseError(
+            "one number, or one per channel", f"a constant of shape {constant.shape} in {layer}"
+        )
     constant = constant.ravel()
     if isinstance(right, Ref) and layer.kind in ("Divide", "TrueDivide"):
         raise EdgedenseError("preprocessing by scale and shift", f"{layer}, which divides by the pixels")

@@ -25,10 +25,11 @@ _CHUNK = 32  # images computed at once
 class Source:
     """A trained model that was read.
 
-    `network` takes what the Keras model takes; `network.normalization` is what the model itself does to its pixels.
-    `normalized` says that this changes values: the pixels are then not normalized outside. `parameters` is Keras' own
-    count by part (`keras_structure.Structure`), in all `model.count_params()`. `sha256` is that of the file, of a
-    folder's sorted paths and contents, or of the weights that Keras offers.
+    `network` takes what the Keras model takes; `network.normalization` is what the model itself does to its
+    pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
+    `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
+    `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
+    offers.
     """
 
     network: DenseNet
@@ -39,7 +40,9 @@ class Source:
     reference: Reference
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
-        """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did outside."""
+        """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
+        outside.
+        """
         return self.reference.predict(batch)
 
     def logits(self, batch: npt.ArrayLike) -> Batch:
@@ -71,41 +74,47 @@ class Reference:
 
 
 def read(source: str | Path, size: tuple[int, int] | None = None) -> Source:
-    """Reads a trained DenseNet: a `.keras` or `.h5` file, a Keras SavedModel folder, or "densenet121:imagenet".
+    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, or "densenet121:imagenet".
 
-    `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it was built
-    for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
+    `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it
+    was built for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
     """
-    opened = keras_files.open_model(source)
+    return read_opened(keras_files.open_model(source), size)
+
+
+def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None) -> Source:
+    """As `read`, for a Keras model that is in memory. The model itself is not changed."""
+    layers = keras_layers.flatten(opened.model)
+    batch, *built = layers[0].shape
+    wanted = size or _built_size(built, opened.name)
+    structure = keras_structure.match(layers, wanted)
     model = opened.model
-    layers = keras_layers.flatten(model)
-    built = layers[0].shape
-    if size is None and len(built) == 4:
-        size = _built_size(built, opened.name)
-    structure = keras_structure.match(layers, size or (1, 1))
-    if len(built) == 4 and (built[1:3] != size or built[0] is not None or _is_mixed(layers)):
-        model = keras_files.rebuild(model, free_size=built[1:3] != size)
+    free_size = tuple(built[:2]) != wanted
+    if free_size or batch is not None or _is_half(layers):
+        model = keras_files.rebuild(model, free_size)
         layers = keras_layers.flatten(model)
-    final = structure.network.head.steps[-1]
-    activates = isinstance(final, Activation)
+    activates = isinstance(structure.network.head.steps[-1], Activation)
     reference = Reference(model, layers[-1].operation, activates)
     return Source(
         structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference
     )
 
 
-def _built_size(shape: tuple[int | None, ...], name: str) -> tuple[int, int]:
-    height, width = shape[1:3]
+def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
+    """Height and width of an input of shape [height, width, channels]."""
+    height, width = shape[:2] if len(shape) == 3 else (0, 0)  # of another shape, what is refused is the shape
     if height is None or width is None:
         raise EdgedenseError(
-            "a fixed image size", f"{name}, which takes images of any size", "name the size that it was trained with"
+            "a fixed image size",
+            f"{name}, which takes images of any size",
+            "name the size that it was trained with",
         )
     return height, width
 
 
-def _is_mixed(layers: tuple[Layer, ...]) -> bool:
+def _is_half(layers: tuple[Layer, ...]) -> bool:
     """Whether the model computes in half precision, which would be no reference."""
-    return any("mixed_" in str(layer.options.get("dtype")) for layer in layers)
+    return any("float16" in str(layer.options.get("dtype")) for layer in layers)
 
 
 def _traced(model: Any) -> Any:
@@ -127,7 +136,9 @@ def _traced(model: Any) -> Any:
 @contextlib.contextmanager
 def _without_activation(layer: Any) -> Iterator[None]:
     """For this long the layer returns what it would apply its activation to."""
-    name, value = ("activation", lambda x: x) if hasattr(layer, "activation") else ("call", lambda x, *a, **k: x)
+    name, value = (
+        ("activation", lambda x: x) if hasattr(layer, "activation") else ("call", lambda x, *a, **k: x)
+    )
     had, before = name in vars(layer), getattr(layer, name)
     object.__setattr__(layer, name, value)
     try:

@@ -35,10 +35,16 @@ from edgedense.converters.keras_layers import Layer
 from edgedense.converters.keras_weights import Size
 from edgedense.errors import EdgedenseError
 
-DENSE_LAYER = "a dense layer (BatchNormalization - ReLU - 1x1 Conv2D - BatchNormalization - ReLU - Conv2D - Concatenate)"
+DENSE_LAYER = (
+    "a dense layer (BatchNormalization - ReLU - 1x1 Conv2D - "
+    "BatchNormalization - ReLU - Conv2D - Concatenate)"
+)
 HINT = "edgedense converts DenseNets: DenseNet121, 169, 201, or the same structure with other sizes"
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
-_GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {"GlobalAveragePooling2D": "avg", "GlobalMaxPooling2D": "max"}
+_GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {
+    "GlobalAveragePooling2D": "avg",
+    "GlobalMaxPooling2D": "max",
+}
 _WINDOW_POOLS = ("AveragePooling2D", "MaxPooling2D")
 
 Order = npt.NDArray[np.intp]  # Order[j]: which channel of the graph's tensor Keras' channel j is
@@ -48,8 +54,8 @@ Order = npt.NDArray[np.intp]  # Order[j]: which channel of the graph's tensor Ke
 class Structure:
     """A DenseNet, what its Keras model says beside it, and how many parameters Keras counts in each part.
 
-    The parts are "input" (what stands before the stem), "stem", "block1", "transition1", and so on; "head" (final
-    norm and pooling), "dense1", "dense2" and so on (each Dense with what follows it).
+    The parts are "input" (what stands before the stem), "stem", "block1", "transition1", and so on; "head"
+    (final norm and pooling), "dense1", "dense2" and so on (each Dense with what follows it).
     """
 
     network: DenseNet
@@ -133,7 +139,9 @@ class _Match:
         expected = "the stem's Conv2D"
         first = self._next(entry.last, expected)
         zeros, layer = self._zeros(first, expected)
-        conv_layer = _require(layer, ("Conv2D",), expected, entry.last, RESIZE_HINTS.get(first.kind if first else ""))
+        conv_layer = _require(
+            layer, ("Conv2D",), expected, entry.last, RESIZE_HINTS.get(first.kind if first else "")
+        )
         self._see_padding(first)
         self._see(conv_layer)
         conv, size = keras_weights.convolution(conv_layer, size, zeros)
@@ -199,7 +207,9 @@ class _Match:
         return tuple(found), joined, order
 
     def _bottleneck(self, joined: Layer) -> Layer | None:
-        """The convolution of the BatchNormalization - ReLU - Conv2D that reads `joined`; None where the head begins."""
+        """The convolution of the BatchNormalization - ReLU - Conv2D that reads `joined`; None where the head
+        begins.
+        """
         readers = [r for r in self.readers[joined.index] if r.kind != "Concatenate"]
         if len(readers) != 1:
             if not readers:
@@ -213,7 +223,9 @@ class _Match:
         return conv if conv is not None and conv.kind == "Conv2D" else None
 
     def _norm_relu_conv(self, joined: Layer, order: Order) -> tuple[Affine, Conv, Layer]:
-        """The BatchNormalization - ReLU - 1x1 Conv2D that reads `joined`, its channels put in the graph's order."""
+        """The BatchNormalization - ReLU - 1x1 Conv2D that reads `joined`, its channels put in the graph's
+        order.
+        """
         norm_layer = next(r for r in self.readers[joined.index] if r.kind in _BATCH_NORMS)
         relu = self._relu_after(self._see(norm_layer), "ReLU")
         conv_layer = self._after(relu, ("Conv2D",), "a 1x1 Conv2D")
@@ -241,7 +253,7 @@ class _Match:
         self._see_padding(first)
         self._see(conv2_layer)
         _require_linear(conv2_layer)
-        # Any size will do to see whether the convolution keeps it: with stride 1 "same" does not depend on it.
+        # With stride 1, whether the convolution keeps the size does not depend on the size.
         probe = (conv2_layer.options["kernel_size"][0] * 8, conv2_layer.options["kernel_size"][1] * 8)
         conv2, size = keras_weights.convolution(conv2_layer, probe, zeros)
         if size != probe or conv2.stride != 1:
@@ -251,11 +263,13 @@ class _Match:
     def _join(self, parts: list[Layer], new: Layer) -> Layer:
         """The Concatenate that holds the block so far and its new channels, in whatever order."""
         wanted = sorted(part.index for part in [*parts, new])
-        joins = [r for r in self.readers[new.index] if r.kind == "Concatenate" and sorted(self._sources(r)) == wanted]
+        joins = [
+            r
+            for r in self.readers[new.index]
+            if r.kind == "Concatenate" and sorted(self._sources(r)) == wanted
+        ]
         if not joins:
-            raise _refusal(
-                f"a Concatenate of the block so far with {new}", _listed(self.readers[new.index])
-            )
+            raise _refusal(f"a Concatenate of the block so far with {new}", _listed(self.readers[new.index]))
         keras_weights.require_channel_axis(joins[0])
         return self._see(joins[0])
 
@@ -286,12 +300,13 @@ class _Match:
                 norm = _permuted(keras_weights.batch_norm(self._see(following)), order)
                 last = self._see(relu)
         steps = self._head_steps(last, order, size)
-        dense = [i for i, step in enumerate(steps) if isinstance(step, Dense)]
-        if not dense:
-            raise _refusal("a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD)
-        outputs = [step for step in steps[dense[-1] :] if isinstance(step, Activation)]
-        if outputs and outputs[-1].kind not in ("softmax", "sigmoid"):
-            raise _refusal("softmax, sigmoid or plain logits at the end", f"{outputs[-1].kind} in {self.layers[-1]}")
+        if not any(isinstance(step, Dense) for step in steps):
+            raise _refusal(
+                "a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD
+            )
+        final = steps[-1]
+        if isinstance(final, Activation) and final.kind not in ("softmax", "sigmoid"):
+            raise _refusal("softmax, sigmoid or plain logits at the end", _described(self.layers[-1]))
         return Head(norm, steps)
 
     def _head_steps(self, last: Layer, order: Order, size: Size) -> tuple[HeadStep, ...]:
@@ -310,11 +325,11 @@ class _Match:
         return tuple(steps)
 
 
-RESIZE_HINTS = {
-    kind: "leave resizing and cropping out of the model: the deployed file's own preprocessing resizes; "
-    "rebuild the model from the layer behind it"
-    for kind in ("Resizing", "CenterCrop", "RandomCrop", "Cropping2D")
-}
+RESIZE_HINTS = dict.fromkeys(
+    ("Resizing", "CenterCrop", "RandomCrop", "Cropping2D"),
+    "leave resizing and cropping out of the model: the deployed file's own preprocessing resizes; "
+    "rebuild the model from the layer behind it",
+)
 HINT_HEAD = "convert the whole classifier, not its feature extractor"
 
 
@@ -346,7 +361,9 @@ def _head_step(
     )
 
 
-def _dense_steps(layer: Layer, order: Order, shape: tuple[int, ...]) -> tuple[list[HeadStep], Order, tuple[int, ...]]:
+def _dense_steps(
+    layer: Layer, order: Order, shape: tuple[int, ...]
+) -> tuple[list[HeadStep], Order, tuple[int, ...]]:
     step = keras_weights.dense(layer)
     inputs, outputs = step.kernel.shape
     if inputs != shape[0]:

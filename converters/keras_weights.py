@@ -1,4 +1,6 @@
-"""What one Keras layer computes, as arrays of the graph: affines, convolutions, pooling, dense layers, activations."""
+"""What one Keras layer computes, as arrays of the graph: affines, convolutions, pooling, dense layers,
+activations.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ _OPERATIONS = {
 
 
 def arrays(layer: Layer, count: int) -> list[Array]:
-    """The layer's weights in float64, `count` of them. EdgedenseError when there are others, or one is not finite."""
+    """The layer's weights in float64, `count` of them. EdgedenseError when there are others, or one is not
+    finite.
+    """
     if len(layer.weights) != count:
         raise EdgedenseError(
             f"{count} weight arrays in {layer}",
@@ -46,7 +50,9 @@ def arrays(layer: Layer, count: int) -> list[Array]:
             "save the model unquantized and with LoRA weights merged",
         )
     if not all(np.isfinite(w).all() for w in layer.weights):
-        raise EdgedenseError("finite weights", f"NaN or infinity in {layer}", "retrain, or take an earlier checkpoint")
+        raise EdgedenseError(
+            "finite weights", f"NaN or infinity in {layer}", "retrain, or take an earlier checkpoint"
+        )
     return [np.asarray(w, np.float64) for w in layer.weights]
 
 
@@ -75,7 +81,8 @@ def normalization(layer: Layer) -> Affine:
 
 
 def convolution(layer: Layer, size: Size, zeros: Padding = ((0, 0), (0, 0))) -> tuple[Conv, Size]:
-    """A Conv2D behind zero padding of `zeros`, and the size of its output for an input of `size` before the padding.
+    """A Conv2D behind zero padding of `zeros`, and the size of its output for an input of `size` before the
+    padding.
 
     EdgedenseError for what the graph has no place for: dilation, groups, unequal strides.
     """
@@ -112,7 +119,9 @@ def window_pool(layer: Layer, size: Size) -> tuple[WindowPool, Size]:
     window, strides = _window(layer)
     if padding(layer.options["padding"], size, window, strides) != ((0, 0), (0, 0)):
         raise EdgedenseError(
-            "pooling without padding", f"{layer} with padding 'same' on {size[0]}x{size[1]}", "use padding='valid'"
+            "pooling without padding",
+            f"{layer} with padding 'same' on {size[0]}x{size[1]}",
+            "use padding='valid'",
         )
     kind = WindowPool("avg" if layer.kind.startswith("Average") else "max", window, strides)
     return kind, reduced(size, window, strides, ((0, 0), (0, 0)))
@@ -133,7 +142,8 @@ def dense(layer: Layer) -> Dense:
 
 
 def activation(layer: Layer) -> Activation | None:
-    """The function of an activation layer or operation, or of the `activation` of a Dense or Conv2D; None if linear.
+    """The function of an activation layer or operation, or of the `activation` of a Dense or Conv2D; None if
+    linear.
 
     EdgedenseError for a function that the graph does not have.
     """
@@ -155,7 +165,9 @@ def activation(layer: Layer) -> Activation | None:
         return None
     known = _ACTIVATIONS.get(name) if isinstance(name, str) else None
     if known is None:
-        raise EdgedenseError(f"one of the activations {', '.join(sorted(_ACTIVATIONS))}", f"{_called(name)} in {layer}")
+        raise EdgedenseError(
+            f"one of the activations {', '.join(sorted(_ACTIVATIONS))}", f"{_called(name)} in {layer}"
+        )
     return known
 
 
@@ -173,9 +185,11 @@ def is_relu(layer: Layer) -> bool:
 
 def described(layer: Layer) -> str:
     """The layer for an error message; of an activation also which."""
-    if layer.kind == "Activation":
-        return f"{layer}, {_called(layer.options.get('activation'))}"
-    settings = [f"{key} {layer.options[key]}" for key in ("max_value", "negative_slope") if layer.options.get(key)]
+    if layer.kind in ("Activation", "Dense", "Conv2D") and layer.options.get("activation") != "linear":
+        return f"{layer} with activation {_called(layer.options.get('activation'))}"
+    settings = [
+        f"{key} {layer.options[key]}" for key in ("max_value", "negative_slope") if layer.options.get(key)
+    ]
     return f"{layer} with {' and '.join(settings)}" if layer.kind == "ReLU" and settings else str(layer)
 
 
@@ -189,9 +203,7 @@ def padding(kind: str, size: Size, window: Size, strides: Size) -> Padding:
     """Keras' "valid" or "same" as a border: "same" puts the odd pixel at the bottom and at the right."""
     if kind == "valid":
         return (0, 0), (0, 0)
-    totals = [
-        max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, window, strides, strict=True)
-    ]
+    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, window, strides, strict=True)]
     (top, bottom), (left, right) = [(t // 2, t - t // 2) for t in totals]
     return (top, bottom), (left, right)
 
@@ -214,7 +226,9 @@ def require_channels_last(layer: Layer) -> None:
     """EdgedenseError for a layer that was built for [batch, channels, height, width]."""
     if layer.options.get("data_format", "channels_last") == "channels_first":
         raise EdgedenseError(
-            "channels last", f"{layer} with data_format 'channels_first'", "rebuild the model with channels_last"
+            "channels last",
+            f"{layer} with data_format 'channels_first'",
+            "rebuild the model with channels_last",
         )
 
 

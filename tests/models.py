@@ -1,7 +1,8 @@
-"""Small Keras DenseNets for tests: built in Keras 3 or, with `keras=tf_keras`, in Keras 2; weights random, seeded.
+"""Small Keras DenseNets for tests: built in Keras 3 or, with `keras=tf_keras`, in Keras 2; weights random,
+seeded.
 
-A fresh model's batch norms are trivial (scale 1, shift 0, statistics 0 and 1), so that a reader could ignore them
-and pass: here gammas are of either sign and the statistics are those of no data.
+A fresh model's batch norms are trivial (scale 1, shift 0, statistics 0 and 1), so that a reader could ignore
+them and pass: here gammas are of either sign and the statistics are those of no data.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def densenet(
     body: Head = body,
     seed: int = 0,
 ) -> Any:
-    """A small DenseNet: `before` the stem, `stem`, `body` and `head` each take (keras, tensor) and return a tensor."""
+    """A small DenseNet: `before` the stem, `stem`, `body` and `head` each take (keras, tensor) and return a
+    tensor.
+    """
     keras = keras or _keras3()
     image = keras.Input((*size, 3))
     model = keras.Model(image, head(keras, body(keras, stem(keras, before(keras, image)))))
@@ -74,7 +77,9 @@ def densenet(
 
 
 def nested(keras: Any | None = None, size: tuple[int, int] = (32, 32), seed: int = 0) -> Any:
-    """Rescaling, augmentation, a headless DenseNet as a model in a model, dropout and two Dense, in a Sequential."""
+    """Rescaling, augmentation, a headless DenseNet as a model in a model, dropout and two Dense, in a
+    Sequential.
+    """
     keras = keras or _keras3()
     image = keras.Input((*size, 3))
     base = keras.Model(image, body(keras, stem(keras, image)))
@@ -82,7 +87,9 @@ def nested(keras: Any | None = None, size: tuple[int, int] = (32, 32), seed: int
     model = keras.Sequential(
         [
             keras.Input((*size, 3)),
-            keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.1)]),
+            keras.Sequential(
+                [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.1)]
+            ),
             layers.Rescaling(1 / 127.5, offset=-1),
             keras.Sequential([base, layers.GlobalAveragePooling2D()]),
             layers.Dropout(0.3),
@@ -96,8 +103,9 @@ def nested(keras: Any | None = None, size: tuple[int, int] = (32, 32), seed: int
 def hostile(keras: Any | None = None, seed: int = 0) -> Any:
     """What breaks rewrites: odd sizes, a Flatten head, nesting, and gammas that are negative, zero or 1e-9.
 
-    Of every batch norm's channels, one is constant and positive, one is constant and dead behind the ReLU, one is
-    scaled by 1e-9, one is turned around. One growth channel of each block is constant. Input 41 x 53 pixels.
+    Of every batch norm's channels, one is constant and positive, one is constant and dead behind the ReLU,
+    one is scaled by 1e-9, one is turned around. One growth channel of each block is constant. Input 41 x 53
+    pixels.
     """
     keras = keras or _keras3()
     layers = keras.layers
@@ -149,7 +157,9 @@ def _statistics(layer: Any, weights: list[Any], random: np.random.Generator) -> 
 
 
 def _leaves(model: Any) -> list[Any]:
-    return [leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])]
+    return [
+        leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])
+    ]
 
 
 def _keras3() -> Any:

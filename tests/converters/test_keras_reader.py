@@ -23,7 +23,9 @@ TOLERANCE = 1e-5
 
 def pixels(network: DenseNet, seed: int = 1) -> np.ndarray:
     """Three images of random pixels, 0 to 255."""
-    return np.random.default_rng(seed).integers(0, 256, (3, network.height, network.width, 3)).astype(np.float32)
+    return (
+        np.random.default_rng(seed).integers(0, 256, (3, network.height, network.width, 3)).astype(np.float32)
+    )
 
 
 def agree(source: Source, images: np.ndarray | None = None) -> None:
@@ -42,11 +44,15 @@ def saved(model: Any, folder: Path, name: str = "model.keras") -> Path:
 
 def read_back(model: Any, folder: Path, name: str = "model.keras", **options: Any) -> Source:
     source = read(saved(model, folder, name), **options)
-    assert np.allclose(model.predict(pixels(source.network), verbose=0), source.predict(pixels(source.network)), atol=1e-5)
+    assert np.allclose(
+        model.predict(pixels(source.network), verbose=0), source.predict(pixels(source.network)), atol=1e-5
+    )
     return source
 
 
-def refused(model: Any, folder: Path, *words: str, name: str = "model.keras", **options: Any) -> EdgedenseError:
+def refused(
+    model: Any, folder: Path, *words: str, name: str = "model.keras", **options: Any
+) -> EdgedenseError:
     path = saved(model, folder, name)
     with pytest.raises(EdgedenseError) as caught:
         read(path, **options)
