@@ -25,7 +25,8 @@ def round_constants(program: Program, quantization: dict[str, Quantization],
     statistics, missing, ops = dict(statistics), {}, []
     for op in program.ops:
         if op.kind in ("maximum", "add") and op.constant is not None and op.inputs[0] in quantization:
-            op, missing[op.output], statistics[op.output] = _rounded(op, quantization[op.inputs[0]], statistics[op.output])
+            q = quantization[op.inputs[0]]
+            op, missing[op.output], statistics[op.output] = _rounded(op, q, statistics[op.output])
         elif op.inputs[0] in missing:
             gap = missing[op.inputs[0]]
             if op.kind in ("conv", "dense") and op.kernel is not None:
@@ -70,13 +71,14 @@ def corrected_weights(program: Program, quantization: dict[str, Quantization], s
         source = op.inputs[0]
         if op.kind not in ("conv", "dense") or op.output in float_ops or source not in statistics:
             continue
-        assert op.kernel is not None and op.bias is not None
+        kernel, bias = op.weights
         q = quantization[source]
         scale = float(q.scale[0])
         x = statistics[source].samples.astype(np.float64)
         x_q = (np.clip(np.round(x / scale) + q.zero_point, -128, 127) - q.zero_point) * scale
         w = round_weights(op, scale)
-        taps = tuple(range(op.kernel.ndim - 2))
-        bias = op.bias + x.mean(axis=0) @ op.kernel.sum(axis=taps) - x_q.mean(axis=0) @ (w.kernel * w.scale).sum(axis=taps)
+        taps = tuple(range(kernel.ndim - 2))
+        rounded = (w.kernel * w.scale).sum(axis=taps)
+        bias = bias + x.mean(axis=0) @ kernel.sum(axis=taps) - x_q.mean(axis=0) @ rounded
         result[op.output] = replace(w, bias=int_bias(bias, scale, w.scale))
     return result

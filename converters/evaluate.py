@@ -1,4 +1,4 @@
-"""Runs a program in float with TensorFlow, eagerly: no tracing, and each tensor is freed when its last reader is done."""
+"""Runs a program in float with TensorFlow, eagerly: no tracing, and each tensor is freed after its last reader."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ def _run(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
 
 
 def _weighted(tf: Any, op: Op, x: Any, dtype: str) -> Any:
-    kernel, bias = tf.constant(op.kernel, dtype), tf.constant(op.bias, dtype)
+    weights, addend = op.weights
+    kernel, bias = tf.constant(weights, dtype), tf.constant(addend, dtype)
     padding = "SAME" if op.same else "VALID"
     if op.kind == "conv":
         y = tf.nn.conv2d(x, kernel, op.stride, padding)
@@ -82,7 +83,7 @@ def _weighted(tf: Any, op: Op, x: Any, dtype: str) -> Any:
         y = tf.matmul(x, kernel)
     elif kernel.shape[0] == kernel.shape[1] == 1:  # a product is several times faster than a depthwise convolution
         y = x * kernel[0, 0]
-    elif op.stride == 2 and tuple(kernel.shape[:2]) == (2, 2) and np.ptp(op.kernel) == 0:
+    elif op.stride == 2 and tuple(kernel.shape[:2]) == (2, 2) and np.ptp(weights) == 0:
         y = tf.nn.avg_pool2d(x, 2, 2, "VALID") * (4 * kernel[0, 0, 0])
     else:
         y = tf.nn.depthwise_conv2d(x, kernel[..., None], (1, op.stride, op.stride, 1), padding)

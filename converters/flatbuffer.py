@@ -1,7 +1,7 @@
 """Tensors and operators -> the bytes of a .tflite file.
 
-Written with the schema's own builder functions rather than by TFLiteConverter, because only so the quantization of every
-tensor is ours, identical vectors are stored once, names are stable and the same network gives the same bytes.
+Written with the schema's own builder functions rather than by TFLiteConverter: only so the quantization of every tensor
+is ours, identical vectors are stored once, names are stable and the same network gives the same bytes.
 The format: tensorflow/lite/schema/schema.fbs (version 3).
 """
 

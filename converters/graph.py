@@ -56,7 +56,9 @@ Form = Literal["depthwise", "add", "maximum"]
 
 @dataclass(frozen=True)
 class Stem:
-    """Convolution - norm - ReLU - max pooling (`norm` None: the convolution already contains it; `pool` None: no pooling).
+    """Convolution - norm - ReLU - max pooling.
+
+    `norm` None: the convolution already contains it; `pool` None: no pooling.
 
     `border`: None, or the pixel value per channel [3] that the convolution's padding has, once the normalization is
     folded into the convolution. `space_to_depth`: the block size by which padded pixels are regrouped into channels

@@ -58,7 +58,7 @@ def _vector(b: Any, offsets: Sequence[int]) -> int:
     return b.EndVector()
 
 
-def _table(b: Any, fields: Sequence[int | tuple[int, str] | None]) -> int:
+def _table(b: Any, fields: Sequence[Any]) -> int:
     """A table whose fields are offsets, (value, scalar type), or absent."""
     b.StartObject(len(fields))
     for slot, value in enumerate(fields):

@@ -67,6 +67,13 @@ class Op:
     strides: tuple[int, int] = (1, 1)
     function: Activation | None = None
 
+    @property
+    def weights(self) -> tuple[Array, Array]:
+        """Kernel and bias of an operator that has them."""
+        assert self.kernel is not None, self.output
+        assert self.bias is not None, self.output
+        return self.kernel, self.bias
+
 
 @dataclass(frozen=True)
 class Program:

@@ -69,7 +69,8 @@ def addend_quantization(x: Quantization) -> Quantization:
 def weight_scale(kernel: Array) -> Array:
     """One scale per output channel (the last axis), so that the largest weight is 127."""
     largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0)
-    return np.where(largest > 0, np.maximum(largest, 127 * SMALLEST_SCALE) / 127.0, 1.0).astype(np.float32).astype(float)
+    scale = np.where(largest > 0, np.maximum(largest, 127 * SMALLEST_SCALE) / 127.0, 1.0)
+    return scale.astype(np.float32).astype(np.float64)  # as the file stores it
 
 
 def scale_groups(program: Program, float_ops: frozenset[str]) -> dict[str, str]:
@@ -91,11 +92,12 @@ def scale_groups(program: Program, float_ops: frozenset[str]) -> dict[str, str]:
 
 def quantize(program: Program, ranges: Mapping[str, Range], float_ops: Iterable[str] = (),
              weights: Mapping[str, Weights] | None = None, output_type: str = "float32") -> Quantized:
-    """The deployed network. `ranges` holds every int8 activation's range; `weights` replaces round-to-nearest weights."""
+    """The deployed network. `ranges` holds every int8 activation's range; `weights` replaces round-to-nearest."""
     return _Quantizer(program, ranges, frozenset(float_ops), dict(weights or {}), output_type).build()
 
 
-def activations(program: Program, ranges: Mapping[str, Range], float_ops: Iterable[str] = ()) -> dict[str, Quantization]:
+def activations(program: Program, ranges: Mapping[str, Range],
+                float_ops: Iterable[str] = ()) -> dict[str, Quantization]:
     """The quantization of every int8 tensor: the union of the ranges in its group."""
     floats = frozenset(float_ops)
     groups = scale_groups(program, floats)
@@ -120,10 +122,9 @@ def activations(program: Program, ranges: Mapping[str, Range], float_ops: Iterab
 
 def round_weights(op: Op, input_scale: float) -> Weights:
     """Round-to-nearest int8 weights and the int32 bias of `op`."""
-    assert op.kernel is not None and op.bias is not None
-    scale = weight_scale(op.kernel)
-    kernel = np.clip(np.round(op.kernel / scale), -127, 127)
-    return Weights(kernel, scale, int_bias(op.bias, input_scale, scale))
+    kernel, bias = op.weights
+    scale = weight_scale(kernel)
+    return Weights(np.clip(np.round(kernel / scale), -127, 127), scale, int_bias(bias, input_scale, scale))
 
 
 def int_bias(bias: Array, input_scale: float, scale: Array) -> Array:
@@ -225,7 +226,7 @@ class _Quantizer:
             constant_q = q
             if op.kind == "add":
                 constant_q = addend_quantization(self.quantization[op.inputs[0]])
-                integers = np.clip(np.round(op.constant / float(constant_q.scale[0])) + constant_q.zero_point, -128, 127)
+                integers = np.clip(np.round(op.constant / float(q.scale[0])) + constant_q.zero_point, -128, 127)
             shape = integers if op.kind == "concat" else integers.reshape(1, 1, 1, -1)
             self.constant(name, shape, "int8", constant_q)
             inputs = tuple(name if n == CONSTANT else n for n in inputs)
@@ -237,10 +238,9 @@ class _Quantizer:
         inputs = tuple(n if n == CONSTANT else self.as_float(n) for n in op.inputs)
         self.activation(op.output, self.program.shapes[op.output], None)
         if op.kind in ("conv", "depthwise", "dense"):
-            assert op.kernel is not None and op.bias is not None
-            kernel, _ = _layout(op.kind, op.kernel)
-            weight = self.constant(f"{op.output}/kernel", kernel, "float32")
-            self.emit_op(op, (*inputs, weight, self.constant(f"{op.output}/bias", op.bias, "float32")), int8=False)
+            kernel, bias = op.weights
+            weight = self.constant(f"{op.output}/kernel", _layout(op.kind, kernel)[0], "float32")
+            self.emit_op(op, (*inputs, weight, self.constant(f"{op.output}/bias", bias, "float32")), int8=False)
         elif op.constant is not None:
             data = op.constant if op.kind == "concat" else op.constant.reshape(1, 1, 1, -1)
             name = self.constant(f"{op.output}/constant", data, "float32")
@@ -250,7 +250,7 @@ class _Quantizer:
             self.emit_op(op, inputs, int8=False)
 
     def emit_op(self, op: Op, inputs: tuple[str, ...], int8: bool) -> None:
-        """The operator itself, once its tensors exist. Versions are the lowest that runs it (see the module's tests)."""
+        """The operator itself, once its tensors exist. Versions are the lowest that run it."""
         two, relu = (2 if int8 else 1), (1 if op.relu else 0)  # ActivationFunctionType: 0 NONE, 1 RELU
         out, same = op.output, (0 if op.same else 1)  # Padding: 0 SAME, 1 VALID
         if op.kind == "conv":

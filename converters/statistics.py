@@ -27,6 +27,11 @@ class Channels:
         scale, shift = scale.astype(np.float32), shift.astype(np.float32)
         return Channels(self.low * scale + shift, self.high * scale + shift, self.samples * scale + shift)
 
+    def take(self, pictures: np.ndarray) -> Channels:
+        """The statistics of some of the pictures, by index."""
+        samples = self.samples.reshape(len(self.low), -1, self.samples.shape[1])[pictures]
+        return Channels(self.low[pictures], self.high[pictures], samples.reshape(-1, samples.shape[2]))
+
 
 Statistics = dict[str, Channels]
 
@@ -37,7 +42,8 @@ def measured(program: Program) -> list[str]:
     return [op.output for op in program.ops if op.kind not in moved and not op.output.startswith("normalize")]
 
 
-def measure(program: Program, batches: Iterable[np.ndarray], advance: Callable[[int], None] = lambda n: None) -> Statistics:
+def measure(program: Program, batches: Iterable[np.ndarray],
+            advance: Callable[[int], None] = lambda n: None) -> Statistics:
     """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its `measured` tensors."""
     names = measured(program)
     parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in names}

@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import Affine, Block, Conv, Dense, DenseLayer, DenseNet, Form, Head, Pool, Transition
+from edgedense.converters.graph import (
+    Affine,
+    Block,
+    Conv,
+    Dense,
+    DenseLayer,
+    DenseNet,
+    Form,
+    Head,
+    Pool,
+    Transition,
+)
 from edgedense.converters.statistics import Statistics
 
 

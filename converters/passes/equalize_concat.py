@@ -23,10 +23,10 @@ def equalize_concat(network: DenseNet, statistics: Statistics, spec: RangeSpec) 
     """
     statistics = dict(statistics)
     blocks = list(network.blocks)
-    for number, block in enumerate(blocks, start=1):
-        if block.transition is None and network.head.norm is None:
-            break
-        scales, shifts = [], []
+    for number in equalized(network):
+        block = blocks[number - 1]
+        scales: list[Array] = []
+        shifts: list[Array] = []
 
         def equalize(conv: Conv, tensors: list[str], shiftable: bool = True, scales: list[Array] = scales,
                      shifts: list[Array] = shifts) -> Conv:
@@ -57,6 +57,12 @@ def equalize_concat(network: DenseNet, statistics: Statistics, spec: RangeSpec) 
         if block.transition is None and network.head.norm is not None:
             network = replace(network, head=replace(network.head, norm=_undo(network.head.norm, scales, shifts)))
     return replace(network, blocks=tuple(blocks)), statistics
+
+
+def equalized(network: DenseNet) -> list[int]:
+    """The numbers of the blocks, from 1, all of whose readers are norms that can undo a scale."""
+    return [number for number, block in enumerate(network.blocks, start=1)
+            if block.transition is not None or network.head.norm is not None]
 
 
 def _block(block: Block, layers: list, scales: list[Array], shifts: list[Array]) -> Block:

@@ -47,18 +47,15 @@ def _fold_block(block: Block) -> Block:
 
 def _fold_head(steps: tuple[HeadStep, ...], positions: int) -> tuple[HeadStep, ...]:
     """Move each Affine towards a Dense until it merges or meets an activation."""
-    todo, done = list(steps), []
+    todo, done = list(steps), list[HeadStep]()
     while todo:
         step = todo.pop(0)
         if isinstance(step, Affine) and done and isinstance(done[-1], Dense):
-            last = done.pop()
-            done.append(Dense(last.kernel * step.scale, last.bias * step.scale + step.shift))
-        elif isinstance(step, Affine) and todo and isinstance(todo[0], Dense):
-            dense = todo.pop(0)
-            todo.insert(0, Dense(step.scale[:, None] * dense.kernel, dense.bias + step.shift @ dense.kernel))
-        elif isinstance(step, Affine) and todo and isinstance(todo[0], Affine):
-            after = todo.pop(0)
-            todo.insert(0, Affine(step.scale * after.scale, step.shift * after.scale + after.shift))
+            done[-1] = Dense(done[-1].kernel * step.scale, done[-1].bias * step.scale + step.shift)
+        elif isinstance(step, Affine) and todo and isinstance(dense := todo[0], Dense):
+            todo[0] = Dense(step.scale[:, None] * dense.kernel, dense.bias + step.shift @ dense.kernel)
+        elif isinstance(step, Affine) and todo and isinstance(after := todo[0], Affine):
+            todo[0] = Affine(step.scale * after.scale, step.shift * after.scale + after.shift)
         elif isinstance(step, Affine) and todo and _commutes(step, todo[0]):
             todo[0:1] = [todo[0], _repeated(step, positions) if isinstance(todo[0], Flatten) else step]
         else:

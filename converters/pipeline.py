@@ -1,0 +1,251 @@
+"""`convert()`: from a trained Keras DenseNet and a folder of pictures to one deployed file, as a readable list."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edgedense import bundle, golden, metrics
+from edgedense.converters import attempts, execute, keras_reader, normalization
+from edgedense.converters.attempts import Attempt, Candidate
+from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
+from edgedense.converters.evaluate import evaluate, logits_tensor
+from edgedense.converters.graph import Activation, DenseNet
+from edgedense.converters.keras_reader import Source
+from edgedense.converters.metadata import model_metadata
+from edgedense.converters.passes.fold_constants import fold_constants
+from edgedense.converters.passes.fold_normalization import fold_normalization
+from edgedense.converters.passes.fold_norms import fold_norms
+from edgedense.converters.passes.pool_first import pool_first
+from edgedense.converters.passes.round_border import round_border
+from edgedense.converters.passes.space_to_depth import space_to_depth
+from edgedense.converters.program import SCORES, lower
+from edgedense.converters.statistics import Statistics, measure
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize
+from edgedense.progress import progress
+
+PASSES: tuple[Callable[[DenseNet], DenseNet], ...] = (
+    fold_norms,          # batch norms that follow a convolution or meet a Dense
+    fold_constants,      # channels that do not depend on the picture
+    fold_normalization,  # the stem reads pixels
+    space_to_depth,      # ... four at a time
+    pool_first,          # transitions pool before they convolve
+)
+TOLERANCE = 1e-5  # relative to the largest logit; float32 through 120 layers leaves about 1e-6
+BORDER_TOLERANCE = 0.02  # half a level of 255 around the picture; 0.0005 is usual
+PROBES = 4  # pictures on which every pass is compared
+BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose. None: found out from the model or the pictures."""
+
+    preprocess: Normalization | None = None
+    resize: Resize = "bilinear"
+    exif: Exif = "ignore"
+    output_type: Literal["float32", "uint8"] = "float32"
+    ranges: attempts.Estimator | None = None
+    headroom: float | None = None
+    size: tuple[int, int] | None = None
+    images: int = DEFAULT_IMAGES
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the account: what was done, and how far the logits moved, relative to the largest."""
+
+    name: str
+    error: float
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The deployed file's bytes and everything worth telling about it."""
+
+    data: bytes
+    labels: tuple[str, ...]
+    recipe: dict[str, Any]
+    steps: tuple[Step, ...]
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The recipe's figures: agreement and divergence on the calibration set, sizes."""
+        return self.recipe["figures"]
+
+
+def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] | None = None,
+            options: Options | None = None) -> Conversion:
+    """Read, rewrite, measure, quantize and prove. Writes nothing.
+
+    Raises EdgedenseError when the model is no DenseNet, the pictures are unusable, or labelled pictures show that
+    the preprocessing in force is not the one that the model was trained with (unless `options.force`).
+    """
+    options = options or Options()
+    source = keras_reader.read(model, options.size)
+    preprocessing = _preprocessing(source, options)
+    with progress("reading calibration pictures", options.images) as tick:
+        pictures = read_calibration(calibration, preprocessing, options.images, tick)
+    names, notes = _labels(labels, pictures, source.network.classes)
+    network, steps = _structure(source, preprocessing, pictures)
+    statistics = _measure(network, pictures)
+    scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
+    if not options.force:
+        _check_preprocessing(source, preprocessing, pictures, names, scores)
+    specs = attempts.candidates(options.ranges, options.headroom)
+    with progress("choosing ranges", len(specs)) as tick:
+        attempt, tried = attempts.choose(network, statistics, pictures.pixels, scores, specs, options.output_type,
+                                         tick)
+    built = attempts.build(network, statistics, attempt, options.output_type)
+    steps.append(_step("equalize, absorb scales", network, built.network, pictures))
+    flatbuffer = built.quantized.to_bytes(model_metadata(source.name, names, source.network.classes))
+    figures = _figures(flatbuffer, pictures, scores)
+    recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures)
+    entries = {golden.ENTRY: _golden(flatbuffer, source, preprocessing).to_bytes()}
+    return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
+                      (*pictures.notes, *notes))
+
+
+def _preprocessing(source: Source, options: Options) -> Preprocessing:
+    """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
+    default: Normalization = "none" if source.normalized else "densenet"
+    return Preprocessing(source.network.height, source.network.width, options.preprocess or default, options.resize,
+                         options.exif)
+
+
+def _labels(labels: tuple[str, ...] | None, pictures: CalibrationSet,
+            classes: int) -> tuple[tuple[str, ...], list[str]]:
+    """The labels to store: those given, or the class folders' names where there are as many as classes."""
+    wanted = 2 if classes == 1 else classes
+    if labels is not None:
+        if len(labels) not in (wanted, classes):
+            raise EdgedenseError(f"{wanted} labels, as the model has outputs", str(len(labels)),
+                                 "another --labels file")
+        return labels, []
+    if len(pictures.names) == wanted:
+        return tuple(pictures.names), []
+    if pictures.names:
+        return (), [f"no labels stored: the model has {wanted} classes, the calibration folder {len(pictures.names)} "
+                    "sub-folders (--labels FILE names them)"]
+    return (), ["no labels stored (--labels FILE names the classes)"]
+
+
+def _structure(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet) -> tuple[DenseNet, list[Step]]:
+    """The network on raw pixels after the passes that need no measuring, each compared with the one before."""
+    probes = _probes(pictures)
+    network = normalization.compose(source.network, preprocessing.normalize)
+    expected = source.logits(normalization.normalized(probes, preprocessing.normalize))
+    steps = [Step("read", _checked("read", _distance(expected, _logits(network, probes))))]
+    for rewrite in PASSES:
+        before, network = network, rewrite(network)
+        steps.append(_step(rewrite.__name__, before, network, pictures))
+    rounded = round_border(network)
+    moved = _distance(_logits(network, probes), _logits(rounded, probes))
+    if moved > BORDER_TOLERANCE:
+        raise EdgedenseError(f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
+                             f"{moved:.2g}", "report this model: it is unusually sensitive to its border")
+    return rounded, [*steps, Step(round_border.__name__, moved)]
+
+
+def _step(name: str, before: DenseNet, after: DenseNet, pictures: CalibrationSet) -> Step:
+    """The step's error; float64 decides where float32's own rounding is in doubt."""
+    probes = _probes(pictures)
+    error = _distance(_logits(before, probes), _logits(after, probes))
+    if error > TOLERANCE:
+        error = _distance(_logits(before, probes, "float64"), _logits(after, probes, "float64"))
+    return Step(name, _checked(name, error))
+
+
+def _checked(name: str, error: float) -> float:
+    if not error <= TOLERANCE:  # also where it is not a number
+        raise EdgedenseError(f"the step {name!r} to keep the logits (relative {TOLERANCE:g})",
+                             f"a change of {error:.2g}", "report this model: edgedense misreads it")
+    return error
+
+
+def _probes(pictures: CalibrationSet) -> Pixels:
+    spread = np.linspace(0, len(pictures.pixels) - 1, min(PROBES, len(pictures.pixels))).astype(int)
+    return pictures.pixels[spread]
+
+
+def _logits(network: DenseNet, pixels: Pixels, dtype: str = "float32") -> np.ndarray:
+    program = lower(network)
+    return evaluate(program, pixels, output=logits_tensor(program), dtype=dtype)
+
+
+def _distance(expected: np.ndarray, found: np.ndarray) -> float:
+    """Largest difference, relative to the largest expected logit."""
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+
+
+def _measure(network: DenseNet, pictures: CalibrationSet) -> Statistics:
+    pixels = pictures.pixels
+    with progress("measuring ranges", len(pixels)) as tick:
+        return measure(lower(network), [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)], tick)
+
+
+def _check_preprocessing(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet,
+                         names: tuple[str, ...], scores: np.ndarray) -> None:
+    """Stop when labelled pictures show that the model was trained with another preprocessing."""
+    if pictures.labels is None or not set(pictures.names) <= set(names):
+        return
+    labels = np.array([names.index(name) for name in pictures.names])[pictures.labels]
+
+    def score(pixels: Pixels, normalize: Normalization) -> np.ndarray:
+        return source.predict(normalization.normalized(pixels, normalize))
+
+    choice = normalization.better_choice(preprocessing, scores, pictures.paths, labels, score)
+    if choice is not None:
+        raise normalization.refuse(choice)
+
+
+def _figures(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) -> dict[str, Any]:
+    """What the file does on the calibration pictures, against the float network."""
+    with progress("checking the result", len(pictures.pixels)) as tick:
+        found = execute.run(flatbuffer, pictures.pixels, tick)
+    divergence = metrics.kl_divergence(scores, found)
+    return {
+        "calibration_agreement": round(metrics.agreement(scores, found), 6),
+        "calibration_kl_mean": round(float(divergence.mean()), 8),
+        "calibration_kl_worst": round(float(divergence.max()), 8),
+        "flatbuffer_bytes": len(flatbuffer),
+    }
+
+
+def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet, options: Options, attempt: Attempt,
+            network: DenseNet, figures: dict[str, Any]) -> dict[str, Any]:
+    """All that decides the file's content, and what it measured. No times and no paths: same input, same bytes."""
+    last = network.head.steps[-1]
+    return {
+        "edgedense": version("edgedense"),
+        "preprocessing": preprocessing.to_dict(),
+        "activation": last.kind if isinstance(last, Activation) else "linear",
+        "source": {"name": source.name, "sha256": source.sha256, "parameters": sum(source.parameters.values())},
+        "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
+        "options": {"output_type": options.output_type, "attempt": asdict(attempt)},
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")},
+        "figures": figures,
+    }
+
+
+def _golden(flatbuffer: bytes, source: Source, preprocessing: Preprocessing) -> golden.Golden:
+    """Probes with this machine's answers, so that a device can prove that it computes the same."""
+    runner = execute.interpreter(flatbuffer)
+    keeping = execute.interpreter(flatbuffer, keep_all=True)
+    return golden.record(
+        golden.raw_invoke(runner),
+        lambda pixels: source.predict(normalization.normalized(pixels, preprocessing.normalize)),
+        height=preprocessing.height, width=preprocessing.width, step=golden.output_step(runner),
+        runtime=f"ai-edge-litert {version('ai-edge-litert')}", machine=platform.machine(),
+        layers=lambda pixels: golden.layer_levels(keeping, pixels),
+    )
