@@ -68,6 +68,15 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What float network and deployed file say of the calibration pictures: scores [N, classes] each."""
+
+    pictures: CalibrationSet
+    before: np.ndarray
+    after: np.ndarray
+
+
+@dataclass(frozen=True)
 class Conversion:
     """The deployed file's bytes and everything worth telling about it."""
 
@@ -77,6 +86,7 @@ class Conversion:
     steps: tuple[Step, ...]
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
+    outcome: Outcome
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -109,11 +119,12 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     built = attempts.build(network, statistics, attempt, options.output_type)
     steps.append(_step("equalize, absorb scales", network, built.network, pictures))
     flatbuffer = built.quantized.to_bytes(model_metadata(source.name, names, source.network.classes))
-    figures = _figures(flatbuffer, pictures, scores)
+    outcome = _outcome(flatbuffer, pictures, scores)
+    figures = _figures(flatbuffer, outcome)
     recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures)
     entries = {golden.ENTRY: _golden(flatbuffer, source, preprocessing).to_bytes()}
     return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
-                      (*pictures.notes, *notes))
+                      (*pictures.notes, *notes), outcome)
 
 
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
@@ -209,15 +220,19 @@ def _check_preprocessing(source: Source, preprocessing: Preprocessing, pictures:
         raise normalization.refuse(choice)
 
 
-def _figures(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) -> dict[str, Any]:
-    """What the file does on the calibration pictures, against the float network."""
+def _outcome(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) -> Outcome:
     with progress("checking the result", len(pictures.pixels)) as tick:
-        found = execute.run(flatbuffer, pictures.pixels, tick)
-    divergence = metrics.kl_divergence(scores, found)
+        return Outcome(pictures, scores, execute.run(flatbuffer, pictures.pixels, tick))
+
+
+def _figures(flatbuffer: bytes, outcome: Outcome) -> dict[str, Any]:
+    """What the file does on the calibration pictures, against the float network."""
+    divergence = metrics.kl_divergence(outcome.before, outcome.after)
     return {
-        "calibration_agreement": round(metrics.agreement(scores, found), 6),
-        "calibration_kl_mean": round(float(divergence.mean()), 8),
-        "calibration_kl_worst": round(float(divergence.max()), 8),
+        "images": len(outcome.before),
+        "calibration_agreement": round(metrics.agreement(outcome.before, outcome.after), 6),
+        "calibration_kl_mean": round(float(divergence.mean()), 6),
+        "calibration_kl_worst": round(float(divergence.max()), 6),
         "flatbuffer_bytes": len(flatbuffer),
     }
 

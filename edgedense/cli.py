@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from edgedense.errors import EdgedenseError, GateError
+from edgedense.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
     from edgedense.preprocessing import Preprocessing
@@ -32,11 +34,96 @@ def edgedense() -> None:
 
 
 @app.command()
+def convert(
+    model: Annotated[str, typer.Argument(
+        metavar="MODEL", help="A trained .keras or .h5 file, a Keras SavedModel folder, or densenet121:imagenet.",
+        show_default=False)],
+    calibration: Annotated[Path, typer.Option(
+        help="100 to 300 pictures like those the camera will see; with one sub-folder per class they also name the "
+             "labels and check the preprocessing.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The .tflite file to write.", show_default=False)],
+    labels: Annotated[Path | None, typer.Option(
+        help="Class names, one per line, in the order of the model's outputs; by default the sub-folders of the "
+             "calibration folder, sorted.", show_default=False)] = None,
+    preprocess: Annotated[Normalization | None, typer.Option(
+        help="The normalization that the model was trained with outside of itself: densenet (preprocess_input), "
+             "rescale (1/255) or none. By default densenet, or none for a model that normalizes its own input.",
+        show_default=False)] = None,
+    resize: Annotated[Resize, typer.Option(
+        help="How training resized: bilinear (image_dataset_from_directory) or nearest (load_img, "
+             "ImageDataGenerator).")] = "bilinear",
+    exif: Annotated[Exif, typer.Option(
+        help="Whether to turn pictures as their EXIF rotation says; Keras' loaders ignore it.")] = "ignore",
+    output_type: Annotated[Literal["float32", "uint8"], typer.Option(
+        help="float32 probabilities, or uint8 for integer-only targets.")] = "float32",
+    ranges: Annotated[Literal["minmax", "percentile", "mse"] | None, typer.Option(
+        help="How activation ranges are estimated. By default all are tried on a held-out half of the pictures.",
+        show_default=False)] = None,
+    headroom: Annotated[float | None, typer.Option(
+        min=1.0, max=4.0, help="Widen the ranges by this factor; by default chosen with --ranges.",
+        show_default=False)] = None,
+    images: Annotated[int, typer.Option(min=2, help="At most so many calibration pictures.")] = 300,
+    input_size: Annotated[int | None, typer.Option(
+        min=32, help="Height and width of the input in pixels, in place of the model's own.",
+        show_default=False)] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report.", show_default=False)] = None,
+    force: Annotated[bool, typer.Option(
+        "--force", help="Go on although another preprocessing fits the labelled pictures better.")] = False,
+) -> None:
+    """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
+    from rich.console import Console
+
+    from edgedense import tables
+    from edgedense.converters import pipeline
+    from edgedense.converters.account import conversion_report
+    from edgedense.device.classifier import read_labels
+    from edgedense.files import check_writable, write_atomically
+
+    for path in (out, report):
+        if path is not None:
+            check_writable(path)
+    options = pipeline.Options(
+        preprocess=preprocess, resize=resize, exif=exif, output_type=output_type, ranges=ranges, headroom=headroom,
+        size=(input_size, input_size) if input_size else None, images=images, force=force)
+    result = pipeline.convert(model, calibration, read_labels(labels) if labels else None, options)
+    for note in result.notes:
+        print(f"edgedense: {note}", file=sys.stderr)
+    write_atomically(out, result.data)
+    tables.print_conversion(result, str(out), Console())
+    if report is not None:
+        write_atomically(report, conversion_report(result).encode())
+
+
+@app.command()
+def inspect(
+    file: Annotated[str, typer.Argument(
+        metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
+) -> None:
+    """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
+    from rich.console import Console
+
+    from edgedense import bundle, tables
+
+    if file.endswith(".tflite"):
+        from edgedense.device.contents import contents
+
+        content = bundle.read(file)
+        tables.print_contents(contents(content.model), content, Path(file).name, Console())
+        return
+    from edgedense.converters import keras_reader
+    from edgedense.converters.summary import summarize
+
+    tables.print_summary(summarize(keras_reader.read(file)), Console())
+
+
+@app.command()
 def run(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    sources: Annotated[list[str], typer.Argument(
-        metavar="SOURCE", help="Images, folders of images or patterns such as 'photos/*.jpg'.",
-        show_default=False)],
+    sources: Annotated[list[str] | None, typer.Argument(
+        metavar="SOURCE", show_default=False,
+        help="Images, folders of images or patterns such as 'photos/*.jpg'; or one of: 0 or /dev/video0 (V4L2), "
+             "rpicam or rpicam:1, picamera2, a video file, rtsp://..., http://...")] = None,
+    camera: Annotated[bool, typer.Option("--camera", help="The first camera that is found.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many classes to report, best first.")] = 1,
     threshold: Annotated[float, typer.Option(
         min=0, max=1, help="Report only classes that score at least this.")] = 0.0,
@@ -47,18 +134,91 @@ def run(
     labels: Annotated[Path | None, typer.Option(
         help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="What runs the model: cpu.")] = "cpu",
+    smooth: Annotated[int, typer.Option(min=1, help="Report the mean over this many frames.")] = 1,
+    on_change: Annotated[bool, typer.Option(
+        "--on-change", help="Report a frame only when its best class is another than before.")] = False,
+    when_moving: Annotated[bool, typer.Option(
+        "--when-moving", help="Classify only while the picture moves, to save heat and power.")] = False,
+    fps: Annotated[float | None, typer.Option(
+        min=0.01, help="At most this many frames a second.", show_default=False)] = None,
+    live: Annotated[bool, typer.Option(
+        "--live", help="Play a video file at its own speed, and drop frames as with a camera.")] = False,
+    size: Annotated[str | None, typer.Option(
+        help="The camera's picture size, WIDTHxHEIGHT.  [default: 640x480]", show_default=False)] = None,
+    rotate: Annotated[int, typer.Option(help="Turn the picture clockwise: 0, 90, 180 or 270 degrees.")] = 0,
+    flip: Annotated[str, typer.Option(help="Mirror the picture: none, horizontal, vertical or both.")] = "none",
+    crop: Annotated[str | None, typer.Option(
+        help="square, or X,Y,WIDTH,HEIGHT in shares of the picture from 0 to 1.", show_default=False)] = None,
+    control: Annotated[list[str] | None, typer.Option(
+        help="An option for rpicam-vid, such as exposure=sport or hdr; may be given again.",
+        show_default=False)] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Serve a web page with picture and results.")] = False,
+    preview_address: Annotated[str | None, typer.Option(
+        help="HOST:PORT of that page; any but 127.0.0.1 needs a token.  [default: 127.0.0.1:8080]",
+        show_default=False)] = None,
+    preview_token_file: Annotated[Path | None, typer.Option(
+        help="A file that holds the page's token; by default a new one is made and printed.",
+        show_default=False)] = None,
+    save: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Keep frames that the model is unsure of, at most one a second.",
+        show_default=False)] = None,
+    save_below: Annotated[float | None, typer.Option(
+        min=0, max=1, help="Keep frames whose best score is below this.  [default: 0.5]", show_default=False)] = None,
+    save_cap: Annotated[int | None, typer.Option(
+        min=1, help="Keep no more once DIR holds this many MB.  [default: 500]", show_default=False)] = None,
+    save_floor: Annotated[int | None, typer.Option(
+        min=0, help="Keep no more when the disk has less than this many MB free.  [default: 1000]",
+        show_default=False)] = None,
 ) -> None:
-    """Classify images: a table, or JSON Lines with --json."""
-    from edgedense.device.classifier import Classifier, read_labels
-    from edgedense.device.images import print_images
-    from edgedense.preprocessing import find_images
+    """Classify images, a video or a camera: a table, or JSON Lines with --json.
 
-    paths = [path for source in sources for path in find_images(source)]
+    Files are classified one by one, every one of them. From a camera or a stream the newest frame is taken, and what
+    comes meanwhile is dropped. Ctrl-C ends it.
+    """
+    from edgedense.device.classifier import Classifier, read_labels
+    from edgedense.device.sources import first_camera, parse
+
+    if camera == bool(sources):
+        raise EdgedenseError("either a SOURCE or --camera", "both" if camera else "neither",
+                             "edgedense run MODEL --camera")
+    parsed = [first_camera()] if camera else [parse(source) for source in sources or ()]
+    streams = [source for source in parsed if source.kind != "images"]
     names = read_labels(labels) if labels else None
+    if not streams:
+        from edgedense.device.images import print_images
+        from edgedense.preprocessing import find_images
+
+        for_streams = {
+            "--smooth": smooth > 1, "--on-change": on_change, "--when-moving": when_moving, "--fps": fps,
+            "--live": live, "--size": size, "--rotate": rotate, "--flip": flip != "none", "--crop": crop,
+            "--control": control, "--preview": preview, "--preview-address": preview_address,
+            "--preview-token-file": preview_token_file, "--save": save}
+        if unusable := [option for option, given in for_streams.items() if given]:
+            raise EdgedenseError(f"a camera, a stream or a video for {' and '.join(unusable)}", "images")
+        paths = [path for source in parsed for path in find_images(source.name)]
+        with Classifier(model, device=device, threads=threads, labels=names) as classifier:
+            _print_notes(model, classifier.notes)
+            print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json)
+        return
+    if len(parsed) > 1:
+        raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, parsed)))
+    from edgedense.device.live import LiveOptions
+    from edgedense.device.run import PreviewOptions, capture_job, run_live
+    from edgedense.device.saving import saving_rules
+    from edgedense.device.view import parse_size, parse_view
+
+    view, wanted_size = parse_view(rotate, flip, crop), parse_size(size) if size else None
+    saving = saving_rules(save, save_below, save_cap, save_floor)
+    page = PreviewOptions(preview_address, preview_token_file) if preview or preview_address else None
+    if preview_token_file and not page:
+        raise EdgedenseError("--preview with --preview-token-file", "it alone")
     with Classifier(model, device=device, threads=threads, labels=names) as classifier:
-        for note in classifier.notes:
-            print(f"edgedense: {model}: {note}", file=sys.stderr)
-        print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json)
+        _print_notes(model, classifier.notes)
+        job = capture_job(streams[0], classifier.preprocessing, size=wanted_size, view=view, fps=fps,
+                          controls=tuple(control or ()), live=live, watch_motion=when_moving)
+        options = LiveOptions(top, threshold, smooth, on_change, when_moving)
+        summary = run_live(classifier, job, options, title=model.name, as_json=as_json, saving=saving, preview=page)
+    print(summary, file=sys.stderr)
 
 
 @app.command()
@@ -223,6 +383,7 @@ def _render(result: Report, as_json: bool, page: Path | None) -> None:
 
 def main() -> None:
     """The one boundary at which errors become text and exit codes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets every user with its build options
     try:
         app()
     except EdgedenseError as error:

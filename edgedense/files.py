@@ -36,6 +36,18 @@ def write_atomically(path: Path | str, data: bytes) -> None:
         raise
 
 
+def check_writable(path: Path | str) -> None:
+    """Raise EdgedenseError now rather than after minutes of work, when `path` cannot be written."""
+    path = Path(path)
+    if path.is_dir():
+        raise EdgedenseError("the name of a file to write", f"{path}, which is a folder", f"{path}/NAME{path.suffix}")
+    if not path.parent.is_dir():
+        raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}, which does not exist",
+                             f"mkdir -p {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise EdgedenseError(f"permission to write in {path.parent}", "none", "another folder")
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -32,12 +32,22 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A further table of the page: its title, a sentence, headings and rows."""
+
+    title: str
+    said: str
+    headings: Row
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """All that a report shows. `evaluation` is the file under test, `drift` its comparison with another
     model.
 
     `layer_noise` holds (layer, signal-to-noise ratio in dB) from input to output. `thumbnails` holds JPEG
-    bytes by the image names that `drift.changed` uses; they go into the page only.
+    bytes by the image names that `drift.changed` uses; they and `extras` go into the page only.
     """
 
     title: str
@@ -47,6 +57,7 @@ class Report:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     layer_noise: tuple[tuple[str, float], ...] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+    extras: tuple[Extra, ...] = ()
 
 
 def to_json(report: Report) -> str:

@@ -27,6 +27,7 @@ def to_html(content: Report) -> str:
         sections.append(_noise(content.layer_noise))
     if content.drift:
         sections.append(_changed(content.drift, content))
+    sections += [_section(e.title, e.said, _table(e.headings, e.rows)) for e in content.extras]
     if content.recipe:
         sections.append(_recipe(content))
     return (

@@ -1,0 +1,96 @@
+"""What a .tflite file holds: its operators with versions, its inputs and outputs with quantization."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from edgedense.errors import DeviceError, EdgedenseError
+
+SHOWN_SCALES = 1  # a per-channel quantization is told by its number of scales
+
+
+@dataclass(frozen=True)
+class OperatorCount:
+    """How often an operator occurs in one version and arithmetic ("int8", "float32", "uint8 -> int8")."""
+
+    code: str
+    version: int
+    arithmetic: str
+    count: int
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output: shape with the batch, and scale and zero point where it is quantized."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The file's network in short. `weight_bytes` is what its constants take up."""
+
+    operators: tuple[OperatorCount, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    tensors: int
+    weight_bytes: int
+    has_metadata: bool
+
+
+def contents(model: bytes) -> Contents:
+    """Read the flatbuffer `model`. Raises EdgedenseError when it is damaged, DeviceError without ai-edge-litert."""
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError as error:
+        raise DeviceError("the package ai-edge-litert, whose schema reads the file", str(error),
+                          "pip install 'edgedense[device]'") from error
+    try:
+        parsed = schema.ModelT.InitFromPackedBuf(model, 0)
+        graph = parsed.subgraphs[0]
+        return Contents(
+            _operators(schema, parsed, graph),
+            tuple(_tensor(schema, graph.tensors[i]) for i in graph.inputs),
+            tuple(_tensor(schema, graph.tensors[i]) for i in graph.outputs),
+            len(graph.tensors),
+            sum(len(buffer.data) for buffer in parsed.buffers if buffer.data is not None),
+            any(entry.name == b"TFLITE_METADATA" for entry in parsed.metadata or []),
+        )
+    except (IndexError, AttributeError, TypeError, ValueError, KeyError, struct.error) as error:
+        raise EdgedenseError("a whole .tflite file", f"one that cannot be parsed ({error})",
+                             "copy the file again") from error
+
+
+def _operators(schema: Any, model: Any, graph: Any) -> tuple[OperatorCount, ...]:
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    found: Counter[tuple[str, int, str]] = Counter()
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        before = _dtype(schema, graph.tensors[operator.inputs[0]])
+        after = _dtype(schema, graph.tensors[operator.outputs[0]])
+        arithmetic = after if before == after else f"{before} -> {after}"
+        found[names.get(number, str(number)), code.version, arithmetic] += 1
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(OperatorCount(*key, count) for key, count in ordered)
+
+
+def _dtype(schema: Any, tensor: Any) -> str:
+    names = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    return names.get(tensor.type, str(tensor.type))
+
+
+def _tensor(schema: Any, tensor: Any) -> TensorInfo:
+    quantization = tensor.quantization
+    scale = zero_point = None
+    if quantization is not None and quantization.scale is not None and len(quantization.scale) == SHOWN_SCALES:
+        scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
+    shape = tuple(int(n) for n in tensor.shape)
+    return TensorInfo(tensor.name.decode(), shape, _dtype(schema, tensor), scale, zero_point)
