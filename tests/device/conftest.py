@@ -1,8 +1,16 @@
-"""A tiny deployed file that tells red, green and blue cards apart, written without TensorFlow."""
+"""A tiny deployed file that tells red, green and blue cards apart, and sources that show such cards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +18,10 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
+from PIL import Image
 
 from edgedense import bundle
+from edgedense.files import write_atomically
 from edgedense.preprocessing import Preprocessing
 
 COLOURS = ("red", "green", "blue")
@@ -83,3 +93,105 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "colours.tflite"
     path.write_bytes(bundle.pack(make_colour_model(), labels=COLOURS, recipe=RECIPE))
     return path
+
+
+CARDS = {"red": (200, 30, 40), "green": (20, 180, 60), "blue": (10, 40, 220)}
+
+
+@dataclass(frozen=True)
+class Rpicam:
+    """The stand-in for rpicam-vid: what it shows, and which of its processes are there."""
+
+    folder: Path
+
+    def show(self, colour: str) -> None:
+        """Put another card before the camera."""
+        write_atomically(self.folder / "card", "#{:02x}{:02x}{:02x}".format(*CARDS[colour]).encode())
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that were started, oldest first, and are still there."""
+        started = sorted((self.folder / "pids").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        return [int(path.name) for path in started if is_running(int(path.name))]
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def rpicam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rpicam:
+    """rpicam-vid on PATH, with a red card before its camera."""
+    program = tmp_path / "bin" / "rpicam-vid"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\n" + Path(__file__).with_name("rpicam_vid.py").read_text())
+    program.chmod(0o755)
+    (tmp_path / "pids").mkdir()
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setenv("RPICAM_CARD", str(tmp_path / "card"))
+    monkeypatch.setenv("RPICAM_PIDS", str(tmp_path / "pids"))
+    camera = Rpicam(tmp_path)
+    camera.show("red")
+    return camera
+
+
+@pytest.fixture
+def red_video(tmp_path: Path) -> Path:
+    """Two seconds of a red card at 30 frames a second, 160x120."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path / "red.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (160, 120))
+    for _ in range(60):
+        writer.write(np.full((120, 160, 3), CARDS["red"][::-1], np.uint8))  # OpenCV's order is BGR
+    writer.release()
+    return path
+
+
+class _Camera(BaseHTTPRequestHandler):
+    """A network camera: /stream is multipart MJPEG, /short ends after 5 pictures, /still.jpg is one picture."""
+
+    def do_GET(self) -> None:
+        data = io.BytesIO()
+        Image.new("RGB", (160, 120), CARDS["red"]).save(data, "JPEG")
+        jpeg = data.getvalue()
+        if self.path == "/locked" and self.headers["Authorization"] != "Basic bWU6c2VjcmV0":  # me:secret
+            self.send_error(401)
+        elif self.path in ("/stream", "/short", "/locked"):
+            self._head("multipart/x-mixed-replace; boundary=frame")
+            for _ in range(5 if self.path == "/short" else 10_000):
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+                time.sleep(1 / 30)
+        elif self.path == "/still.jpg":
+            self._head("image/jpeg")
+            self.wfile.write(jpeg)
+        else:
+            self._head("text/html")
+            self.wfile.write(b"<title>a camera's settings</title>")
+
+    def _head(self, content_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.end_headers()
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # the reader has gone
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def network_camera() -> Iterator[str]:
+    """The address of a network camera on loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Camera)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,209 @@
+"""The web server of the preview page: who may look, and what they get."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from edgedense.device.preview.board import Board
+from edgedense.errors import DeviceError, EdgedenseError
+
+_PAGE = Path(__file__).with_name("page.html")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_SHORTEST_TOKEN = 12  # characters
+_PICTURE_WAIT = 10.0  # seconds that a request for the next picture is kept waiting
+_POLL = 0.02  # seconds
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def url(self, port: int) -> str:
+        """What to open in a browser; `port` is the one that was bound."""
+        everywhere = self.host in ("0.0.0.0", "::")
+        host = f"{socket.gethostname()}.local" if everywhere else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def parse_address(text: str) -> Address:
+    """"127.0.0.1:8080", "[::1]:8080", "raspberrypi.local:8080", or ":8080" for every interface."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and port.isdecimal() and int(port) < 65536):
+        raise EdgedenseError("--preview-address HOST:PORT", repr(text), "--preview-address 127.0.0.1:8080")
+    return Address(host.strip("[]") or "0.0.0.0", int(port))
+
+
+def read_token(path: Path) -> str:
+    """The token in a file, such as a systemd credential. Raises EdgedenseError when it is missing or short."""
+    try:
+        token = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgedenseError("a file that holds the preview's token", f"{path}: {error}") from error
+    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
+        raise EdgedenseError(f"a token of {_SHORTEST_TOKEN} or more ASCII characters",
+                             f"{path} with {len(token)} characters",
+                             'python3 -c "import secrets; print(secrets.token_urlsafe(16))"')
+    return token
+
+
+class PreviewServer:
+    """Serves a board from a thread of its own. Any address but loopback has a token: yours, or a new one."""
+
+    def __init__(self, board: Board, address: Address, token: str | None = None) -> None:
+        self.token = token or (None if address.is_loopback else secrets.token_urlsafe(16))
+        self._socket = _bound(address)
+        port = self._socket.getsockname()[1]
+        query = f"?token={quote(self.token)}" if self.token else ""
+        self.url = address.url(port) + query
+        app = _Guard(_application(board, self), self.token, f"edgedense_{port}")
+        # limit_concurrency: a phone that reconnects again and again must not fill the memory.
+        config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", server_header=False,
+                                timeout_graceful_shutdown=1, limit_concurrency=64)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="preview", daemon=True)
+        self.is_closing = False
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, also while pages are open: their connections are closed after a second."""
+        self.is_closing = self._server.should_exit = True
+        self._thread.join(2.0)
+        self._socket.close()
+
+
+def _bound(address: Address) -> socket.socket:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(where)
+    except OSError as error:
+        raise DeviceError("an address for the preview page that is free", f"{address.host}:{address.port}: {error}",
+                          "another --preview-address") from error
+    return bound
+
+
+class _Guard:
+    """Lets in who knows the token; without a token, who asks for this machine by one of its own names.
+
+    The second rule keeps out web pages whose name resolves to 127.0.0.1 (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, cookie: str) -> None:
+        self._app, self._token, self._cookie = app, token, cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await self._answer(Request(scope))(scope, receive, send)
+
+    def _answer(self, request: Request) -> ASGIApp:
+        if self._token is None:
+            host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+            if host.strip("[]") in _LOOPBACK_NAMES:
+                return self._app
+            return HTMLResponse(_refusal("This page is served to this machine alone."), 403)
+        given = request.query_params.get("token")
+        if given is not None and self._is_right(given):
+            answer = RedirectResponse("/", 303)  # the token leaves the address bar and the history
+            answer.set_cookie(self._cookie, self._token, max_age=30 * 86400, httponly=True, samesite="strict")
+            return answer
+        if self._is_right(request.cookies.get(self._cookie, "")):
+            return self._app
+        return HTMLResponse(_refusal("The token is wrong." if given else "This page needs its token.", form=True), 403)
+
+    def _is_right(self, given: str) -> bool:
+        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+
+def _refusal(text: str, form: bool = False) -> str:
+    field = ('<form action="/"><label>Token <input name="token" type="password" autocomplete="off"></label> '
+             "<button>Open</button></form>") if form else ""
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>edgedense</title><h1>{escape(text)}</h1><p>edgedense prints the whole address when it starts."
+            f"</p>{field}")
+
+
+def _application(board: Board, server: PreviewServer) -> Starlette:
+    async def page(_: Request) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        policy = (f"default-src 'none'; img-src blob:; connect-src 'self'; script-src 'nonce-{nonce}'; "
+                  f"style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        return HTMLResponse(_PAGE.read_text("utf-8").replace("{{nonce}}", nonce),
+                            headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer",
+                                     "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
+
+    async def picture(request: Request) -> Response:
+        """The next picture after number `after`: a page on a slow connection gets fewer, never old ones."""
+        after = request.query_params.get("after", "0")
+        seen = int(after) if after.isdecimal() else 0
+        for _ in range(int(_PICTURE_WAIT / _POLL)):
+            board.look()
+            if server.is_closing or board.picture_number not in (0, seen):
+                break
+            await asyncio.sleep(_POLL)
+        number = board.picture_number
+        if number in (0, seen):
+            return Response(status_code=204)
+        data = await run_in_threadpool(board.jpeg)
+        return Response(data, media_type="image/jpeg",
+                        headers={"X-Picture-Number": str(number), "Cache-Control": "no-store"})
+
+    async def events(_: Request) -> Response:
+        return StreamingResponse(_facts(board, server), media_type="text/event-stream",
+                                 headers={"Cache-Control": "no-store"})
+
+    async def pause(request: Request) -> Response:
+        # Other web sites can send a form here, but not this header.
+        if request.headers.get("x-requested-with") != "edgedense":
+            return JSONResponse({"error": "the header X-Requested-With is missing"}, 403)
+        board.is_paused = request.query_params.get("on") == "1"
+        board.update({})
+        return JSONResponse({"paused": board.is_paused})
+
+    return Starlette(routes=[Route("/", page), Route("/picture", picture), Route("/events", events),
+                             Route("/pause", pause, methods=["POST"])])
+
+
+async def _facts(board: Board, server: PreviewServer) -> AsyncIterator[str]:
+    """Server-sent events: the facts when they have changed, at most ten times a second."""
+    sent = -1
+    while not server.is_closing:
+        if board.version != sent:
+            sent = board.version
+            yield f"data: {json.dumps(board.facts())}\n\n"
+        await asyncio.sleep(0.1)

@@ -1,0 +1,92 @@
+"""`edgedense run` on a live source or a video: puts the parts together for one run."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedense.device.classifier import Classifier
+from edgedense.device.frames import CaptureJob
+from edgedense.device.live import LiveOptions, LiveRun, Summary, stop_on_signals
+from edgedense.device.output import Output
+from edgedense.device.preview.board import Board
+from edgedense.device.readers import CameraSettings
+from edgedense.device.saving import Saver, SavingRules
+from edgedense.device.sources import Source
+from edgedense.device.view import View
+from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """Where the preview page is served, HOST:PORT or None for the usual one, and the file with its token."""
+
+    address: str | None = None
+    token_file: Path | None = None
+
+
+def capture_job(source: Source, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None,
+                view: View | None = None, fps: float | None = None, controls: tuple[str, ...] = (),
+                live: bool = False, watch_motion: bool = False) -> CaptureJob:
+    """What the capture process is to do. `controls` are rpicam-vid's, as NAME or NAME=VALUE.
+
+    Raises EdgedenseError for what the source cannot do.
+    """
+    if size and not source.is_camera:
+        raise EdgedenseError("a camera for --size", str(source), "leave it out: pictures are resized anyway")
+    if controls and source.kind != "rpicam":
+        raise EdgedenseError("the source rpicam for --control", str(source))
+    if live and source.kind != "video":
+        raise EdgedenseError("a video file for --live", str(source), "leave it out: other sources are live")
+    pairs = [control.removeprefix("--").partition("=") for control in controls]
+    camera = CameraSettings(size or CameraSettings.size, fps, tuple((name, value) for name, _, value in pairs))
+    return CaptureJob(source, camera, view or View(), preprocessing.height, preprocessing.width,
+                      preprocessing.resize, fps=fps, drop=source.is_live or live, paced=live,
+                      watch_motion=watch_motion)
+
+
+def run_live(classifier: Classifier, job: CaptureJob, options: LiveOptions, *, title: str, as_json: bool,
+             saving: SavingRules | None = None, preview: PreviewOptions | None = None) -> Summary:
+    """Classify until the source ends or a signal comes: results to stdout, everything else to stderr."""
+    output = Output(sys.stdout, classifier.labels, as_json=as_json,
+                    in_place=sys.stdout.isatty() and not options.on_change)
+    saver = Saver(saving, _report) if saving else None
+    try:
+        with stop_on_signals() as stop, _page(preview, title, job.source) as board:
+            run = LiveRun(classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board)
+            return run.run()
+    finally:
+        if saver:
+            saver.close()
+
+
+@contextlib.contextmanager
+def _page(preview: PreviewOptions | None, title: str, source: Source) -> Iterator[Board | None]:
+    """The preview page's board, while the page is served; None without a page."""
+    if preview is None:
+        yield None
+        return
+    try:
+        from edgedense.device.preview.server import PreviewServer, parse_address, read_token
+    except ImportError as error:
+        raise DeviceError("Starlette and uvicorn for the preview page", str(error),
+                          "pip install 'edgedense[preview]'") from error
+    token = read_token(preview.token_file) if preview.token_file else None
+    board = Board()
+    board.update({"model": title, "source": str(source)})
+    server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
+    server.start()
+    _report(f"preview at {server.url}" if not preview.token_file else
+            f"preview at {server.url.partition('?')[0]} with the token from {preview.token_file}")
+    try:
+        yield board
+    finally:
+        server.stop()
+
+
+def _report(text: str) -> None:
+    print(f"edgedense: {text}", file=sys.stderr, flush=True)
