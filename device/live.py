@@ -56,7 +56,7 @@ class Summary:
                  f"inference {self.invoke_median * 1e3:.1f} ms in the median, {self.invoke_p95 * 1e3:.1f} ms at the "
                  f"95th percentile; from capture to result {self.age_p95 * 1e3:.1f} ms at the 95th percentile"]
         if self.counts.gaps:
-            lines.append(f"the source was lost {self.counts.gaps} times, {self.counts.gap_seconds:.1f} s in all")
+            lines.append(f"gaps in the source: {self.counts.gaps}, together {self.counts.gap_seconds:.1f} s")
         if self.saved:
             lines.append(f"{self.saved} frames saved")
         return "\n".join(lines)

@@ -111,6 +111,7 @@ def _bound(address: Address) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(where)
+        bound.listen(64)  # who comes before the server runs waits for it
     except OSError as error:
         raise DeviceError("an address for the preview page that is free", f"{address.host}:{address.port}: {error}",
                           "another --preview-address") from error

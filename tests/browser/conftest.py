@@ -1,0 +1,3 @@
+from tests.device.conftest import colours, rpicam
+
+__all__ = ["colours", "rpicam"]

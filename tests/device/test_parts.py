@@ -1,0 +1,288 @@
+"""The small parts of the live loop: view, motion, smoothing, saving, telemetry, messages to systemd."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedense.device import saving as saving_module
+from edgedense.device import telemetry
+from edgedense.device.frames import CaptureJob, Layout
+from edgedense.device.motion import MotionDetector
+from edgedense.device.notify import Notifier
+from edgedense.device.readers import CameraSettings
+from edgedense.device.saving import Saver, SavingRules, saving_rules
+from edgedense.device.smoothing import Smoother
+from edgedense.device.sources import Source
+from edgedense.device.view import View, parse_crop, parse_size, parse_view
+from edgedense.errors import EdgedenseError
+
+# One pixel a corner: 1 2
+#                     3 4
+CORNERS = np.array([[1, 2], [3, 4]], np.uint8)[..., None].repeat(3, 2)
+
+
+@pytest.mark.parametrize(("view", "corners"), [
+    (View(), [[1, 2], [3, 4]]), (View(90), [[3, 1], [4, 2]]), (View(180), [[4, 3], [2, 1]]),
+    (View(270), [[2, 4], [1, 3]]), (View(0, "horizontal"), [[2, 1], [4, 3]]), (View(0, "vertical"), [[3, 4], [1, 2]]),
+    (View(0, "both"), [[4, 3], [2, 1]]), (View(90, "horizontal"), [[1, 3], [2, 4]]),
+    (View(crop=(0.5, 0, 0.5, 1)), [[2], [4]]), (View(0, "horizontal", (0, 0.5, 0.5, 0.5)), [[4]]),
+])
+def test_a_view_turns_clockwise_then_mirrors_then_crops(view: View, corners: list[list[int]]) -> None:
+    assert view.apply(CORNERS)[..., 0].tolist() == corners
+
+
+def test_a_square_is_cut_from_the_middle() -> None:
+    image = np.zeros((40, 100, 3), np.uint8)
+    image[:, 30:70] = 9
+    square = View(crop="square").apply(image)
+    assert square.shape == (40, 40, 3)
+    assert (square == 9).all()
+
+
+def test_a_view_from_words() -> None:
+    assert parse_view(-90, "both", "0.25,0,0.5,1") == View(270, "both", (0.25, 0, 0.5, 1))
+    assert parse_view(0, "none", None) == View()
+    assert parse_size("1280x720") == (1280, 720)
+
+
+@pytest.mark.parametrize("text", ["", "1,2", "0,0,0,1", "0.5,0,0.6,1", "-0.1,0,1,1", "a,b,c,d", "nan,0,1,1"])
+def test_a_wrong_crop_is_refused(text: str) -> None:
+    with pytest.raises(EdgedenseError, match="--crop"):
+        parse_crop(text)
+
+
+def test_other_wrong_words_are_refused() -> None:
+    for call, message in [(lambda: parse_view(45, "none", None), "--rotate"),
+                          (lambda: parse_view(0, "left", None), "--flip"), (lambda: parse_size("640"), "--size"),
+                          (lambda: parse_size("0x480"), "--size")]:
+        with pytest.raises(EdgedenseError, match=message):
+            call()
+
+
+def test_a_job_survives_json() -> None:
+    import json
+
+    job = CaptureJob(Source("rpicam", "0"), CameraSettings((320, 240), 5.0, (("hdr", ""),)),
+                     View(90, "both", (0, 0, 0.5, 1)), 48, 64, "nearest", fps=5.0, drop=False, paced=True,
+                     watch_motion=True)
+    assert CaptureJob.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+    square = CaptureJob(Source("rpicam", "0"), CameraSettings(), View(crop="square"), 48, 64, "bilinear")
+    assert CaptureJob.from_dict(json.loads(json.dumps(square.to_dict()))) == square
+
+
+def test_slots_do_not_overlap() -> None:
+    import mmap
+
+    layout = Layout(3, 5, 2, 7)
+    memory = mmap.mmap(-1, 4 * layout.slot_bytes)
+    for slot in range(4):
+        for view in layout.views(memory, slot):
+            assert not view.any()
+            view[:] = slot + 1
+    assert [[int(view.max()) for view in layout.views(memory, slot)] for slot in range(4)] == [[1, 1], [2, 2],
+                                                                                           [3, 3], [4, 4]]
+
+
+RNG = np.random.default_rng(3)
+SCENE = RNG.integers(20, 230, (224, 224, 3)).astype(np.uint8)
+
+
+def noisy(image: np.ndarray) -> np.ndarray:
+    """With the noise of a small sensor in poor light: a standard deviation of 8 levels in each pixel."""
+    return np.clip(image + RNG.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
+
+
+def test_noise_is_no_movement_and_a_hand_is() -> None:
+    detector = MotionDetector()
+    assert detector.is_moving(noisy(SCENE), 0.0)  # the first picture
+    assert not any(detector.is_moving(noisy(SCENE), 2.0 + 0.1 * i) for i in range(50))
+    hand = SCENE.copy()
+    hand[100:130, 50:80] = 20
+    assert detector.is_moving(noisy(hand), 10.0)
+    assert detector.is_moving(noisy(hand), 10.9)  # it has just settled
+    assert not detector.is_moving(noisy(hand), 11.2)
+
+
+def test_a_slow_change_is_noticed() -> None:
+    detector = MotionDetector()
+    detector.is_moving(np.full((224, 224, 3), 50, np.uint8), 0.0)
+    moved = [detector.is_moving(np.full((224, 224, 3), 50 + i // 10, np.uint8), 2.0 + i) for i in range(100)]
+    assert 0 < sum(moved) < 20
+
+
+def test_pictures_smaller_than_the_grid_are_compared_too() -> None:
+    detector = MotionDetector()
+    detector.is_moving(np.zeros((5, 7, 3), np.uint8), 0.0)
+    assert not detector.is_moving(np.zeros((5, 7, 3), np.uint8), 2.0)
+    assert detector.is_moving(np.full((5, 7, 3), 9, np.uint8), 4.0)
+
+
+def test_smoothing_is_the_mean_of_the_last_frames() -> None:
+    smoother = Smoother(2)
+    assert smoother.smooth(np.float32([1, 0]), 0.0).tolist() == [1, 0]
+    assert smoother.smooth(np.float32([0, 1]), 0.1).tolist() == [0.5, 0.5]
+    assert smoother.smooth(np.float32([0, 1]), 0.2).tolist() == [0, 1]
+
+
+def test_smoothing_begins_anew_after_a_pause() -> None:
+    smoother = Smoother(5)
+    smoother.smooth(np.float32([1, 0]), 0.0)
+    assert smoother.smooth(np.float32([0, 1]), 3.0).tolist() == [0, 1]
+
+
+PICTURE = np.full((40, 60, 3), (200, 30, 40), np.uint8)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving_module, "_INTERVAL", 0.0)
+
+
+def offer(saver: Saver, number: int, score: float) -> None:
+    saver.offer(PICTURE, number, 1_700_000_000.5, "a/b", score)
+    while not saver._queue.empty():
+        time.sleep(0.005)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_unsure_frames_are_saved_and_sure_ones_are_not(tmp_path: Path) -> None:
+    saver = Saver(SavingRules(tmp_path / "new" / "folder", below=0.6), print)
+    offer(saver, 1, 0.59)
+    offer(saver, 2, 0.6)
+    saver.close()
+    (path,) = (tmp_path / "new" / "folder").iterdir()
+    assert path.name == "20231114T221320.500Z_000001_a-b_0.590.jpg"
+    assert saver.saved == 1
+    with Image.open(path) as image:  # a plain colour survives JPEG but for rounding
+        assert np.abs(np.asarray(image).astype(int) - PICTURE).max() <= 2
+
+
+def test_frames_that_follow_at_once_are_not_saved(tmp_path: Path) -> None:
+    saver = Saver(SavingRules(tmp_path), print)
+    for number in range(5):
+        offer(saver, number, 0.1)
+    saver.close()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.usefixtures("at_once")
+def test_saving_stops_at_its_cap_and_counts_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "old.jpg").write_bytes(bytes(9_000))
+    told: list[str] = []
+    saver = Saver(SavingRules(tmp_path, cap=10_000), told.append)
+    for number in range(20):
+        offer(saver, number, 0.1)
+    saver.close()
+    assert 9_000 < sum(path.stat().st_size for path in tmp_path.iterdir()) <= 10_000
+    assert len(told) == 1
+    assert "holds" in told[0]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_saving_leaves_the_disk_its_floor(tmp_path: Path) -> None:
+    told: list[str] = []
+    saver = Saver(SavingRules(tmp_path, floor=10**18), told.append)
+    offer(saver, 1, 0.1)
+    saver.close()
+    assert list(tmp_path.iterdir()) == []
+    assert "free" in told[0]
+
+
+def test_saving_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EdgedenseError, match="folder"):
+        Saver(SavingRules(tmp_path / "file"), print)
+    with pytest.raises(EdgedenseError, match="--save"):
+        saving_rules(None, 0.5, None, None)
+    assert saving_rules(None, None, None, None) is None
+    assert saving_rules(tmp_path, 0.0, 7, 0) == SavingRules(tmp_path, 0.0, 7_000_000, 0)
+    assert saving_rules(tmp_path, None, None, None) == SavingRules(tmp_path)
+
+
+def test_the_processors_zone_is_preferred(tmp_path: Path) -> None:
+    for number, (kind, value) in enumerate([("acpitz", "90000"), ("cpu-thermal", "48312"), ("broken", "x")]):
+        zone = tmp_path / f"thermal_zone{number}"
+        zone.mkdir()
+        (zone / "type").write_text(kind + "\n")
+        (zone / "temp").write_text(value + "\n")
+    assert telemetry.temperature(tmp_path) == pytest.approx(48.312)
+    (tmp_path / "thermal_zone1" / "temp").unlink()
+    assert telemetry.temperature(tmp_path) == 90.0
+    assert telemetry.temperature(tmp_path / "none") is None
+
+
+def test_the_clock_is_asked_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, True])
+    monkeypatch.setattr(telemetry, "_kernel_says", lambda: next(answers))
+    assert [telemetry.Clock(interval=60).is_synchronized] == [False]
+    clock = telemetry.Clock(interval=0.0)
+    assert clock.is_synchronized is True
+
+
+def test_the_kernel_answers_about_the_clock() -> None:
+    assert telemetry._kernel_says() in (True, False)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> socket.socket:
+    """A real notify socket."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.bind(str(tmp_path / "notify"))
+    server.setblocking(False)
+    return server
+
+
+def received(server: socket.socket) -> list[str]:
+    messages = []
+    try:
+        while True:
+            messages.append(server.recv(4096).decode())
+    except BlockingIOError:
+        return messages
+
+
+def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000",
+                         "WATCHDOG_PID": str(os.getpid())})
+    notifier.ready()
+    notifier.ready()
+    assert received(systemd) == ["READY=1"]
+    for _ in range(10):
+        notifier.alive("cat seen")
+    assert received(systemd) == ["WATCHDOG=1\nSTATUS=cat seen"]
+    time.sleep(0.06)
+    assert received(systemd) == []  # nothing pings but the loop
+    notifier.alive("dog seen")
+    assert received(systemd) == ["WATCHDOG=1\nSTATUS=dog seen"]
+    notifier.stopping()
+    assert received(systemd) == ["STOPPING=1"]
+
+
+@pytest.mark.parametrize("environment", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "nonsense"},
+                                         {"WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"}])
+def test_without_a_watchdog_nothing_pings(systemd: socket.socket, environment: dict[str, str]) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), **environment})
+    notifier.alive("")
+    assert received(systemd) == []
+
+
+def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
+    for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
+        notifier = Notifier(environment)
+        notifier.ready()
+        notifier.alive("")
+        notifier.stopping()
+
+
+def test_an_abstract_notify_socket_is_reached() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(f"\0edgedense-test-{os.getpid()}")
+        Notifier({"NOTIFY_SOCKET": f"@edgedense-test-{os.getpid()}"}).ready()
+        assert server.recv(100) == b"READY=1"

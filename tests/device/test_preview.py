@@ -1,0 +1,222 @@
+"""The preview's web server: who gets in, and what they get."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedense.device.preview.board import Board
+from edgedense.errors import DeviceError, EdgedenseError
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+from edgedense.device.preview.server import Address, PreviewServer, parse_address, read_token
+
+TOKEN = "a-token-of-some-length"
+CARD = np.full((60, 80, 3), (200, 30, 40), np.uint8)
+Serve = Callable[..., tuple[PreviewServer, Board]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers = []
+
+    def start(token: str | None = None, host: str = "127.0.0.1") -> tuple[PreviewServer, Board]:
+        board = Board()
+        server = PreviewServer(board, Address(host, 0), token)
+        server.start()
+        servers.append(server)
+        return server, board
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def ask(server: PreviewServer, path: str = "/", method: str = "GET", **headers: str) -> HTTPResponse:
+    base = server.url.partition("?")[0].rstrip("/")
+    request = urllib.request.Request(base + path, headers=headers, method=method)
+    try:
+        return urllib.request.build_opener(_Stay).open(request, timeout=20)  # type: ignore[no-any-return]
+    except urllib.error.HTTPError as answer:
+        return answer  # type: ignore[return-value]
+
+
+def test_loopback_needs_no_token_and_serves_the_page(serve: Serve) -> None:
+    server, _ = serve()
+    assert server.token is None
+    answer = ask(server)
+    page = answer.read().decode()
+    assert answer.status == 200
+    assert "{{nonce}}" not in page
+    (nonce,) = set(re.findall(r'nonce="([^"]+)"', page))
+    assert f"script-src 'nonce-{nonce}'" in answer.headers["Content-Security-Policy"]
+    assert nonce not in ask(server).read().decode()
+
+
+@pytest.mark.parametrize(("host", "status"), [
+    ("localhost:9000", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("evil.example", 403), ("evil.example:80", 403),
+    ("localhost.evil.example", 403)])
+def test_a_web_page_that_resolves_to_this_machine_is_kept_out(serve: Serve, host: str, status: int) -> None:
+    server, _ = serve()
+    assert ask(server, Host=host).status == status
+
+
+def test_any_other_address_has_a_token_which_is_new_every_time(serve: Serve) -> None:
+    first, second = serve(host="0.0.0.0")[0], serve(host="0.0.0.0")[0]
+    assert first.token is not None
+    assert len(first.token) >= 20
+    assert first.token != second.token
+    assert first.token in first.url
+
+
+PATHS = [("/", "GET"), ("/picture", "GET"), ("/events", "GET"), ("/pause?on=1", "POST"), ("/nothing", "GET")]
+
+
+@pytest.mark.parametrize(("path", "method"), PATHS)
+@pytest.mark.parametrize("given", [{}, {"Cookie": "{cookie}=wrong"}, {"Authorization": "Bearer wrong"}])
+def test_nothing_is_served_without_the_token(serve: Serve, path: str, method: str, given: dict[str, str]) -> None:
+    server, board = serve(TOKEN)
+    port = server._socket.getsockname()[1]
+    headers = {name: value.format(cookie=f"edgedense_{port}") for name, value in given.items()}
+    answer = ask(server, path, method, **{"X-Requested-With": "edgedense"}, **headers)
+    assert answer.status == 403
+    assert TOKEN not in answer.read().decode()
+    assert not board.is_paused
+
+
+@pytest.mark.parametrize("wrong", ["wrong", "", TOKEN[:-1], TOKEN + "x", "%C3%A9"])
+def test_a_wrong_token_is_refused(serve: Serve, wrong: str) -> None:
+    server, _ = serve(TOKEN)
+    answer = ask(server, f"/?token={wrong}")
+    assert answer.status == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_the_right_token_becomes_a_cookie_and_leaves_the_address_bar(serve: Serve) -> None:
+    server, _ = serve(TOKEN)
+    answer = ask(server, f"/?token={TOKEN}")
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert ask(server, Cookie=cookie.partition(";")[0]).status == 200
+
+
+def test_pause_wants_a_header_that_other_sites_cannot_send(serve: Serve) -> None:
+    server, board = serve()
+    assert ask(server, "/pause?on=1", "POST").status == 403
+    assert not board.is_paused
+    assert ask(server, "/pause?on=1").status == 405
+    headers = {"X-Requested-With": "edgedense"}
+    assert json.load(ask(server, "/pause?on=1", "POST", **headers)) == {"paused": True}
+    assert board.is_paused
+    assert json.load(ask(server, "/pause?on=0", "POST", **headers)) == {"paused": False}
+    assert not board.is_paused
+
+
+def test_the_next_picture_is_waited_for_and_never_sent_twice(serve: Serve) -> None:
+    server, board = serve()
+
+    def show_soon() -> None:
+        time.sleep(0.3)
+        board.show(CARD)
+
+    board.show(CARD)  # nobody looks yet: not kept
+    assert board.picture_number == 0
+    threading.Thread(target=show_soon).start()
+    answer = ask(server, "/picture?after=0")
+    number = answer.headers["X-Picture-Number"]
+    with Image.open(answer) as image:  # type: ignore[arg-type]
+        assert np.abs(np.asarray(image).astype(int) - CARD).max() <= 8  # JPEG
+    threading.Thread(target=show_soon).start()
+    assert ask(server, f"/picture?after={number}").headers["X-Picture-Number"] == str(int(number) + 1)
+    assert ask(server, "/picture?after=nonsense").status == 200
+
+
+def test_facts_come_as_events_when_they_change(serve: Serve) -> None:
+    server, board = serve()
+    board.update({"model": "a.tflite", "top": [["<b>", 0.5]]})
+    stream = ask(server, "/events")
+    assert json.loads(stream.readline().removeprefix(b"data: ")) == {"model": "a.tflite", "top": [["<b>", 0.5]],
+                                                                     "paused": False}
+    stream.readline()
+    board.update({"fps": 2.0})
+    assert json.loads(stream.readline().removeprefix(b"data: "))["fps"] == 2.0
+
+
+def test_it_ends_while_pages_are_open(serve: Serve) -> None:
+    server, board = serve()
+    board.look()
+    open_page = ask(server, "/events")
+    waiting = threading.Thread(target=lambda: ask(server, "/picture?after=0").read())
+    waiting.start()
+    time.sleep(0.3)
+    server.stop()
+    assert not server._thread.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert open_page.read() is not None
+
+
+def test_an_address_that_is_taken_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(DeviceError, match="--preview-address"):
+        PreviewServer(Board(), Address("127.0.0.1", taken.getsockname()[1]))
+
+
+@pytest.mark.parametrize(("text", "host", "port", "is_loopback"), [
+    ("127.0.0.1:8080", "127.0.0.1", 8080, True), ("localhost:1", "localhost", 1, True), ("[::1]:80", "::1", 80, True),
+    ("127.8.8.8:80", "127.8.8.8", 80, True), (":8080", "0.0.0.0", 8080, False), ("[::]:80", "::", 80, False),
+    ("192.168.1.4:80", "192.168.1.4", 80, False), ("pi.local:80", "pi.local", 80, False)])
+def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
+    address = parse_address(text)
+    assert (address.host, address.port, address.is_loopback) == (host, port, is_loopback)
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1", "host:port", "host:99999", "8080"])
+def test_wrong_addresses_are_refused(text: str) -> None:
+    with pytest.raises(EdgedenseError, match="--preview-address"):
+        parse_address(text)
+
+
+def test_tokens_are_read_from_files(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    assert read_token(path) == TOKEN
+    for content in ("", "short", "umläute-in-the-token"):
+        path.write_text(content, "utf-8")
+        with pytest.raises(EdgedenseError, match="token"):
+            read_token(path)
+    with pytest.raises(EdgedenseError, match="missing"):
+        read_token(tmp_path / "missing")
+
+
+def test_a_board_copies_pictures_only_while_somebody_looks() -> None:
+    board = Board()
+    board.show(CARD)
+    assert board.jpeg() == b""
+    board.look()
+    board.show(np.zeros((1080, 1920, 3), np.uint8))
+    jpeg = board.jpeg()
+    assert board.jpeg() is jpeg  # encoded once
+    import io
+
+    with Image.open(io.BytesIO(jpeg)) as image:
+        assert image.size == (960, 540)
