@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import sys
+import textwrap
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import numpy as np
 from edgedense.errors import EdgedenseError
 
 FORMATS = "a .keras file, an .h5 file, a Keras SavedModel folder, or densenet121:imagenet"
+_OWN_LAYERS = "rebuild the model with Keras' own layers and load its weights"
 _SAVE = "save it with model.save('NAME.keras')"
 _OFFERED = {f"densenet{depth}:imagenet": f"DenseNet{depth}" for depth in (121, 169, 201)}
 _OFFERED_SIZE = 224
@@ -137,9 +139,7 @@ def _describe(path: Path) -> tuple[Any, str]:
         return _describe_zip(path)
     if start == b"\x89HDF\r\n\x1a\n":
         return _describe_hdf5(path)
-    raise EdgedenseError(
-        FORMATS, f"'{path}', which is neither a zip nor an HDF5 file", f"{_SAVE} and copy it again"
-    )
+    raise EdgedenseError(FORMATS, f"'{path}', which is neither a zip nor an HDF5 file", f"{_SAVE} and copy it again")
 
 
 def _describe_zip(path: Path) -> tuple[Any, str]:
@@ -148,9 +148,7 @@ def _describe_zip(path: Path) -> tuple[Any, str]:
             if "config.json" not in archive.namelist():
                 raise EdgedenseError(FORMATS, f"'{path}', a zip without config.json", _SAVE)
             description = json.loads(archive.read("config.json"))
-            metadata = (
-                json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
-            )
+            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise _unreadable(path, error) from error
     if path.suffix != ".keras":
@@ -174,9 +172,7 @@ def _describe_hdf5(path: Path) -> tuple[Any, str]:
             f"load them into the model and {_SAVE}",
         )
     if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise EdgedenseError(
-            FORMATS, f"a Keras HDF5 file named '{path.name}'", f"rename it to {path.stem}.h5"
-        )
+        raise EdgedenseError(FORMATS, f"a Keras HDF5 file named '{path.name}'", f"rename it to {path.stem}.h5")
     return description, version.decode() if isinstance(version, bytes) else str(version)
 
 
@@ -217,12 +213,16 @@ def _refuse_code(description: Any, path: Path) -> None:
             f"Lambda layer '{name}' in '{path}'",
             "replace it by Rescaling, Normalization or keras.ops, or take it out and use --preprocess",
         )
-    if kind == "function" or (isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras")):
+    # Keras writes no module for a class that is not its own, in the formats where it writes modules at all.
+    foreign = str(module).split(".")[0] not in ("keras", "tf_keras", "None") or (
+        module is None and description.get("registered_name") is not None
+    )
+    if kind == "function" or foreign:
         what = description.get("registered_name") if kind != "function" else name
         raise EdgedenseError(
             "Keras' own layers and functions",
             f"custom object '{what or kind}' ('{name}') in '{path}', which is not executed",
-            "rebuild the model with Keras' own layers and load its weights",
+            _OWN_LAYERS,
         )
     for value in description.values():
         _refuse_code(value, path)
@@ -260,11 +260,10 @@ def _sha256(path: Path) -> str:
 
 
 def _unreadable(path: Path, error: Exception) -> EdgedenseError:
-    return EdgedenseError(
-        "a model that Keras can load", f"'{path}': {_first_line(error)}", f"copy the file again, or {_SAVE}"
-    )
+    hint = _OWN_LAYERS if "Unknown layer" in str(error) else f"copy the file again, or {_SAVE}"
+    return EdgedenseError("a model that Keras can load", f"'{path}': {_first_line(error)}", hint)
 
 
 def _first_line(error: Exception) -> str:
     lines = re.split(r"[\r\n]+", str(error).strip())
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines[0] else type(error).__name__
+    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200)}" if lines[0] else type(error).__name__

@@ -159,9 +159,7 @@ def flatten(model: Any) -> tuple[Layer, ...]:
 
 _Key = tuple[int, int, int]  # a tensor: its layer, the layer's call, the call's output
 _Bound = Mapping[_Key, int]  # the inputs of the nested model being walked, and the layers that stand for them
-_Place = tuple[
-    Any, _Bound, tuple[tuple[int, int], ...], str
-]  # a tensor; the models and calls around it; their names
+_Place = tuple[Any, _Bound, tuple[tuple[int, int], ...], str]  # a tensor; the models and calls around it; their names
 
 
 class _Walk:

@@ -145,9 +145,7 @@ def _arithmetic(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
     left, right = _two_operands(layer)
     constant = np.asarray(left if isinstance(right, Ref) else right, np.float64)
     if constant.size != (constant.shape[-1] if constant.ndim else 1) or (pixels.flat and constant.size > 1):
-        raise EdgedenseError(
-            "one number, or one per channel", f"a constant of shape {constant.shape} in {layer}"
-        )
+        raise EdgedenseError("one number, or one per channel", f"a constant of shape {constant.shape} in {layer}")
     constant = constant.ravel()
     if isinstance(right, Ref) and layer.kind in ("Divide", "TrueDivide"):
         raise EdgedenseError("preprocessing by scale and shift", f"{layer}, which divides by the pixels")

@@ -54,7 +54,7 @@ class Reference:
     """A Keras model that computes scores, and logits by leaving its last activation out."""
 
     def __init__(self, model: Any, last: Any, activates: bool) -> None:
-        """`last` is the Keras layer that makes the output; `activates`: it ends in softmax or sigmoid."""
+        """`last` is the Keras layer that computes the scores; `activates`: it ends in softmax or sigmoid."""
         self.model, self._last, self._activates = model, last, activates
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
@@ -94,10 +94,8 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         model = keras_files.rebuild(model, free_size)
         layers = keras_layers.flatten(model)
     activates = isinstance(structure.network.head.steps[-1], Activation)
-    reference = Reference(model, layers[-1].operation, activates)
-    return Source(
-        structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference
-    )
+    reference = Reference(model, layers[structure.final].operation, activates)
+    return Source(structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference)
 
 
 def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
@@ -136,9 +134,7 @@ def _traced(model: Any) -> Any:
 @contextlib.contextmanager
 def _without_activation(layer: Any) -> Iterator[None]:
     """For this long the layer returns what it would apply its activation to."""
-    name, value = (
-        ("activation", lambda x: x) if hasattr(layer, "activation") else ("call", lambda x, *a, **k: x)
-    )
+    name, value = ("activation", lambda x: x) if hasattr(layer, "activation") else ("call", lambda x, *a, **k: x)
     had, before = name in vars(layer), getattr(layer, name)
     object.__setattr__(layer, name, value)
     try:

@@ -36,10 +36,9 @@ from edgedense.converters.keras_weights import Size
 from edgedense.errors import EdgedenseError
 
 DENSE_LAYER = (
-    "a dense layer (BatchNormalization - ReLU - 1x1 Conv2D - "
-    "BatchNormalization - ReLU - Conv2D - Concatenate)"
+    "a dense layer (BatchNormalization - ReLU - 1x1 Conv2D - BatchNormalization - ReLU - Conv2D - Concatenate)"
 )
-HINT = "edgedense converts DenseNets: DenseNet121, 169, 201, or the same structure with other sizes"
+HINT = "a DenseNet121, 169 or 201, or the same structure with other sizes"
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
 _GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {
     "GlobalAveragePooling2D": "avg",
@@ -61,6 +60,7 @@ class Structure:
     network: DenseNet
     normalized: bool
     parameters: dict[str, int]
+    final: int  # the number of the layer that computes the head's last step
 
 
 def match(layers: Sequence[Layer], size: Size) -> Structure:
@@ -83,6 +83,7 @@ class _Match:
         self.parameters: dict[str, int] = {}
         self.seen: set[int] = set()
         self.part = "input"
+        self.final = 0
 
     def network(self, size: Size) -> Structure:
         entry = keras_pixels.entry(self.layers)
@@ -99,7 +100,7 @@ class _Match:
         normalization = Affine(entry.affine.scale[rgb], entry.affine.shift[rgb])
         stem = replace(stem, conv=replace(stem.conv, kernel=stem.conv.kernel[:, :, rgb]))
         network = DenseNet(size[0], size[1], normalization, stem, blocks, head)
-        return Structure(network, entry.changes_values, self.parameters)
+        return Structure(network, entry.changes_values, self.parameters, self.final)
 
     # The walk
 
@@ -139,9 +140,7 @@ class _Match:
         expected = "the stem's Conv2D"
         first = self._next(entry.last, expected)
         zeros, layer = self._zeros(first, expected)
-        conv_layer = _require(
-            layer, ("Conv2D",), expected, entry.last, RESIZE_HINTS.get(first.kind if first else "")
-        )
+        conv_layer = _require(layer, ("Conv2D",), expected, entry.last, RESIZE_HINTS.get(first.kind if first else ""))
         self._see_padding(first)
         self._see(conv_layer)
         conv, size = keras_weights.convolution(conv_layer, size, zeros)
@@ -263,20 +262,16 @@ class _Match:
     def _join(self, parts: list[Layer], new: Layer) -> Layer:
         """The Concatenate that holds the block so far and its new channels, in whatever order."""
         wanted = sorted(part.index for part in [*parts, new])
-        joins = [
-            r
-            for r in self.readers[new.index]
-            if r.kind == "Concatenate" and sorted(self._sources(r)) == wanted
-        ]
+        joins = [r for r in self.readers[new.index] if r.kind == "Concatenate" and sorted(self._sources(r)) == wanted]
         if not joins:
             raise _refusal(f"a Concatenate of the block so far with {new}", _listed(self.readers[new.index]))
-        keras_weights.require_channel_axis(joins[0])
         return self._see(joins[0])
 
     def _sources(self, layer: Layer) -> list[int]:
         """The numbers of the layers whose outputs a tree of Concatenates holds, in order."""
         if layer.kind != "Concatenate":
             return [layer.index]
+        keras_weights.require_channel_axis(layer)
         return [source for i in layer.inputs for source in self._sources(self.layers[i])]
 
     def _transition(self, joined: Layer, order: Order, size: Size) -> tuple[Transition, Layer, Size]:
@@ -301,9 +296,7 @@ class _Match:
                 last = self._see(relu)
         steps = self._head_steps(last, order, size)
         if not any(isinstance(step, Dense) for step in steps):
-            raise _refusal(
-                "a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD
-            )
+            raise _refusal("a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD)
         final = steps[-1]
         if isinstance(final, Activation) and final.kind not in ("softmax", "sigmoid"):
             raise _refusal("softmax, sigmoid or plain logits at the end", _described(self.layers[-1]))
@@ -320,6 +313,7 @@ class _Match:
                 self.part = f"dense{dense}"
             new, order, shape = _head_step(layer, order, shape)
             steps += new
+            self.final = layer.index if new else self.final
             self._see(layer)
             layer = self._next(layer, "the next layer of the head")
         return tuple(steps)
@@ -333,9 +327,7 @@ RESIZE_HINTS = dict.fromkeys(
 HINT_HEAD = "convert the whole classifier, not its feature extractor"
 
 
-def _head_step(
-    layer: Layer, order: Order, shape: tuple[int, ...]
-) -> tuple[list[HeadStep], Order, tuple[int, ...]]:
+def _head_step(layer: Layer, order: Order, shape: tuple[int, ...]) -> tuple[list[HeadStep], Order, tuple[int, ...]]:
     """What one layer adds to the head, and the order and shape behind it; `shape` is (h, w, c) or (c,)."""
     if layer.kind in _GLOBAL_POOLS and len(shape) == 3:
         keras_weights.require_channels_last(layer)
@@ -361,9 +353,7 @@ def _head_step(
     )
 
 
-def _dense_steps(
-    layer: Layer, order: Order, shape: tuple[int, ...]
-) -> tuple[list[HeadStep], Order, tuple[int, ...]]:
+def _dense_steps(layer: Layer, order: Order, shape: tuple[int, ...]) -> tuple[list[HeadStep], Order, tuple[int, ...]]:
     step = keras_weights.dense(layer)
     inputs, outputs = step.kernel.shape
     if inputs != shape[0]:
@@ -390,9 +380,7 @@ def _order(parts: list[Layer], sources: list[int]) -> Order:
     return np.concatenate([starts[s] + np.arange(by_index[s]) for s in sources])
 
 
-def _require(
-    layer: Layer | None, kinds: Iterable[str], expected: str, behind: Layer, hint: str | None = None
-) -> Layer:
+def _require(layer: Layer | None, kinds: Iterable[str], expected: str, behind: Layer, hint: str | None = None) -> Layer:
     if layer is None or layer.kind not in kinds:
         raise _refusal(f"{expected} behind {behind}", _described(layer), hint)
     return layer
@@ -413,4 +401,4 @@ def _listed(layers: Sequence[Layer]) -> str:
 
 
 def _refusal(expected: str, found: str, hint: str | None = None) -> EdgedenseError:
-    return EdgedenseError(expected, found, hint or HINT)
+    return EdgedenseError(f"a DenseNet: {expected}", found, hint or HINT)

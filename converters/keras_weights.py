@@ -50,9 +50,7 @@ def arrays(layer: Layer, count: int) -> list[Array]:
             "save the model unquantized and with LoRA weights merged",
         )
     if not all(np.isfinite(w).all() for w in layer.weights):
-        raise EdgedenseError(
-            "finite weights", f"NaN or infinity in {layer}", "retrain, or take an earlier checkpoint"
-        )
+        raise EdgedenseError("finite weights", f"NaN or infinity in {layer}", "retrain, or take an earlier checkpoint")
     return [np.asarray(w, np.float64) for w in layer.weights]
 
 
@@ -165,9 +163,7 @@ def activation(layer: Layer) -> Activation | None:
         return None
     known = _ACTIVATIONS.get(name) if isinstance(name, str) else None
     if known is None:
-        raise EdgedenseError(
-            f"one of the activations {', '.join(sorted(_ACTIVATIONS))}", f"{_called(name)} in {layer}"
-        )
+        raise EdgedenseError(f"one of the activations {', '.join(sorted(_ACTIVATIONS))}", f"{_called(name)} in {layer}")
     return known
 
 
@@ -187,9 +183,7 @@ def described(layer: Layer) -> str:
     """The layer for an error message; of an activation also which."""
     if layer.kind in ("Activation", "Dense", "Conv2D") and layer.options.get("activation") != "linear":
         return f"{layer} with activation {_called(layer.options.get('activation'))}"
-    settings = [
-        f"{key} {layer.options[key]}" for key in ("max_value", "negative_slope") if layer.options.get(key)
-    ]
+    settings = [f"{key} {layer.options[key]}" for key in ("max_value", "negative_slope") if layer.options.get(key)]
     return f"{layer} with {' and '.join(settings)}" if layer.kind == "ReLU" and settings else str(layer)
 
 
@@ -210,9 +204,7 @@ def padding(kind: str, size: Size, window: Size, strides: Size) -> Padding:
 
 def reduced(size: Size, window: Size, strides: Size, border: Padding) -> Size:
     """The size of the output of a window that moves over `size` with a border."""
-    height, width = (
-        (n + sum(b) - k) // s + 1 for n, b, k, s in zip(size, border, window, strides, strict=True)
-    )
+    height, width = ((n + sum(b) - k) // s + 1 for n, b, k, s in zip(size, border, window, strides, strict=True))
     if height < 1 or width < 1:
         raise EdgedenseError(
             "an input that is large enough for the network",

@@ -87,9 +87,7 @@ def nested(keras: Any | None = None, size: tuple[int, int] = (32, 32), seed: int
     model = keras.Sequential(
         [
             keras.Input((*size, 3)),
-            keras.Sequential(
-                [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.1)]
-            ),
+            keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.1)]),
             layers.Rescaling(1 / 127.5, offset=-1),
             keras.Sequential([base, layers.GlobalAveragePooling2D()]),
             layers.Dropout(0.3),
@@ -157,9 +155,7 @@ def _statistics(layer: Any, weights: list[Any], random: np.random.Generator) -> 
 
 
 def _leaves(model: Any) -> list[Any]:
-    return [
-        leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])
-    ]
+    return [leaf for layer in model.layers for leaf in (_leaves(layer) if hasattr(layer, "layers") else [layer])]
 
 
 def _keras3() -> Any:
