@@ -97,9 +97,9 @@ def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_ty
     network, statistics = absorb_scales(network, statistics, _forms(network, attempt.form))
     program = lower(network)
     floats = frozenset(attempt.floats) | (_float_tail(program) if output_type == "float32" else frozenset())
-    ranges = _ranges(network, program, statistics, attempt.ranges, floats)
-    program, statistics = round_constants(program, activations(program, ranges, floats), statistics)
-    quantization = activations(program, ranges, floats)
+    ranges = _ranges(network, program, statistics, attempt.ranges)
+    quantization = activations(program, ranges)
+    program, statistics = round_constants(program, quantization, statistics)
     weights = corrected_weights(program, quantization, statistics, floats)
     return Built(network, program, quantize(program, ranges, floats, weights, output_type))
 
@@ -122,10 +122,9 @@ def _float_tail(program: Program) -> frozenset[str]:
     return frozenset(op.output for op in program.ops[first:])
 
 
-def _ranges(network: DenseNet, program: Program, statistics: Statistics, spec: RangeSpec,
-            floats: frozenset[str]) -> dict[str, Range]:
+def _ranges(network: DenseNet, program: Program, statistics: Statistics, spec: RangeSpec) -> dict[str, Range]:
     """A range for every tensor that was measured. What shares an equalized concatenation's scale holds 0 to 1."""
-    groups = scale_groups(program, floats)
+    groups = scale_groups(program)
     unit = {groups[f"block{number}/layer1/concat"] for number in equalized(network)}
     ranges = {}
     for op in program.ops:

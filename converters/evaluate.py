@@ -26,6 +26,8 @@ def evaluate(
     last_use = {name: index for index, op in enumerate(program.ops) for name in op.inputs}
     wanted = set(taps)
     values: dict[str, Any] = {IMAGE: tf.constant(pixels, dtype=dtype)}
+    if tap is not None and IMAGE in wanted:
+        tap(IMAGE, values[IMAGE].numpy())
     for index, op in enumerate(program.ops):
         values[op.output] = _run(tf, op, values, dtype)
         if tap is not None and op.output in wanted:

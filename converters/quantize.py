@@ -73,8 +73,11 @@ def weight_scale(kernel: Array) -> Array:
     return scale.astype(np.float32).astype(np.float64)  # as the file stores it
 
 
-def scale_groups(program: Program, float_ops: frozenset[str]) -> dict[str, str]:
-    """Tensor -> the representative of the set of tensors that must share its quantization."""
+def scale_groups(program: Program) -> dict[str, str]:
+    """Tensor -> the representative of the set of tensors that must share its quantization.
+
+    Operators that stay float count as well: where an int8 operator reads their output, it is quantized by the group.
+    """
     parent: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -83,7 +86,7 @@ def scale_groups(program: Program, float_ops: frozenset[str]) -> dict[str, str]:
         return name
 
     for op in program.ops:
-        if op.kind in SAME_SCALE and op.output not in float_ops:
+        if op.kind in SAME_SCALE:
             for name in op.inputs:
                 if name != CONSTANT:
                     parent[find(op.output)] = find(name)
@@ -96,17 +99,13 @@ def quantize(program: Program, ranges: Mapping[str, Range], float_ops: Iterable[
     return _Quantizer(program, ranges, frozenset(float_ops), dict(weights or {}), output_type).build()
 
 
-def activations(program: Program, ranges: Mapping[str, Range],
-                float_ops: Iterable[str] = ()) -> dict[str, Quantization]:
-    """The quantization of every int8 tensor: the union of the ranges in its group."""
-    floats = frozenset(float_ops)
-    groups = scale_groups(program, floats)
+def activations(program: Program, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
+    """The quantization of every tensor, should it be int8: the union of the ranges in its group."""
+    groups = scale_groups(program)
     kinds = {op.output: op for op in program.ops}
     spans: dict[str, list[Range]] = {}
     for name, root in groups.items():
         op = kinds.get(name)
-        if op is not None and op.output in floats:
-            continue
         if op is not None and op.kind == "activation" and op.function and op.function.kind in FIXED_RANGES:
             spans[root] = [FIXED_RANGES[op.function.kind]]
         elif name in ranges:
@@ -146,7 +145,7 @@ class _Quantizer:
     floats: dict[str, str] = field(default_factory=dict)  # int8 tensor -> its dequantized twin
 
     def build(self) -> Quantized:
-        self.quantization = activations(self.program, self.ranges, self.float_ops)
+        self.quantization = activations(self.program, self.ranges)
         height, width, channels = self.program.shapes[IMAGE]
         self.tensors[IMAGE] = Tensor(IMAGE, (1, height, width, channels), "uint8", Quantization(np.ones(1, np.float32)))
         self.names = {IMAGE: "pixels"}

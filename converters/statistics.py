@@ -37,9 +37,10 @@ Statistics = dict[str, Channels]
 
 
 def measured(program: Program) -> list[str]:
-    """The tensors whose ranges quantization needs: everything that is computed rather than moved."""
+    """The tensors whose statistics quantization needs: what is computed rather than moved, and what is multiplied."""
     moved = {"concat", "pad", "space_to_depth", "reshape"}
-    return [op.output for op in program.ops if op.kind not in moved and not op.output.startswith("normalize")]
+    computed = [op.output for op in program.ops if op.kind not in moved]
+    return list(dict.fromkeys([*computed, *(op.inputs[0] for op in program.ops if op.kind in ("conv", "dense"))]))
 
 
 def measure(program: Program, batches: Iterable[np.ndarray],
