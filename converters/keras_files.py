@@ -157,6 +157,7 @@ def _describe_zip(path: Path) -> tuple[Any, str]:
 
 
 def _describe_hdf5(path: Path) -> tuple[Any, str]:
+    _keras()  # which brings h5py, or says what to install
     import h5py
 
     try:
