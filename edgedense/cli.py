@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgedense.errors import EdgedenseError, GateError
+from edgedense.errors import DeviceError, EdgedenseError, GateError
 from edgedense.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
+    from edgedense.device.classifier import Classifier
+    from edgedense.noise import LayerNoise
     from edgedense.preprocessing import Preprocessing
     from edgedense.report import Report
     from edgedense.validation import Model
@@ -316,8 +319,21 @@ def compare(
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop,
                 recipe=recipe, thumbnails=report is not None)
+        result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
     _print_missing(images.missing)
     _render(result, as_json, report)
+
+
+def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:
+    """Layer by layer on a few pictures; nothing where the two files take different pixels."""
+    from edgedense import bundle, noise
+    from edgedense.device.replay import keeping_interpreter
+    from edgedense.preprocessing import load_image
+
+    if old.preprocessing != new.preprocessing:
+        return ()
+    before, after = (keeping_interpreter(bundle.read(path).model) for path in (first, second))
+    return noise.between(before, after, (load_image(path, new.preprocessing)[None] for path in paths))
 
 
 def _replay(model: Path, threads: int | None, as_json: bool) -> None:
@@ -379,6 +395,71 @@ def _render(result: Report, as_json: bool, page: Path | None) -> None:
     if result.gate is not None and not result.gate.passed:
         raise GateError(f"a drop of at most {result.gate.max_drop:g} points", f"{result.gate.drop:.2f}",
                         "convert with more calibration images, or look at the report")
+
+
+service_app = typer.Typer(help="Run at boot, as a systemd service.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(service_app, name="service")
+_ServiceName = Annotated[str, typer.Option("--name", help="The service's name.")]
+
+
+@service_app.command("install")
+def service_install(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
+    source: Annotated[str | None, typer.Argument(
+        metavar="SOURCE", help="A camera or stream, as for edgedense run; by default the first camera.",
+        show_default=False)] = None,
+    options: Annotated[list[str] | None, typer.Argument(
+        metavar="-- OPTIONS", help="Options of edgedense run, such as -- --smooth 5 --preview-address :8080.",
+        show_default=False)] = None,
+    user: Annotated[str | None, typer.Option(
+        help="The user to run as; by default the one who calls sudo.", show_default=False)] = None,
+    name: _ServiceName = "edgedense",
+) -> None:
+    """Install a service that classifies from boot on, or change an installed one. Needs root."""
+    from edgedense.device.run import address_needs_token
+    from edgedense.device.service import Service, install, service_user
+    from edgedense.device.sources import parse
+
+    options = list(options or ())
+    if source is not None and source.startswith("-"):  # only options were given
+        source, options = None, [source, *options]
+    parsed = parse(source) if source is not None else None
+    if parsed and not parsed.is_live:
+        raise EdgedenseError("a camera or a stream to watch", str(parsed), "edgedense run for files")
+    model = model.resolve()
+    words = [str(model), *([source] if source is not None else ["--camera"]), *options]
+    given = typer.main.get_command(app).commands["run"].make_context("edgedense run", words).params  # type: ignore[attr-defined]
+    if given["preview_token_file"]:
+        raise EdgedenseError("a service without --preview-token-file", "it", "leave it out: a token is made")
+    has_page = given["preview"] or given["preview_address"]
+    save = given["save"].resolve() if given["save"] else None
+    service = Service(name, model, parsed, service_user(user), tuple(options), save,
+                      has_token=bool(has_page) and address_needs_token(given["preview_address"]))
+    token = install(service)
+    print(f"{service.unit_path} is installed and started; edgedense service status shows how it goes")
+    if token:
+        print(f"the preview page's token is {token}")
+
+
+@service_app.command("remove")
+def service_remove(name: _ServiceName = "edgedense") -> None:
+    """Stop the service and remove it. Needs root."""
+    from edgedense.device.service import remove
+
+    remove(name)
+    print(f"{name} is removed")
+
+
+@service_app.command("status")
+def service_status(name: _ServiceName = "edgedense") -> None:
+    """Say whether the service runs, and what it sees; exit with 3 when it does not run."""
+    from edgedense.device.service import status
+
+    found = status(name)
+    print(found)
+    if not found.is_active:
+        raise DeviceError(f"{name} to run", found.state if found.is_installed else "no such service",
+                          f"journalctl -u {name}" if found.is_installed else "edgedense service install MODEL")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from edgedense import metrics
 from edgedense.errors import EdgedenseError
+from edgedense.noise import layer_outputs
 
 Pixels = npt.NDArray[np.uint8]
 Invoke = Callable[
@@ -283,21 +284,9 @@ def output_step(interpreter: Any) -> float:
 
 
 def layer_levels(interpreter: Any, pixels: Pixels) -> dict[str, float]:
-    """Root mean square of each layer's output for `pixels` [1, height, width, 3], by tensor name, in order.
-
-    The interpreter must keep its tensors (`experimental_preserve_all_tensors`) and run without delegates,
-    which hide theirs. Empty where the runtime cannot list its operators.
-    """
-    raw_invoke(interpreter)(pixels)
-    details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    levels = {}
-    for operator in getattr(interpreter, "_get_ops_details", list)():
-        for index in operator["outputs"]:
-            scale, zero_point = details[index]["quantization"]
-            values = interpreter.get_tensor(index).astype(np.float64)
-            real = (values - zero_point) * scale if scale else values
-            levels[details[index]["name"]] = float(np.sqrt(np.mean(real**2)))
-    return levels
+    """Root mean square of each layer's output for `pixels` [1, height, width, 3], by tensor name, in order. See
+    `noise.layer_outputs` for the interpreter."""
+    return {name: float(np.sqrt(np.mean(values**2))) for name, values in layer_outputs(interpreter, pixels)}
 
 
 def _run(invoke: Invoke, inputs: Pixels) -> npt.NDArray[Any]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from edgedense.drift import Drift, Evaluation, Threshold
 from edgedense.golden import Replay
 from edgedense.metrics import rule_of_three
+from edgedense.noise import CEILING, LayerNoise, sudden_fall
 
 Row = tuple[str, ...]
 SHOWN = 60  # changed images on the page; at some 3 kB each the file stays easy to mail
@@ -55,7 +56,7 @@ class Report:
     drift: Drift | None = None
     gate: Gate | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    layer_noise: tuple[tuple[str, float], ...] = ()
+    layer_noise: LayerNoise = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     extras: tuple[Extra, ...] = ()
 
@@ -92,6 +93,8 @@ def print_tables(report: Report, console: Console) -> None:
                 map(threshold_row, report.drift.thresholds),
             )
         )
+    if report.layer_noise:
+        console.print(noise_verdict(report.layer_noise), highlight=False)
     console.print(verdict(report), highlight=False)
 
 
@@ -135,6 +138,16 @@ def verdict(report: Report) -> str:
         return said
     kept = "passed" if gate.passed else "failed"
     return f"{said} Gate {kept}: drop {gate.drop:.2f} points, limit {gate.max_drop:g}."
+
+
+def noise_verdict(layers: LayerNoise) -> str:
+    """Where precision went, in a sentence."""
+    name, value = min(layers, key=lambda layer: layer[1])
+    if value >= CEILING:
+        return "All layers are equal."
+    said = f"The noisiest layer is {name} with {value:.1f} dB."
+    fall = sudden_fall(layers)
+    return said if fall is None else f"{said} Noise begins all at once at {fall}, with {dict(layers)[fall]:.1f} dB."
 
 
 def headings(report: Report) -> Row:

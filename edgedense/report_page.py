@@ -11,6 +11,7 @@ from importlib import resources
 
 from edgedense import plots, report
 from edgedense.drift import Changed, Drift
+from edgedense.noise import LayerNoise
 from edgedense.report import SHOWN, Report
 
 
@@ -161,12 +162,12 @@ def _thresholds(drift: Drift) -> str:
     )
 
 
-def _noise(layers: tuple[tuple[str, float], ...]) -> str:
+def _noise(layers: LayerNoise) -> str:
     worst = sorted(layers, key=lambda layer: layer[1])[:8]
     return _section(
         "Noise, layer by layer",
-        "Signal-to-noise ratio of each layer's output against the float model, in "
-        "dB. Higher is better; a sudden fall names the layer that lost precision.",
+        "Signal-to-noise ratio of each layer's output against the model it is compared with, in dB; higher is "
+        f"better. {report.noise_verdict(layers)}",
         plots.layer_profile(layers, "Signal-to-noise ratio by layer")
         + _table(("noisiest layers", "dB"), [(name, f"{value:.1f}") for name, value in worst]),
     )

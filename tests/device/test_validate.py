@@ -94,7 +94,9 @@ def test_compare_finds_no_difference_in_one_file(
     colours: Path, cards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call("compare", colours, colours, "--data", cards, "--json", "--max-drop", 0)
-    drift = json.loads(capsys.readouterr().out)["drift"]
+    result = json.loads(capsys.readouterr().out)
+    drift = result["drift"]
+    assert {layer["sqnr_db"] for layer in result["layer_noise"]} == {120.0}
     assert (drift["agreement"], drift["kl_mean"], drift["changed"]) == (1, 0, [])
 
 
@@ -104,7 +106,9 @@ def test_compare_fails_the_gate_after_it_has_reported(
     page = tmp_path / "report.html"
     with pytest.raises(GateError, match="75"):
         call("compare", colours, swapped, "--data", cards, "--max-drop", 50, "--report", page)
-    assert "swapped.tflite" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "swapped.tflite" in out
+    assert "noisiest layer" in out
     assert page.read_text().count("data:image/jpeg") == 3
     call("compare", colours, swapped, "--data", cards, "--max-drop", 75)
 
