@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from edgedense.device.frames import SLOTS, CaptureJob, Layout
 from edgedense.device.motion import MotionDetector
-from edgedense.device.readers import RawFrame, die_with_parent, read_frames
+from edgedense.device.readers import RawFrame, die_with_parent, end_programs, read_frames
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.preprocessing import Pixels, decode, resize
 
@@ -243,6 +243,9 @@ def main() -> None:
         _send_error(parent, error)
     except (OSError, http.client.HTTPException) as error:
         _send_error(parent, DeviceError(f"{job.source} to go on", f"{type(error).__name__}: {error}"))
+    end_programs()
+    sys.stderr.flush()
+    os._exit(0)  # without waiting for the reading thread: OpenCV aborts when Python cuts it short
 
 
 def _first_line(descriptor: int) -> bytes:

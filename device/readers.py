@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import signal
@@ -72,13 +71,22 @@ def _rpicam(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         command += [f"--{name}", value] if value else [f"--{name}"]
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-        atexit.register(_end, child)  # the thread that reads from it may be cut short
+        _programs.append(child)
         try:
             yield from _jpegs_from(child.stdout)
             status = child.wait()
             raise DeviceError(f"{source} to go on", f"rpicam-vid ended with {status}: {_last_lines(log)}")
         finally:
             _end(child)
+
+
+_programs: list[subprocess.Popen[bytes]] = []  # those that were started
+
+
+def end_programs() -> None:
+    """End what the readers have started, as a reader does itself unless its thread is cut short."""
+    for program in _programs:
+        _end(program)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

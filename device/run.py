@@ -71,7 +71,8 @@ def _page(preview: PreviewOptions | None, title: str, source: Source) -> Iterato
         yield None
         return
     try:
-        from edgedense.device.preview.server import PreviewServer, parse_address, read_token
+        from edgedense.device.preview.address import parse_address, read_token
+        from edgedense.device.preview.server import PreviewServer
     except ImportError as error:
         raise DeviceError("Starlette and uvicorn for the preview page", str(error),
                           "pip install 'edgedense[preview]'") from error
@@ -86,6 +87,13 @@ def _page(preview: PreviewOptions | None, title: str, source: Source) -> Iterato
         yield board
     finally:
         server.stop()
+
+
+def address_needs_token(address: str | None) -> bool:
+    """Whether a preview page at HOST:PORT, None for the usual address, is guarded by a token."""
+    from edgedense.device.preview.address import parse_address
+
+    return address is not None and not parse_address(address).is_loopback
 
 
 def _report(text: str) -> None:

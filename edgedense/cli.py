@@ -70,6 +70,14 @@ def convert(
         min=32, help="Height and width of the input in pixels, in place of the model's own.",
         show_default=False)] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.", show_default=False)] = None,
+    max_drop: Annotated[float | None, typer.Option(
+        min=0, help="Accept at most so many points (of 100) less accuracy on --validation; when it is more, try other "
+                    "ranges, quieter operators and float layers, and give up without writing anything.",
+        show_default=False)] = None,
+    validation: Annotated[Path | None, typer.Option(
+        help="Labelled pictures for --max-drop, one sub-folder per class.", show_default=False)] = None,
+    golden_images: Annotated[int, typer.Option(
+        min=0, help="Store so many calibration pictures in the file, to replay beside the synthetic probes.")] = 0,
     force: Annotated[bool, typer.Option(
         "--force", help="Go on although another preprocessing fits the labelled pictures better.")] = False,
 ) -> None:
@@ -85,10 +93,15 @@ def convert(
     for path in (out, report):
         if path is not None:
             check_writable(path)
+    if (max_drop is None) != (validation is None):
+        raise EdgedenseError("--max-drop and --validation together", "one of them",
+                             "--max-drop POINTS --validation FOLDER")
     options = pipeline.Options(
         preprocess=preprocess, resize=resize, exif=exif, output_type=output_type, ranges=ranges, headroom=headroom,
-        size=(input_size, input_size) if input_size else None, images=images, force=force)
-    result = pipeline.convert(model, calibration, read_labels(labels) if labels else None, options)
+        size=(input_size, input_size) if input_size else None, images=images, force=force,
+        max_drop=max_drop, golden_images=golden_images)
+    names = read_labels(labels) if labels else None
+    result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
         print(f"edgedense: {note}", file=sys.stderr)
     write_atomically(out, result.data)
@@ -101,22 +114,46 @@ def convert(
 def inspect(
     file: Annotated[str, typer.Argument(
         metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
+    layers: Annotated[bool, typer.Option(
+        "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data.")] = False,
+    reference: Annotated[str | None, typer.Option(
+        help="With --layers: the Keras model that the file was made from.", show_default=False)] = None,
+    data: Annotated[Path | None, typer.Option(
+        help="With --layers: pictures to compare on.", show_default=False)] = None,
+    images: Annotated[int, typer.Option(min=1, help="With --layers: compare on at most so many pictures.")] = 16,
+    report: Annotated[Path | None, typer.Option(
+        help="With --layers: write the table and a plot as one HTML file.", show_default=False)] = None,
 ) -> None:
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console
 
     from edgedense import bundle, tables
+    from edgedense.files import check_writable, write_atomically
 
-    if file.endswith(".tflite"):
+    if not layers and (reference or data or report):
+        raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
+    if layers:
+        from edgedense.converters.layers import inspect_layers
+        from edgedense.report_page import noise_to_html
+
+        if reference is None or data is None:
+            raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
+        if report is not None:
+            check_writable(report)
+        found = inspect_layers(Path(file), reference, data, images)
+        tables.print_noise(found, Path(file).name, Console())
+        if report is not None:
+            write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
+    elif file.endswith(".tflite"):
         from edgedense.device.contents import contents
 
         content = bundle.read(file)
         tables.print_contents(contents(content.model), content, Path(file).name, Console())
-        return
-    from edgedense.converters import keras_reader
-    from edgedense.converters.summary import summarize
+    else:
+        from edgedense.converters import keras_reader
+        from edgedense.converters.summary import summarize
 
-    tables.print_summary(summarize(keras_reader.read(file)), Console())
+        tables.print_summary(summarize(keras_reader.read(file)), Console())
 
 
 @app.command()
@@ -431,9 +468,11 @@ def service_install(
     given = typer.main.get_command(app).commands["run"].make_context("edgedense run", words).params  # type: ignore[attr-defined]
     if given["preview_token_file"]:
         raise EdgedenseError("a service without --preview-token-file", "it", "leave it out: a token is made")
+    for option in ("labels", "save"):
+        if given[option] and not given[option].is_absolute():
+            raise EdgedenseError(f"the whole path for --{option}", str(given[option]), str(given[option].resolve()))
     has_page = given["preview"] or given["preview_address"]
-    save = given["save"].resolve() if given["save"] else None
-    service = Service(name, model, parsed, service_user(user), tuple(options), save,
+    service = Service(name, model, parsed, service_user(user), tuple(options), given["save"],
                       has_token=bool(has_page) and address_needs_token(given["preview_address"]))
     token = install(service)
     print(f"{service.unit_path} is installed and started; edgedense service status shows how it goes")

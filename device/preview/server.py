@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import json
 import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -23,57 +21,14 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edgedense.device.preview.address import Address
 from edgedense.device.preview.board import Board
-from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.errors import DeviceError
 
 _PAGE = Path(__file__).with_name("page.html")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-_SHORTEST_TOKEN = 12  # characters
 _PICTURE_WAIT = 10.0  # seconds that a request for the next picture is kept waiting
 _POLL = 0.02  # seconds
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the page is served."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def url(self, port: int) -> str:
-        """What to open in a browser; `port` is the one that was bound."""
-        everywhere = self.host in ("0.0.0.0", "::")
-        host = f"{socket.gethostname()}.local" if everywhere else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-def parse_address(text: str) -> Address:
-    """"127.0.0.1:8080", "[::1]:8080", "raspberrypi.local:8080", or ":8080" for every interface."""
-    host, colon, port = text.rpartition(":")
-    if not (colon and port.isdecimal() and int(port) < 65536):
-        raise EdgedenseError("--preview-address HOST:PORT", repr(text), "--preview-address 127.0.0.1:8080")
-    return Address(host.strip("[]") or "0.0.0.0", int(port))
-
-
-def read_token(path: Path) -> str:
-    """The token in a file, such as a systemd credential. Raises EdgedenseError when it is missing or short."""
-    try:
-        token = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdgedenseError("a file that holds the preview's token", f"{path}: {error}") from error
-    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
-        raise EdgedenseError(f"a token of {_SHORTEST_TOKEN} or more ASCII characters",
-                             f"{path} with {len(token)} characters",
-                             'python3 -c "import secrets; print(secrets.token_urlsafe(16))"')
-    return token
 
 
 class PreviewServer:

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgedense.device.preview.address import Address, parse_address, read_token
 from edgedense.device.preview.board import Board
 from edgedense.errors import DeviceError, EdgedenseError
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-from edgedense.device.preview.server import Address, PreviewServer, parse_address, read_token
+from edgedense.device.preview.server import PreviewServer
 
 TOKEN = "a-token-of-some-length"
 CARD = np.full((60, 80, 3), (200, 30, 40), np.uint8)
