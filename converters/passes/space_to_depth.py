@@ -13,7 +13,8 @@ def space_to_depth(network: DenseNet) -> DenseNet:
     """Regroup 2x2 pixels into channels in front of a stem with stride 2 that reads pixels.
 
     The kernel is padded behind to an even size and regrouped alike; the picture is padded behind to what that reads.
-    Stems with another stride, or whose normalization could not be folded, are left alone.
+    Stems with another stride, whose normalization could not be folded, or that leave the last row or column of an
+    odd size unread are left alone.
     """
     stem = network.stem
     if stem.conv.stride != 2 or stem.space_to_depth != 1 or network.normalization is not None:
@@ -26,6 +27,8 @@ def space_to_depth(network: DenseNet) -> DenseNet:
         for axis, (length, size, pad) in enumerate(
             zip((network.height, network.width), kernel.shape[:2], stem.conv.padding, strict=True))
     )
+    if min(min(sides) for sides in padding) < 0:
+        return network
     conv = replace(stem.conv, kernel=_regroup(kernel), stride=1, padding=(padding[0], padding[1]))
     return replace(network, stem=replace(stem, conv=conv, space_to_depth=2))
 
