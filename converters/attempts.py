@@ -11,6 +11,7 @@ from edgedense import metrics
 from edgedense.converters import execute
 from edgedense.converters.compensate import corrected_weights, round_constants
 from edgedense.converters.graph import DenseNet, Form
+from edgedense.converters.noise import Equalization, equalization
 from edgedense.converters.passes.absorb_scales import absorb_scales
 from edgedense.converters.passes.equalize_concat import UNIT, equalize_concat, equalized
 from edgedense.converters.passes.equalize_readers import equalize_readers
@@ -52,11 +53,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Built:
-    """What an attempt makes: the rewritten network, its operators, and the quantized network."""
+    """What an attempt makes: the rewritten network, the quantized one, and how its tensors were equalized."""
 
     network: DenseNet
-    program: Program
     quantized: Quantized
+    equalization: Equalization
 
 
 def candidates(estimator: Estimator | None, headroom: float | None) -> tuple[RangeSpec, ...]:
@@ -101,7 +102,7 @@ def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_ty
     quantization = activations(program, ranges)
     program, statistics = round_constants(program, quantization, statistics)
     weights = corrected_weights(program, quantization, statistics, floats)
-    return Built(network, program, quantize(program, ranges, floats, weights, output_type))
+    return Built(network, quantize(program, ranges, floats, weights, output_type), equalization(statistics))
 
 
 def _forms(network: DenseNet, form: Form) -> dict[str, Form]:

@@ -47,15 +47,12 @@ def _rounded(op: Op, q: Quantization, channels: Channels) -> tuple[Op, Array, Ch
         constant = np.round(np.clip(op.constant, low, high) / scale) * scale
         idle = np.where(op.constant >= high, 1.0, 1.0 - active)
         gap = np.where(op.constant <= low, 0.0, (op.constant - constant) * idle)
-        floor = constant.astype(np.float32)
-        after = Channels(*(np.maximum(a, floor) for a in (channels.low, channels.high, channels.samples)))
-        return replace(op, constant=constant), gap, after
+        return replace(op, constant=constant), gap, channels.at_least(constant, np.zeros_like(constant))
     # relu(x + t), x in [low, high]: t >= -low is always active, t <= -high never.
     constant = np.round(np.clip(op.constant, -high, -low) / scale) * scale
     active = np.where(op.constant >= -low, 1.0, active)
     gap = np.where(op.constant <= -high, 0.0, (op.constant - constant) * active)
-    change = (constant - op.constant).astype(np.float32)
-    after = Channels(*(np.maximum(a + change, 0) for a in (channels.low, channels.high, channels.samples)))
+    after = channels.at_least(np.zeros_like(constant), constant - op.constant)
     return replace(op, constant=constant), gap, after
 
 

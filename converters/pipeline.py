@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from edgedense import bundle, golden, metrics
-from edgedense.converters import attempts, execute, keras_reader, normalization
+from edgedense.converters import attempts, execute, gate, keras_reader, noise, normalization
 from edgedense.converters.attempts import Attempt, Candidate
 from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
 from edgedense.converters.evaluate import evaluate, logits_tensor
+from edgedense.converters.gate import Trial, Validation
 from edgedense.converters.graph import Activation, DenseNet
 from edgedense.converters.keras_reader import Source
 from edgedense.converters.metadata import model_metadata
@@ -28,8 +29,9 @@ from edgedense.converters.passes.space_to_depth import space_to_depth
 from edgedense.converters.program import SCORES, lower
 from edgedense.converters.statistics import Statistics, measure
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize
+from edgedense.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
 from edgedense.progress import progress
+from edgedense.validation import read_labelled
 
 PASSES: tuple[Callable[[DenseNet], DenseNet], ...] = (
     fold_norms,          # batch norms that follow a convolution or meet a Dense
@@ -57,6 +59,8 @@ class Options:
     size: tuple[int, int] | None = None
     images: int = DEFAULT_IMAGES
     force: bool = False
+    max_drop: float | None = None
+    golden_images: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Conversion:
     recipe: dict[str, Any]
     steps: tuple[Step, ...]
     candidates: tuple[Candidate, ...]
+    trials: tuple[Trial, ...]
     notes: tuple[str, ...]
     outcome: Outcome
 
@@ -95,9 +100,10 @@ class Conversion:
 
 
 def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] | None = None,
-            options: Options | None = None) -> Conversion:
+            options: Options | None = None, validation: Path | str | None = None) -> Conversion:
     """Read, rewrite, measure, quantize and prove. Writes nothing.
 
+    `validation` is the folder of labelled pictures on which `options.max_drop` is kept; GateError when it is not.
     Raises EdgedenseError when the model is no DenseNet, the pictures are unusable, or labelled pictures show that
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
@@ -116,15 +122,47 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     with progress("choosing ranges", len(specs)) as tick:
         attempt, tried = attempts.choose(network, statistics, pictures.pixels, scores, specs, options.output_type,
                                          tick)
-    built = attempts.build(network, statistics, attempt, options.output_type)
+    trials: list[Trial] = []
+    if options.max_drop is None:
+        built = attempts.build(network, statistics, attempt, options.output_type)
+    else:
+        held = _validation(source, preprocessing, validation, names)
+        with progress("validating", 1) as tick:
+            attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, held,
+                                                  options.output_type, tick)
     steps.append(_step("equalize, absorb scales", network, built.network, pictures))
     flatbuffer = built.quantized.to_bytes(model_metadata(source.name, names, source.network.classes))
     outcome = _outcome(flatbuffer, pictures, scores)
     figures = _figures(flatbuffer, outcome)
+    if trials:
+        figures["validation_drop_points"] = round(trials[-1].drop, 4)
     recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures)
-    entries = {golden.ENTRY: _golden(flatbuffer, source, preprocessing).to_bytes()}
+    entries = {golden.ENTRY: _golden(flatbuffer, source, preprocessing, pictures.pixels[: options.golden_images]),
+               noise.ENTRY: noise.to_bytes(built.equalization)}
     return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
-                      (*pictures.notes, *notes), outcome)
+                      tuple(trials), (*pictures.notes, *notes), outcome)
+
+
+def _validation(source: Source, preprocessing: Preprocessing, folder: Path | str | None,
+                names: tuple[str, ...]) -> Validation:
+    """The gate's pictures, scored by the Keras model itself."""
+    if folder is None or not names:
+        raise EdgedenseError("labelled pictures for --max-drop", "none" if names else "a model without labels",
+                             "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"))
+    images = read_labelled(folder, names)
+    with progress("reading validation pictures", len(images.paths)) as tick:
+        rows = []
+        for path in images.paths:
+            rows.append(load_image(path, preprocessing))
+            tick(1)
+    pixels = np.stack(rows)
+    with progress("scoring the float model", len(pixels)) as tick:
+        parts = []
+        for start in range(0, len(pixels), BATCH):
+            batch = normalization.normalized(pixels[start : start + BATCH], preprocessing.normalize)
+            parts.append(source.predict(batch))
+            tick(len(batch))
+    return Validation(pixels, images.labels, np.concatenate(parts))
 
 
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
@@ -253,7 +291,7 @@ def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationS
     }
 
 
-def _golden(flatbuffer: bytes, source: Source, preprocessing: Preprocessing) -> golden.Golden:
+def _golden(flatbuffer: bytes, source: Source, preprocessing: Preprocessing, images: Pixels) -> bytes:
     """Probes with this machine's answers, so that a device can prove that it computes the same."""
     runner = execute.interpreter(flatbuffer)
     keeping = execute.interpreter(flatbuffer, keep_all=True)
@@ -262,5 +300,5 @@ def _golden(flatbuffer: bytes, source: Source, preprocessing: Preprocessing) -> 
         lambda pixels: source.predict(normalization.normalized(pixels, preprocessing.normalize)),
         height=preprocessing.height, width=preprocessing.width, step=golden.output_step(runner),
         runtime=f"ai-edge-litert {version('ai-edge-litert')}", machine=platform.machine(),
-        layers=lambda pixels: golden.layer_levels(keeping, pixels),
-    )
+        layers=lambda pixels: golden.layer_levels(keeping, pixels), images=list(images),
+    ).to_bytes()

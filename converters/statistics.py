@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,21 +16,39 @@ POSITIONS = 16  # sampled per picture and tensor, the same ones in all tensors o
 
 @dataclass(frozen=True)
 class Channels:
-    """Of one tensor over N pictures: `low` and `high` [N, C], `samples` [N * POSITIONS, C], float32."""
+    """Of one tensor over N pictures: `low` and `high` [N, C], `samples` [N * POSITIONS, C], float32.
+
+    `scale` and `shift` [C] say how passes have changed the tensor since it was measured: now = scale * then + shift.
+    """
 
     low: np.ndarray
     high: np.ndarray
     samples: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray
+
+    @classmethod
+    def of(cls, low: np.ndarray, high: np.ndarray, samples: np.ndarray) -> Channels:
+        """Statistics as they were measured."""
+        return cls(low, high, samples, np.ones(low.shape[1]), np.zeros(low.shape[1]))
 
     def affine(self, scale: Array, shift: Array) -> Channels:
         """The statistics of scale * x + shift; scale > 0."""
-        scale, shift = scale.astype(np.float32), shift.astype(np.float32)
-        return Channels(self.low * scale + shift, self.high * scale + shift, self.samples * scale + shift)
+        a, b = scale.astype(np.float32), shift.astype(np.float32)
+        return Channels(self.low * a + b, self.high * a + b, self.samples * a + b, self.scale * scale,
+                        self.shift * scale + shift)
+
+    def at_least(self, floor: Array, change: Array) -> Channels:
+        """The statistics of max(x + change, floor)."""
+        a, b = change.astype(np.float32), floor.astype(np.float32)
+        low, high, samples = (np.maximum(part + a, b) for part in (self.low, self.high, self.samples))
+        return replace(self, low=low, high=high, samples=samples)
 
     def take(self, pictures: np.ndarray) -> Channels:
         """The statistics of some of the pictures, by index."""
         samples = self.samples.reshape(len(self.low), -1, self.samples.shape[1])[pictures]
-        return Channels(self.low[pictures], self.high[pictures], samples.reshape(-1, samples.shape[2]))
+        return replace(self, low=self.low[pictures], high=self.high[pictures],
+                       samples=samples.reshape(-1, samples.shape[2]))
 
 
 Statistics = dict[str, Channels]
@@ -57,7 +75,7 @@ def measure(program: Program, batches: Iterable[np.ndarray],
     for pixels in batches:
         evaluate(program, pixels, tap, names)
         advance(len(pixels))
-    return {name: Channels(*(np.concatenate(part) for part in zip(*values, strict=True)))
+    return {name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
             for name, values in parts.items()}
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ from edgedense.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
+    from edgedense.device.watch import Watch
     from edgedense.noise import LayerNoise
     from edgedense.preprocessing import Preprocessing
     from edgedense.report import Report
@@ -115,7 +117,8 @@ def inspect(
     file: Annotated[str, typer.Argument(
         metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
     layers: Annotated[bool, typer.Option(
-        "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data.")] = False,
+        "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data.",
+    )] = False,
     reference: Annotated[str | None, typer.Option(
         help="With --layers: the Keras model that the file was made from.", show_default=False)] = None,
     data: Annotated[Path | None, typer.Option(
@@ -209,6 +212,12 @@ def run(
     save_floor: Annotated[int | None, typer.Option(
         min=0, help="Keep no more when the disk has less than this many MB free.  [default: 1000]",
         show_default=False)] = None,
+    monitor: Annotated[Path | None, typer.Option(
+        metavar="STATE", help="Tell when the pictures or the predictions are no longer as usual; what is usual is "
+                              "learned in the first 24 hours and kept in this file.", show_default=False)] = None,
+    monitor_baseline: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Learn from these images, such as the calibration set, where STATE does not exist yet.",
+        show_default=False)] = None,
 ) -> None:
     """Classify images, a video or a camera: a table, or JSON Lines with --json.
 
@@ -218,6 +227,8 @@ def run(
     from edgedense.device.classifier import Classifier, read_labels
     from edgedense.device.sources import first_camera, parse
 
+    if monitor_baseline and not monitor:
+        raise EdgedenseError("--monitor STATE with --monitor-baseline", "it alone")
     if camera == bool(sources):
         raise EdgedenseError("either a SOURCE or --camera", "both" if camera else "neither",
                              "edgedense run MODEL --camera")
@@ -238,7 +249,8 @@ def run(
         paths = [path for source in parsed for path in find_images(source.name)]
         with Classifier(model, device=device, threads=threads, labels=names) as classifier:
             _print_notes(model, classifier.notes)
-            print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json)
+            with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
+                print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json, watch=watch)
         return
     if len(parsed) > 1:
         raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, parsed)))
@@ -257,7 +269,9 @@ def run(
         job = capture_job(streams[0], classifier.preprocessing, size=wanted_size, view=view, fps=fps,
                           controls=tuple(control or ()), live=live, watch_motion=when_moving)
         options = LiveOptions(top, threshold, smooth, on_change, when_moving)
-        summary = run_live(classifier, job, options, title=model.name, as_json=as_json, saving=saving, preview=page)
+        with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
+            summary = run_live(classifier, job, options, title=model.name, as_json=as_json, saving=saving,
+                               preview=page, watch=watch)
     print(summary, file=sys.stderr)
 
 
@@ -359,6 +373,13 @@ def compare(
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
     _print_missing(images.missing)
     _render(result, as_json, report)
+
+
+def _watch(state: Path | None, classifier: Classifier, baseline: Path | None,
+           as_json: bool) -> AbstractContextManager[Watch | None]:
+    from edgedense.device.watch import Watch
+
+    return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()
 
 
 def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:

@@ -31,10 +31,21 @@ def to_html(content: Report) -> str:
     sections += [_section(e.title, e.said, _table(e.headings, e.rows)) for e in content.extras]
     if content.recipe:
         sections.append(_recipe(content))
+    return _page(content.title, sections)
+
+
+def noise_to_html(layers: LayerNoise, title: str) -> str:
+    """The page of `inspect --layers`: the plot and every layer, worst first."""
+    rows = [(name, f"{value:.1f}") for name, value in sorted(layers, key=lambda layer: layer[1])]
+    every = _section("All layers", "The lowest ratio first.", _table(("layer", "dB"), rows))
+    return _page(title, [f"<header><h1>{escape(title)}</h1></header>", _noise(layers), every])
+
+
+def _page(title: str, sections: Iterable[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(content.title)}</title><style>{_style()}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{_style()}</style></head>\n"
         f"<body><main>{''.join(sections)}</main></body></html>\n"
     )
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgedense.bundle import Bundle
+from edgedense.noise import LayerNoise
 
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
@@ -33,6 +34,9 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
     """The steps with their error in float, the range estimators tried, and the result."""
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
+    if conversion.trials:
+        tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
+        console.print(table("Validation", ("tried", "drop, points"), tried))
     if conversion.candidates:
         tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
         console.print(table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"),
@@ -42,6 +46,12 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
         f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
         f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
         f"KL {figures['calibration_kl_mean']:.6f}.", soft_wrap=True)
+
+
+def print_noise(layers: LayerNoise, name: str, console: Console) -> None:
+    """Signal-to-quantization-noise ratio per layer, worst first."""
+    rows = [(layer, f"{ratio:.1f}") for layer, ratio in sorted(layers, key=lambda pair: pair[1])]
+    console.print(table(f"{name}: noise by layer, worst first", ("layer", "signal to noise, dB"), rows))
 
 
 def print_summary(summary: Summary, console: Console) -> None:

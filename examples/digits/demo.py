@@ -67,7 +67,7 @@ def summarize(result: dict, model: Path, report: Path) -> None:
     float_ms, int8_ms = latencies(model)
     print()
     print(f"float   accuracy {before:.2f} %   {MODEL.stat().st_size / 1e6:6.2f} MB   median {float_ms:6.1f} ms (Keras)")
-    print(f"int8    accuracy {after:.2f} %   {model.stat().st_size / 1e6:6.2f} MB   median {int8_ms:6.1f} ms (one picture)")
+    print(f"int8    accuracy {after:.2f} %   {model.stat().st_size / 1e6:6.2f} MB   median {int8_ms:6.1f} ms (LiteRT)")
     print(f"same label on {100 * drift['agreement']:.2f} % of {drift['after']['images']} held-out pictures, mean KL "
           f"{drift['kl_mean']:.6f}")
     print(f"report  {report}")

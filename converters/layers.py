@@ -1,0 +1,39 @@
+"""`edgedense inspect --layers`: the noise of every layer of a deployed file against its Keras model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgedense import bundle
+from edgedense.converters import keras_reader, noise, normalization
+from edgedense.converters.passes.round_border import round_border
+from edgedense.converters.pipeline import PASSES
+from edgedense.converters.program import lower
+from edgedense.errors import EdgedenseError
+from edgedense.noise import LayerNoise
+from edgedense.preprocessing import find_images, load_image
+from edgedense.progress import progress
+
+
+def inspect_layers(model: Path, reference: str, data: Path, images: int) -> LayerNoise:
+    """Signal-to-quantization-noise ratio in dB of each layer, from input to output, on at most `images` pictures.
+
+    Raises EdgedenseError when the file was not made by `edgedense convert`.
+    """
+    content = bundle.read(model)
+    preprocessing = content.preprocessing
+    if preprocessing is None or noise.ENTRY not in content.entries:
+        raise EdgedenseError("a file made by edgedense convert", f"{model}, which has no recipe",
+                             "edgedense convert MODEL --calibration FOLDER --out FILE.tflite")
+    source = keras_reader.read(reference, (preprocessing.height, preprocessing.width))
+    network = normalization.compose(source.network, preprocessing.normalize)
+    for rewrite in (*PASSES, round_border):
+        network = rewrite(network)
+    paths = find_images(data)
+    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
+    pixels = np.stack([load_image(path, preprocessing) for path in chosen])
+    with progress("comparing layers", len(pixels)) as tick:
+        return noise.layer_noise(lower(network), content.model, noise.from_bytes(content.entries[noise.ENTRY]), pixels,
+                                 tick)
