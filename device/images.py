@@ -11,12 +11,14 @@ from edgedense.device.classifier import Classifier
 from edgedense.device.output import Output
 from edgedense.device.prediction import rank
 from edgedense.device.results import ImageResult
+from edgedense.device.watch import Watch
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import load_image
 
 
 def classify_images(classifier: Classifier, paths: Iterable[Path], *, top: int, threshold: float,
-                    unreadable: Callable[[EdgedenseError], None]) -> Iterator[ImageResult]:
+                    unreadable: Callable[[EdgedenseError], None],
+                    watch: Watch | None = None) -> Iterator[ImageResult]:
     """One result per image. `unreadable` is called for an image that cannot be read, and the work goes on."""
     for path in paths:
         try:
@@ -24,18 +26,21 @@ def classify_images(classifier: Classifier, paths: Iterable[Path], *, top: int, 
         except EdgedenseError as error:
             unreadable(error)
             continue
-        prediction = rank(classifier.classify(image), classifier.labels, top, threshold)
+        scores = classifier.classify(image)
+        if watch:
+            watch.offer(scores, image)
+        prediction = rank(scores, classifier.labels, top, threshold)
         yield ImageResult(str(path), prediction, classifier.invoke_seconds)
 
 
 def print_images(classifier: Classifier, paths: list[Path], *, top: int, threshold: float,
-                 as_json: bool) -> None:
+                 as_json: bool, watch: Watch | None = None) -> None:
     """Classify and print to stdout. Raises EdgedenseError at the end when an image could not be read."""
     failures: list[EdgedenseError] = []
     output = Output(sys.stdout, classifier.labels, as_json=as_json)
     with _progress(len(paths)) as tick:
         for result in classify_images(classifier, paths, top=top, threshold=threshold,
-                                      unreadable=failures.append):
+                                      unreadable=failures.append, watch=watch):
             output.write(result)
             tick(1)
     if len(failures) == 1:

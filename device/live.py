@@ -26,6 +26,7 @@ from edgedense.device.saving import Saver
 from edgedense.device.smoothing import Smoother
 from edgedense.device.stream import Counts, Frame, Stream
 from edgedense.device.telemetry import Clock, temperature
+from edgedense.device.watch import Watch
 
 _PATIENCE = 4.0  # seconds that an orderly end may take after a signal
 _REMEMBERED = 4096  # frames over which medians and percentiles are taken
@@ -55,6 +56,7 @@ class Summary:
                  f"{self.counts.captured} captured, {self.counts.dropped} dropped",
                  f"inference {self.invoke_median * 1e3:.1f} ms in the median, {self.invoke_p95 * 1e3:.1f} ms at the "
                  f"95th percentile; from capture to result {self.age_p95 * 1e3:.1f} ms at the 95th percentile"]
+        lines.append(f"besides inference {self.other_median * 1e3:.2f} ms of work a frame on its thread")
         if self.counts.gaps:
             lines.append(f"gaps in the source: {self.counts.gaps}, together {self.counts.gap_seconds:.1f} s")
         if self.saved:
@@ -92,9 +94,10 @@ class LiveRun:
 
     def __init__(self, classifier: Classifier, job: CaptureJob, options: LiveOptions, output: Output, *,
                  report: Callable[[str], None], stop: threading.Event, saver: Saver | None = None,
-                 board: Board | None = None) -> None:
+                 board: Board | None = None, watch: Watch | None = None) -> None:
         self._classifier, self._job, self._options, self._output = classifier, job, options, output
         self._report, self._stop, self._saver, self._board = report, stop, saver, board
+        self._watch = watch
         self._notifier, self._clock, self._times = Notifier(), Clock(), _Times()
         self._smoother = Smoother(options.smooth)
         self._recent: deque[float] = deque(maxlen=64)  # when the last frames were classified
@@ -145,6 +148,8 @@ class LiveRun:
     def _classify(self, frame: Frame) -> None:
         taken = time.perf_counter()
         raw = self._classifier.classify(frame.pixels)
+        if self._watch:
+            self._watch.offer(raw, frame.pixels, frame.wall)
         scores = self._smoother.smooth(raw, frame.captured)
         prediction = rank(scores, self._classifier.labels, self._options.top, self._options.threshold)
         if not self._options.on_change or self._told is None or prediction.label != self._told.label:

@@ -235,7 +235,7 @@ class Monitor:
         self._wander = [0.0] * TESTS
         self._parts: list[Counts] = []
         self._moved: set[str] = set()
-        self._began: float | None = None
+        self._watched = 0.0  # seconds, without the gaps between runs
         self._last: float | None = None
         self._scene: Floats | None = None
 
@@ -280,8 +280,7 @@ class Monitor:
                      for j, b in enumerate(self._learned[:i])]
             _, i, j = min(pairs)
             self._learned[j] = self._learned[j].plus(self._learned.pop(i))
-        elapsed = time is None or self._began is None or time - self._began >= self.learn_seconds
-        if elapsed and self.samples >= self.learn_samples:
+        if (time is None or self._watched >= self.learn_seconds) and self.samples >= self.learn_samples:
             self.finish_learning()
 
     def _look(self, window: Counts, time: float | None) -> Alert | None:
@@ -331,8 +330,6 @@ class Monitor:
         """
         if time is None:
             return True
-        if self._began is None:
-            self._began = time
         waited = math.inf if self._last is None or time < self._last else time - self._last
         if waited < self.interval:
             return False
@@ -340,6 +337,8 @@ class Monitor:
         still = self._scene is not None and np.abs(scene - self._scene).max() < CHANGE
         if still and waited < STILL * self.interval:
             return False
+        if self._last is not None:
+            self._watched += min(waited, 2 * STILL * self.interval)  # a clock that is set counts little
         self._last, self._scene = time, scene
         return True
 
@@ -350,7 +349,7 @@ class Monitor:
         """Write the state, whole or not at all. Raises EdgedenseError when it cannot be written."""
         state = {
             "version": 1, "labels": self.labels, "learning": self.learning, "samples": self.samples,
-            "looks": self._looks, "wander": self._wander, "moved": sorted(self._moved), "began": self._began,
+            "looks": self._looks, "wander": self._wander, "moved": sorted(self._moved), "watched": self._watched,
             "last": self._last, "scene": None if self._scene is None else np.round(self._scene, 1).tolist(),
             "parts": [part.to_dict() for part in self._parts],
             "learned": [counts.to_dict() for counts in self._learned],
@@ -384,7 +383,7 @@ class Monitor:
     def _restore(self, state: dict[str, Any]) -> None:
         self.learning, self.samples, self._looks = bool(state["learning"]), int(state["samples"]), int(state["looks"])
         self._wander = [float(value) for value in state["wander"]]
-        self._moved, self._began, self._last = set(state["moved"]), state["began"], state["last"]
+        self._moved, self._watched, self._last = set(state["moved"]), float(state["watched"]), state["last"]
         self._scene = None if state["scene"] is None else np.array(state["scene"], np.float64)
         self._parts = [Counts.from_dict(part) for part in state["parts"]]
         self._learned = [Counts.from_dict(counts) for counts in state["learned"]]

@@ -17,6 +17,7 @@ from edgedense.device.readers import CameraSettings
 from edgedense.device.saving import Saver, SavingRules
 from edgedense.device.sources import Source
 from edgedense.device.view import View
+from edgedense.device.watch import Watch
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.preprocessing import Preprocessing
 
@@ -50,14 +51,16 @@ def capture_job(source: Source, preprocessing: Preprocessing, *, size: tuple[int
 
 
 def run_live(classifier: Classifier, job: CaptureJob, options: LiveOptions, *, title: str, as_json: bool,
-             saving: SavingRules | None = None, preview: PreviewOptions | None = None) -> Summary:
+             saving: SavingRules | None = None, preview: PreviewOptions | None = None,
+             watch: Watch | None = None) -> Summary:
     """Classify until the source ends or a signal comes: results to stdout, everything else to stderr."""
     output = Output(sys.stdout, classifier.labels, as_json=as_json,
                     in_place=sys.stdout.isatty() and not options.on_change)
     saver = Saver(saving, _report) if saving else None
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source) as board:
-            run = LiveRun(classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board)
+            run = LiveRun(classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board,
+                          watch=watch)
             return run.run()
     finally:
         if saver:

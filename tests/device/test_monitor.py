@@ -164,10 +164,17 @@ def test_a_clock_that_was_set_back_stops_nothing() -> None:
 
 def test_learning_takes_a_whole_day_where_times_are_given() -> None:
     watch = Monitor(LABELS)
-    feed(watch, photos(600, 0), start=0.0, spacing=10.0)
+    feed(watch, photos(600, 0), start=0.0, spacing=90.0)
     assert watch.learning
-    feed(watch, photos(200, 1), start=86_400.0)
+    feed(watch, photos(400, 1), start=600 * 90.0, spacing=90.0)
     assert not watch.learning
+
+
+def test_a_clock_that_jumps_ends_no_learning() -> None:
+    watch = Monitor(LABELS)
+    feed(watch, photos(300, 0), start=0.0, spacing=10.0)
+    feed(watch, photos(300, 1), start=1.7e9, spacing=10.0)
+    assert watch.learning
 
 
 def test_learning_can_be_ended_early_but_not_on_nothing() -> None:
