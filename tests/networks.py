@@ -51,6 +51,10 @@ def minimal() -> DenseNet:
     return DenseNet(2, 2, None, stem, (Block((layer,), None),), head)
 
 
+def folded_minimal() -> DenseNet:
+    return fold_norms(minimal())
+
+
 def normalization(name: Normalization = "densenet") -> Affine:
     mean, std = (np.array(values) for values in NORMALIZATIONS[name])
     return Affine(1 / std, -mean / std)

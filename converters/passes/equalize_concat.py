@@ -18,8 +18,9 @@ def equalize_concat(network: DenseNet, statistics: Statistics, spec: RangeSpec) 
     """A channel in [low, high] becomes (x - low) / (high - low) at its producer; every reader's norm undoes it.
 
     Each channel of a concatenation is read by norms only, so scale and shift are free. Channels of the stem pass
-    through ReLU and zero padding, which fix their zero: they are scaled, not shifted. Returns the network and the
-    statistics that it would have measured. A last block that no norm follows is left alone.
+    through ReLU and zero padding, which fix their zero: they are scaled, not shifted. A last block that no norm
+    follows is left alone. For networks behind fold_norms and pool_first. Returns the network and the statistics that
+    it would have measured.
     """
     statistics = dict(statistics)
     blocks = list(network.blocks)
