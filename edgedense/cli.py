@@ -325,6 +325,8 @@ def validate(
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop,
                 recipe=recipe, thumbnails=report is not None)
+    if reference is not None and report is not None:
+        result = replace(result, layer_noise=_noise_against(model, reference, data))
     _print_missing(images.missing)
     _render(result, as_json, report)
 
@@ -380,6 +382,15 @@ def _watch(state: Path | None, classifier: Classifier, baseline: Path | None,
     from edgedense.device.watch import Watch
 
     return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()
+
+
+def _noise_against(model: Path, reference: Path, data: Path, images: int = 8) -> LayerNoise:
+    """Layer by layer against the Keras model on a few pictures; nothing for a file that edgedense did not make."""
+    from edgedense import bundle
+    from edgedense.converters import noise
+    from edgedense.converters.layers import inspect_layers
+
+    return inspect_layers(model, str(reference), data, images) if noise.ENTRY in bundle.read(model).entries else ()
 
 
 def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:

@@ -193,3 +193,18 @@ def test_a_file_without_golden_samples_asks_for_data(colours: Path) -> None:
 def test_options_that_need_images_are_not_ignored_without_them(colours: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgedenseError, match="--data"):
         call("validate", colours, "--report", tmp_path / "report.html")
+
+
+def test_a_single_sigmoid_is_a_binary_head_with_ranking_figures(
+    colour_model: Callable[..., bytes], cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "binary.tflite"
+    recipe = {"preprocessing": Preprocessing(48, 64, "none").to_dict(), "activation": "sigmoid"}
+    path.write_bytes(bundle.pack(colour_model(outputs=1), ("red", "blue"), recipe))
+    call("compare", path, path, "--data", cards, "--json")
+    result = json.loads(capsys.readouterr().out)
+    # One "red" card is green, which is as blue as it is red: 0.5, still below the blue ones.
+    assert result["evaluation"]["rankings"] == [{"positive": "blue", "auroc": 1.0, "average_precision": 1.0}]
+    assert result["drift"]["thresholds"][0]["after"] == 0.5
+    call("validate", path, "--data", cards)
+    assert "AUROC, blue" in capsys.readouterr().out
