@@ -1,0 +1,199 @@
+"""Whole conversions of small networks of every shape that the reader takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgedense import bundle
+from edgedense.converters import execute, keras_reader, normalization, pipeline
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.keras_reader import Source
+from edgedense.converters.pipeline import TOLERANCE, Conversion, Options
+from edgedense.device.contents import Contents, contents
+from tests import models, networks, reference
+
+keras = pytest.importorskip("keras")
+
+# int8 rounds each of some 40 tensors by a step of 1/255 of its range, 0.11 % rms; in quadrature 0.7 %. On logits that
+# span 6 that is 0.04, and a softmax or sigmoid changes by at most a quarter of it, three sigma of which are:
+CLOSE = 0.03
+
+
+def dense_head(*widths: int, activation: str = "softmax", between: str = "relu") -> models.Head:
+    def head(k: Any, x: Any) -> Any:
+        x = k.layers.GlobalAveragePooling2D()(x)
+        for width in widths[:-1]:
+            x = k.layers.Dense(width, activation=between)(x)
+        return k.layers.Dense(widths[-1], activation=activation)(x)
+    return head
+
+
+def activations_head(k: Any, x: Any) -> Any:
+    """One Dense for each activation that is no softmax or sigmoid."""
+    x = k.layers.GlobalAveragePooling2D()(x)
+    for kind in ("tanh", "elu", "swish", "relu6"):
+        x = k.layers.Dense(12, activation=kind)(x)
+    x = k.layers.LeakyReLU(negative_slope=0.2)(k.layers.Dense(12)(x))
+    return k.layers.Dense(3, activation="softmax")(x)
+
+
+def max_head(k: Any, x: Any) -> Any:
+    x = k.layers.GlobalMaxPooling2D()(x)
+    return k.layers.Dense(4, activation="softmax")(x)
+
+
+def norm_head(k: Any, x: Any) -> Any:
+    """Norms that fold into a Dense, and one between activations that cannot."""
+    x = models.norm(k, k.layers.GlobalAveragePooling2D()(models.norm(k, x)))
+    x = models.norm(k, k.layers.Dense(12, activation="relu")(x))
+    x = k.layers.Activation("tanh")(x)
+    return k.layers.Dense(3, activation="softmax")(x)
+
+
+def window_head(k: Any, x: Any) -> Any:
+    x = k.layers.Flatten()(k.layers.AveragePooling2D(2, strides=1)(k.layers.MaxPooling2D(2, strides=1)(x)))
+    return k.layers.Dense(3, activation="softmax")(x)
+
+
+def plain_stem(k: Any, x: Any) -> Any:
+    """Stride 1, no pooling, as for CIFAR in the paper."""
+    return models.norm_relu(k, models.conv(k, x, 8, 3))
+
+
+def bright(k: Any, x: Any) -> Any:
+    """A normalization by which no pixel becomes zero: it cannot be folded into a padded stem."""
+    return k.layers.Rescaling(1 / 127.5, offset=0.5)(x)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, the options of its conversion, and what is float in the result."""
+
+    make: Callable[[], Any]
+    options: Options = field(default_factory=Options)
+    floats: tuple[str, ...] = ("FULLY_CONNECTED", "SOFTMAX")
+
+
+QUICK = Options(ranges="minmax", headroom=1.0)  # one candidate
+
+
+def quick(**options: Any) -> Options:
+    return Options(ranges="minmax", headroom=1.0, **options)
+
+
+CASES = {
+    "hostile": Case(models.hostile),
+    "nested sigmoid": Case(models.nested, QUICK, ("FULLY_CONNECTED", "LOGISTIC")),
+    "odd size": Case(lambda: models.densenet(size=(45, 37)), QUICK),
+    "rescaled": Case(lambda: models.densenet(size=(32, 48)), quick(preprocess="rescale")),
+    "activations": Case(lambda: models.densenet(head=activations_head), QUICK),
+    "global max": Case(lambda: models.densenet(head=max_head), QUICK),
+    "norms in the head": Case(lambda: models.densenet(head=norm_head), QUICK),
+    "windows": Case(lambda: models.densenet(size=(64, 64), head=window_head), QUICK),
+    "plain stem": Case(lambda: models.densenet(size=(16, 20), stem=plain_stem), QUICK),
+    "normalization that cannot fold": Case(lambda: models.densenet(before=bright), QUICK),
+    "many classes": Case(lambda: models.densenet(head=dense_head(2600, 60)), QUICK, ("SOFTMAX",)),
+    "integer": Case(models.densenet, quick(output_type="uint8"), ()),
+    "integer sigmoid": Case(lambda: models.densenet(head=dense_head(6, 1, activation="sigmoid")),
+                            quick(output_type="uint8"), ()),
+    "integer hostile": Case(models.hostile, quick(output_type="uint8"), ()),
+    "integer activations": Case(lambda: models.densenet(head=activations_head), quick(output_type="uint8"), ()),
+    "size override": Case(models.densenet, quick(size=(40, 56))),
+    "any size": Case(lambda: models.densenet(size=(None, None)), quick(size=(32, 32))),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A case that was converted."""
+
+    case: Case
+    source: Source
+    conversion: Conversion
+
+    @property
+    def contents(self) -> Contents:
+        return contents(self.conversion.data)
+
+    @property
+    def network(self) -> DenseNet:
+        """What convert() starts from: on raw pixels."""
+        return normalization.compose(self.source.network, self.normalize)
+
+    @property
+    def normalize(self) -> Any:
+        return self.conversion.recipe["preprocessing"]["normalize"]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Result:
+    case = CASES[request.param]
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    case.make().save(path)
+    source = keras_reader.read(path, case.options.size)
+    return Result(case, source, pipeline.convert(path, pictures, None, case.options))
+
+
+def test_float_graph_keeps_keras_logits(result: Result) -> None:
+    pixels = result.conversion.outcome.pictures.pixels
+    network = result.network
+    for rewrite in pipeline.PASSES:
+        network = rewrite(network)
+    wanted = result.source.logits(normalization.normalized(pixels, result.normalize))
+    assert reference.relative_error(networks.logits(network, pixels), wanted) < TOLERANCE
+    *steps, border, equalized = result.conversion.steps
+    assert [step.name for step in steps] == ["read", *(rewrite.__name__ for rewrite in pipeline.PASSES)]
+    assert all(step.error < TOLERANCE for step in (*steps, equalized))
+    assert border.error < pipeline.BORDER_TOLERANCE
+
+
+def test_int8_is_close_to_float(result: Result) -> None:
+    outcome = result.conversion.outcome
+    pixels = outcome.pictures.pixels
+    wanted = result.source.predict(normalization.normalized(pixels, result.normalize))
+    assert outcome.before == pytest.approx(wanted, abs=2e-3)  # but for the rounded border
+    assert np.abs(outcome.after - outcome.before).max() < CLOSE
+    assert execute.run(result.conversion.data, pixels).tolist() == outcome.after.tolist()
+
+
+def test_exactly_these_operators_are_float(result: Result) -> None:
+    found = sorted(o.code for o in result.contents.operators for _ in range(o.count) if "float" in o.arithmetic)
+    crossing = ["DEQUANTIZE"] if result.case.floats else []
+    assert found == sorted([*result.case.floats, *crossing])
+
+
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
+
+
+def test_versions_that_old_runtimes_know(result: Result) -> None:
+    for operator in result.contents.operators:
+        assert operator.version <= VERSIONS.get(operator.code, 2), operator
+
+
+def test_ends(result: Result) -> None:
+    (image,), (scores,) = result.contents.inputs, result.contents.outputs
+    network = result.source.network
+    assert (image.name, image.dtype, image.shape) == ("image", "uint8", (1, network.height, network.width, 3))
+    assert scores.shape == (1, network.classes)
+    if result.case.options.output_type == "uint8":
+        assert (scores.dtype, scores.scale, scores.zero_point) == ("uint8", 1 / 256, 0)
+    else:
+        assert (scores.name, scores.dtype, scores.scale) == ("scores", "float32", None)
+
+
+def test_what_is_stored_reads_back(result: Result, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(result.conversion.data)
+    found = bundle.read(path)
+    assert found.recipe == json.loads(json.dumps(result.conversion.recipe))  # tuples become lists
+    assert found.preprocessing is not None
+    assert (found.preprocessing.height, found.preprocessing.width) == (
+        result.source.network.height, result.source.network.width)
+    assert found.recipe["source"]["sha256"] == result.source.sha256
