@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test lint check clean
+.PHONY: demo test lint check bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits
@@ -18,10 +18,18 @@ lint: $(VENV)/installed
 
 check: lint test
 
+# edgedense against the other int8 converters, on the digits example. BENCH="--latency-size 320" adds arguments.
+bench: $(VENV)/bench
+	$(BIN)/python benchmarks/peers.py --json $(OUT)/bench.json $(BENCH)
+
 # Installed again when the dependencies change; editable, so not when the code does.
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,device,camera,preview,dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
 
 clean:
