@@ -12,7 +12,8 @@ Floats = npt.NDArray[np.float64]
 LayerNoise = tuple[tuple[str, float], ...]  # (layer, signal-to-noise ratio in dB), from input to output
 
 CEILING = 120.0  # dB; what equal layers are said to have, so that the figure stays finite
-SUDDEN = 10.0  # dB by which a layer must be worse than all before it to stand out
+SUDDEN = 10.0  # dB by which a layer must be worse than all before it to stand out,
+POOR = 15.0  # and what it must be below: int8 layers have 20 and more, the first one falls from infinity to 45
 
 
 def signal_to_noise(signal: float, noise: float) -> float:
@@ -72,10 +73,11 @@ def between(first: Any, second: Any, pictures: Iterable[npt.NDArray[np.uint8]]) 
 
 
 def sudden_fall(layers: LayerNoise) -> str | None:
-    """The first layer that is worse than all layers before it by more than SUDDEN; None when noise grows gradually."""
+    """The first layer that is worse than all layers before it by more than SUDDEN, and worse than POOR; None where
+    noise grows gradually."""
     worst = np.inf
     for name, value in layers:
-        if value < worst - SUDDEN and np.isfinite(worst):
+        if value < min(worst - SUDDEN, POOR) and np.isfinite(worst):
             return name
         worst = min(worst, value)
     return None

@@ -104,7 +104,7 @@ def layer_profile(layers: Sequence[tuple[str, float]], title: str, mark: int = 3
     """Signal-to-noise in dB over the layers in their order, input on the left; the `mark` worst are dots
     with a name."""
     width, height, left, base = 520, 220, 40, 190
-    values = [value for _, value in layers]
+    values = [min(value, 60.0) for _, value in layers]  # what is exact would flatten the rest
     low, high = min([0.0, *values]), max([1.0, *values])
     step = (width - left - 8) / max(len(layers) - 1, 1)
     at = [(left + i * step, base - (v - low) / (high - low) * (base - 14)) for i, v in enumerate(values)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from importlib import resources
+from typing import Any
 
 from edgedense import plots, report
 from edgedense.drift import Changed, Drift
@@ -97,7 +98,7 @@ def _figures(content: Report) -> str:
         for name, value, note in tiles
     )
     return (
-        f'<section class="tiles">{cards}</section><details><summary>All figures</summary>'
+        f'<section class="tiles">{cards}</section><details open><summary>All figures</summary>'
         f"{_table(report.headings(content), report.summary_rows(content))}</details>"
     )
 
@@ -217,11 +218,17 @@ def _card(change: Changed, thumbnail: bytes | None) -> str:
 
 
 def _recipe(content: Report) -> str:
-    rows = [
-        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for key, value in content.recipe.items()
-    ]
+    rows = list(_flat(content.recipe))
     return _section("Recipe", "How the file was made, as it says itself.", _table(("", ""), rows, "recipe"))
+
+
+def _flat(entry: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Nested entries as rows: {"a": {"b": 1}} -> ("a b", "1")."""
+    for key, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key} ")
+        else:
+            yield above + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _section(title: str, said: str, body: str) -> str:

@@ -26,3 +26,4 @@ def test_a_sudden_fall_is_named_and_a_gradual_one_is_not() -> None:
     assert noise.sudden_fall((*gradual, ("spoiled", 3.0), ("after", -20.0))) == "spoiled"
     assert noise.sudden_fall((("stem", -5.0),)) is None
     assert noise.sudden_fall(()) is None
+    assert noise.sudden_fall((("pixels", noise.CEILING), ("stem", 45.0))) is None  # the first rounding
