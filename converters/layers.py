@@ -10,6 +10,7 @@ from edgedense import bundle
 from edgedense.converters import keras_reader, noise, normalization
 from edgedense.converters.passes.round_border import round_border
 from edgedense.converters.pipeline import PASSES
+from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import lower
 from edgedense.errors import EdgedenseError
 from edgedense.noise import LayerNoise
@@ -27,7 +28,7 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
     if preprocessing is None or noise.ENTRY not in content.entries:
         raise EdgedenseError("a file made by edgedense convert", f"{model}, which has no recipe",
                              "edgedense convert MODEL --calibration FOLDER --out FILE.tflite")
-    source = keras_reader.read(reference, (preprocessing.height, preprocessing.width))
+    source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
     network = normalization.compose(source.network, preprocessing.normalize)
     for rewrite in (*PASSES, round_border):
         network = rewrite(network)

@@ -26,6 +26,7 @@ from edgedense.converters.passes.fold_norms import fold_norms
 from edgedense.converters.passes.pool_first import pool_first
 from edgedense.converters.passes.round_border import round_border
 from edgedense.converters.passes.space_to_depth import space_to_depth
+from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import SCORES, lower
 from edgedense.converters.statistics import Statistics, measure
 from edgedense.errors import EdgedenseError
@@ -108,7 +109,7 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
-    source = keras_reader.read(model, options.size)
+    source, added = with_probabilities(keras_reader.read(model, options.size))
     preprocessing = _preprocessing(source, options)
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
@@ -140,7 +141,7 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     entries = {golden.ENTRY: _golden(flatbuffer, source, preprocessing, pictures.pixels[: options.golden_images]),
                noise.ENTRY: noise.to_bytes(built.equalization)}
     return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
-                      tuple(trials), (*pictures.notes, *notes), outcome)
+                      tuple(trials), (*added, *pictures.notes, *notes), outcome)
 
 
 def _validation(source: Source, preprocessing: Preprocessing, folder: Path | str | None,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters import keras_reader
+from edgedense.converters.probabilities import with_probabilities
 from edgedense.preprocessing import NORMALIZATIONS, Preprocessing
 from edgedense.validation import Model
 
@@ -18,7 +19,7 @@ def reference(path: Path | str, preprocessing: Preprocessing) -> tuple[Model, st
     It gets the pixels that the deployed file gets, normalized as the recipe says: the deployed graph does
     that itself. Raises EdgedenseError when the model cannot be read.
     """
-    source = keras_reader.read(path, (preprocessing.height, preprocessing.width))
+    source, _ = with_probabilities(keras_reader.read(path, (preprocessing.height, preprocessing.width)))
     mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS[preprocessing.normalize])
 
     def predict(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

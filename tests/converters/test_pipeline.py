@@ -16,6 +16,7 @@ from edgedense.converters import execute, keras_reader, normalization, pipeline
 from edgedense.converters.graph import DenseNet
 from edgedense.converters.keras_reader import Source
 from edgedense.converters.pipeline import TOLERANCE, Conversion, Options
+from edgedense.converters.probabilities import with_probabilities
 from edgedense.device.contents import Contents, contents
 from tests import models, networks, reference
 
@@ -26,7 +27,7 @@ keras = pytest.importorskip("keras")
 CLOSE = 0.03
 
 
-def dense_head(*widths: int, activation: str = "softmax", between: str = "relu") -> models.Head:
+def dense_head(*widths: int, activation: str | None = "softmax", between: str = "relu") -> models.Head:
     def head(k: Any, x: Any) -> Any:
         x = k.layers.GlobalAveragePooling2D()(x)
         for width in widths[:-1]:
@@ -96,6 +97,9 @@ CASES = {
     "activations": Case(lambda: models.densenet(head=activations_head), QUICK),
     "global max": Case(lambda: models.densenet(head=max_head), QUICK),
     "norms in the head": Case(lambda: models.densenet(head=norm_head), QUICK),
+    "plain logits": Case(lambda: models.densenet(head=dense_head(4, activation=None)), QUICK),
+    "one plain logit": Case(lambda: models.densenet(head=dense_head(1, activation=None)), QUICK,
+                            ("FULLY_CONNECTED", "LOGISTIC")),
     "windows": Case(lambda: models.densenet(size=(64, 64), head=window_head), QUICK),
     "plain stem": Case(lambda: models.densenet(size=(16, 20), stem=plain_stem), QUICK),
     "normalization that cannot fold": Case(lambda: models.densenet(before=bright), QUICK),
@@ -137,7 +141,7 @@ def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     case = CASES[request.param]
     path = tmp_path_factory.mktemp("model") / "model.keras"
     case.make().save(path)
-    source = keras_reader.read(path, case.options.size)
+    source, _ = with_probabilities(keras_reader.read(path, case.options.size))
     return Result(case, source, pipeline.convert(path, pictures, None, case.options))
 
 
