@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgedense.device import stream as module
 from edgedense.device.frames import CaptureJob
@@ -20,6 +22,7 @@ from edgedense.device.stream import Frame, Stream
 from edgedense.device.view import View
 from edgedense.errors import DeviceError
 from tests.device.conftest import CARDS, Rpicam, is_running
+from tests.device.rtsp import rtsp_camera
 
 # Far more than is needed: a loaded machine may take seconds to start a process.
 PATIENCE = 30.0
@@ -93,6 +96,16 @@ def test_a_red_card_arrives_as_red(source: str, network_camera: str, red_video: 
         assert is_red(frame.pixels)
         assert frame.pixels.shape == (48, 64, 3)
         assert frame.picture.shape == ((480, 640, 3) if "picam" in source else (120, 160, 3))
+
+
+def test_a_red_card_arrives_as_red_over_rtsp() -> None:
+    pytest.importorskip("cv2")
+    data = io.BytesIO()
+    Image.new("RGB", (160, 128), CARDS["red"]).save(data, "JPEG", subsampling="4:2:0")
+    with rtsp_camera(data.getvalue(), 160, 128) as address, Stream(job(address), print) as stream:
+        frame = take(stream)
+        assert frame.picture.shape == (128, 160, 3)
+        assert is_red(frame.pixels)
 
 
 def test_a_locked_network_camera_is_opened_with_its_password(network_camera: str) -> None:
