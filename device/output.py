@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
@@ -33,7 +34,8 @@ class Output:
         if self._as_json:
             line = json.dumps(result.to_dict(), ensure_ascii=False) + "\n"
         elif self._in_place:
-            line = "\r\x1b[K" + self._row(result)  # erase the rest of the row before
+            columns = shutil.get_terminal_size().columns
+            line = "\r\x1b[K" + self._row(result)[:columns - 1]  # on one line, the one before erased
         else:
             line = self._row(result) + "\n"
         self._stream.write(line)

@@ -16,7 +16,7 @@ VIDEO_SUFFIXES = (".avi", ".h264", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".
                   ".webm")
 
 # The commands are the same on Raspberry Pi OS Bookworm and Trixie, Lite included.
-RPICAM_COMMAND = "sudo apt install rpicam-apps-lite"
+RPICAM_COMMAND = "sudo apt install rpicam-apps"
 PICAMERA2_COMMAND = ("sudo apt install python3-picamera2, and a virtual environment made with "
                      "python3 -m venv --system-site-packages, or the source rpicam, which needs neither")
 OPENCV_COMMAND = "pip install 'edgedense[camera]'"

@@ -1,7 +1,9 @@
-"""The small parts of the live loop: view, motion, smoothing, saving, telemetry, messages to systemd."""
+"""The small parts of the live loop: view, motion, smoothing, saving, output, telemetry, messages to systemd."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import socket
 import time
@@ -16,7 +18,10 @@ from edgedense.device import telemetry
 from edgedense.device.frames import CaptureJob, Layout
 from edgedense.device.motion import MotionDetector
 from edgedense.device.notify import Notifier
+from edgedense.device.output import Output
+from edgedense.device.prediction import Prediction
 from edgedense.device.readers import CameraSettings
+from edgedense.device.results import FrameResult, ImageResult
 from edgedense.device.saving import Saver, SavingRules, saving_rules
 from edgedense.device.smoothing import Smoother
 from edgedense.device.sources import Source
@@ -67,8 +72,6 @@ def test_other_wrong_words_are_refused() -> None:
 
 
 def test_a_job_survives_json() -> None:
-    import json
-
     job = CaptureJob(Source("rpicam", "0"), CameraSettings((320, 240), 5.0, (("hdr", ""),)),
                      View(90, "both", (0, 0, 0.5, 1)), 48, 64, "nearest", fps=5.0, drop=False, paced=True,
                      watch_motion=True)
@@ -286,3 +289,43 @@ def test_an_abstract_notify_socket_is_reached() -> None:
         server.bind(f"\0edgedense-test-{os.getpid()}")
         Notifier({"NOTIFY_SOCKET": f"@edgedense-test-{os.getpid()}"}).ready()
         assert server.recv(100) == b"READY=1"
+
+
+def result(label: str = "cat", score: float = 0.5) -> FrameResult:
+    return FrameResult(7, 1.0, 1_700_000_000.25, True, Prediction(((label, score), ("dog", 0.25))), 0.0123, 0.02)
+
+
+def written(*results: FrameResult | ImageResult, **options: bool) -> str:
+    stream = io.StringIO()
+    output = Output(stream, ["cat", "a label of no less than fifty characters, all counted"], **options)
+    for one in results:
+        output.write(one)
+    output.close()
+    return stream.getvalue()
+
+
+def test_rows_are_as_wide_as_the_widest_label_within_reason() -> None:
+    header, row, long = written(result(), result("a label of no less than fifty characters, all counted"),
+                                as_json=False).splitlines()
+    assert row.startswith("cat" + " " * 29 + "    50.0%    12.3 ms  ")
+    assert row.endswith("  #7  (dog 25.0%)")
+    assert header.index("latency") + len("latency") == row.index("12.3 ms") + len("12.3 ms")
+    assert long.startswith("a label of no less than fifty c…    50.0%")
+
+
+def test_rows_in_place_overwrite_each_other_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = written(result(), result(), as_json=False, in_place=True)
+    assert text.count("\n") == 2  # the header's and the last
+    assert text.count("\r\x1b[K") == 2
+    assert len(text.splitlines()[-1].rpartition("\x1b[K")[2]) == 39
+
+
+def test_json_is_one_line_a_result() -> None:
+    line, other = written(result(), ImageResult("a/b.jpg", Prediction(()), 0.0123), as_json=True,
+                          in_place=True).splitlines()
+    assert json.loads(line) == {
+        "frame": 7, "monotonic": 1.0, "wall": "2023-11-14T22:13:20.250Z", "clock_synchronized": True, "label": "cat",
+        "score": 0.5, "top": [{"label": "cat", "score": 0.5}, {"label": "dog", "score": 0.25}], "latency_ms": 12.3,
+        "age_ms": 20.0}
+    assert json.loads(other) == {"file": "a/b.jpg", "label": None, "score": None, "top": [], "latency_ms": 12.3}
