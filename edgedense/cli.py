@@ -491,7 +491,8 @@ def service_install(
 
     options = list(options or ())
     if source is not None and source.startswith("-"):  # only options were given
-        source, options = None, [source, *options]
+        options.insert(0, source)
+        source = None
     parsed = parse(source) if source is not None else None
     if parsed and not parsed.is_live:
         raise EdgedenseError("a camera or a stream to watch", str(parsed), "edgedense run for files")
