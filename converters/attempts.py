@@ -29,7 +29,7 @@ DEFAULT_HEADROOMS = (1.0, 1.15)
 class Attempt:
     """The choices of one int8 network.
 
-    `form` is how norm - ReLU is computed in dense layers: "maximum" is fastest, "depthwise" quietest. `floats` are
+    `form` is how norm - ReLU is computed in dense layers and transitions: "maximum" is fastest, "depthwise" quietest. `floats` are
     tensors whose operators stay float32.
     """
 
@@ -106,10 +106,12 @@ def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_ty
 
 
 def _forms(network: DenseNet, form: Form) -> dict[str, Form]:
-    """`form` in dense layers. Transitions and the head stay depthwise: what they pool would lose its own range."""
-    return {f"block{number}/layer{position}": form
-            for number, block in enumerate(network.blocks, start=1)
-            for position in range(1, len(block.layers) + 1)}
+    """`form` in dense layers and transitions. The head stays depthwise: its mean would lose a range of its own."""
+    forms: dict[str, Form] = {}
+    for number, block in enumerate(network.blocks, start=1):
+        forms[f"transition{number}"] = form
+        forms.update({f"block{number}/layer{position}": form for position in range(1, len(block.layers) + 1)})
+    return forms
 
 
 def _float_tail(program: Program) -> frozenset[str]:

@@ -31,6 +31,8 @@ def round_constants(program: Program, quantization: dict[str, Quantization],
             gap = missing[op.inputs[0]]
             if op.kind in ("conv", "dense") and op.kernel is not None:
                 op = replace(op, bias=op.bias + gap @ op.kernel.reshape(-1, *op.kernel.shape[-2:]).sum(axis=0))
+            elif op.kind == "depthwise" and op.kernel is not None:
+                op = replace(op, bias=op.bias + gap * op.kernel.sum(axis=(0, 1)))
             else:  # a pooling, which passes a constant on
                 missing[op.output] = gap
         ops.append(op)

@@ -85,8 +85,8 @@ def _weighted(tf: Any, op: Op, x: Any, dtype: str) -> Any:
         y = tf.matmul(x, kernel)
     elif kernel.shape[0] == kernel.shape[1] == 1:  # a product is several times faster than a depthwise convolution
         y = x * kernel[0, 0]
-    elif op.stride == 2 and tuple(kernel.shape[:2]) == (2, 2) and np.ptp(weights) == 0:
-        y = tf.nn.avg_pool2d(x, 2, 2, "VALID") * (4 * kernel[0, 0, 0])
+    elif op.stride == 2 and kernel.shape[:2] == (2, 2) and np.ptp(weights, axis=(0, 1)).max() == 0:
+        y = tf.nn.avg_pool2d(x, 2, 2, "VALID") * (4 * kernel[0, 0])
     else:
         y = tf.nn.depthwise_conv2d(x, kernel[..., None], (1, op.stride, op.stride, 1), padding)
     y = y + bias

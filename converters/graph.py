@@ -86,7 +86,11 @@ class DenseLayer:
 
 @dataclass(frozen=True)
 class Transition:
-    """norm - ReLU - conv (1x1) - 2x2 average pooling with stride 2, valid. `pool_first`: pooling before the conv."""
+    """norm - ReLU - conv (1x1) - 2x2 average pooling with stride 2, valid.
+
+    `pool_first`: pooling before the conv. With it, the form "maximum" leaves `norm` as it is: max(x, -shift / scale) is
+    pooled, and the pooling multiplies by scale and adds shift.
+    """
 
     name: str
     norm: Affine

@@ -27,6 +27,7 @@ from edgedense.converters.graph import (
     Padding,
     Pool,
     Stem,
+    Transition,
     WindowPool,
 )
 
@@ -195,15 +196,26 @@ def _block(block: Block, x: str, number: int) -> Iterator[Op]:
         x = f"{name}/concat"
     if block.transition:
         t, name = block.transition, f"transition{number}"
-        yield _norm_relu(t.norm, t.form, x, f"{name}/norm")
         if t.pool_first:
-            channels = t.norm.scale.size
-            quarter = np.full((2, 2, channels), 0.25)
-            yield Op("depthwise", f"{name}/pool", (f"{name}/norm",), quarter, np.zeros(channels), stride=2)
-            yield Op("conv", name, (f"{name}/pool",), t.conv.kernel, t.conv.bias, same=True)
+            yield from _pool_first(t, x, name)
         else:
+            yield _norm_relu(t.norm, t.form, x, f"{name}/norm")
             yield Op("conv", f"{name}/conv", (f"{name}/norm",), t.conv.kernel, t.conv.bias, same=True)
             yield Op("average_pool", name, (f"{name}/conv",), size=(2, 2), strides=(2, 2))
+
+
+def _pool_first(t: Transition, x: str, name: str) -> Iterator[Op]:
+    """The pooling is a depthwise convolution, so it can carry the norm's scale and shift behind a maximum."""
+    scale, shift = np.ones_like(t.norm.scale), np.zeros_like(t.norm.shift)
+    if t.form == "maximum":
+        scale, shift = t.norm.scale, t.norm.shift
+        threshold = np.where(scale > 0, -shift / np.where(scale > 0, scale, 1.0), 0.0)
+        yield Op("maximum", f"{name}/norm", (x,), constant=threshold)
+    else:
+        yield _norm_relu(t.norm, t.form, x, f"{name}/norm")
+    kernel = np.broadcast_to(0.25 * scale, (2, 2, scale.size))
+    yield Op("depthwise", f"{name}/pool", (f"{name}/norm",), kernel, shift, stride=2)
+    yield Op("conv", name, (f"{name}/pool",), t.conv.kernel, t.conv.bias, same=True)
 
 
 def _head(head: Head, x: str) -> Iterator[Op]:

@@ -54,6 +54,8 @@ def _layer(layer: DenseLayer, form: Form) -> DenseLayer:
 def _transition(transition: Transition | None, form: Form) -> Transition | None:
     if transition is None or not _possible(transition.norm, transition.conv, transition.form, form):
         return transition
+    if transition.pool_first:  # the pooling multiplies, so that what it pools keeps a range of its own
+        return replace(transition, form="maximum") if form == "maximum" else transition
     norm, kernel, bias = _absorb(transition.norm, transition.conv.kernel[0, 0], transition.conv.bias, form)
     conv = replace(transition.conv, kernel=kernel[None, None], bias=bias)
     return replace(transition, norm=norm, conv=conv, form=form)
@@ -71,27 +73,28 @@ def _head(head: Head, form: Form) -> Head:
 
 
 def _statistics(before: DenseNet, after: DenseNet, statistics: Statistics) -> Statistics:
-    """What the tensors behind a changed norm hold now: relu(x + t/s), or max(x, -t/s), is that less by s and t."""
+    """What the tensors behind a changed norm hold now: relu(s x + t) / s, less t/s in the form "maximum"."""
     statistics = dict(statistics)
-    for name, old, new, form in _norms(before, after):
-        if form == "depthwise" or old is new:
-            continue
-        scale = np.where(old.scale > 0, 1 / np.where(old.scale > 0, old.scale, 1.0), 1.0)
-        shift = -new.shift if form == "maximum" else np.zeros_like(scale)
-        for tensor in (f"{name}/norm", f"{name}/pool", "head/1_pool" if name == "head" else ""):
+    for norm, form, tensors in _changed(before, after):
+        live = norm.scale > 0
+        scale = np.where(live, 1 / np.where(live, norm.scale, 1.0), 1.0)
+        shift = np.where(live, -norm.shift * scale, 0.0) if form == "maximum" else np.zeros_like(scale)
+        for tensor in tensors:
             if tensor in statistics:
                 statistics[tensor] = statistics[tensor].affine(scale, shift)
     return statistics
 
 
-def _norms(before: DenseNet, after: DenseNet) -> Iterator[tuple[str, Affine, Affine, Form]]:
+def _changed(before: DenseNet, after: DenseNet) -> Iterator[tuple[Affine, Form, tuple[str, ...]]]:
+    """The norms whose form changed: as they were, the new form, and the tensors that hold their output."""
     for number, (old, new) in enumerate(zip(before.blocks, after.blocks, strict=True), start=1):
         for position, (a, b) in enumerate(zip(old.layers, new.layers, strict=True), start=1):
-            yield f"block{number}/layer{position}", a.norm1, b.norm1, b.form
-        if old.transition and new.transition:
-            yield f"transition{number}", old.transition.norm, new.transition.norm, new.transition.form
-    if before.head.norm is not None and after.head.norm is not None:
-        yield "head", before.head.norm, after.head.norm, after.head.form
+            if a.form != b.form:
+                yield a.norm1, b.form, (f"block{number}/layer{position}/norm",)
+        if old.transition and new.transition and old.transition.form != new.transition.form:
+            yield old.transition.norm, new.transition.form, (f"transition{number}/norm",)
+    if before.head.norm is not None and before.head.form != after.head.form:
+        yield before.head.norm, after.head.form, ("head/norm", "head/1_pool")
 
 
 def _possible(norm: Affine, conv: Conv, old: Form, new: Form) -> bool:
