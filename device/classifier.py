@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense import bundle
-from edgedense.device.interpreter import make_interpreter
+from edgedense.device.interpreter import make_interpreter, place
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Pixels, Preprocessing
 
@@ -32,12 +32,13 @@ class Classifier:
 
     def __init__(self, path: Path | str, device: str = "cpu", threads: int | None = None,
                  labels: tuple[str, ...] | None = None) -> None:
+        path, device, remark = place(Path(path), device)
+        self.notes: list[str] = [remark] if remark else []
         content = bundle.read(path)
-        self._interpreter: Any = make_interpreter(content.model, device, threads)
+        self._interpreter: Any = make_interpreter(content.model, device, threads, self.notes)
         self._input, self._output = _single_tensors(self._interpreter)
         height, width = _input_size(self._input)
         outputs = _class_count(self._output)
-        self.notes: list[str] = []
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
         self._is_pair = outputs == 1 and len(self.labels) == 2

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgedense.device import edgetpu
 from edgedense.errors import DeviceError, EdgedenseError
 
 # LiteRT is the maintained one. tflite-runtime ended with 2.14; it serves 32-bit and older installations.
 _RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
+_SLOW = ("tflite-runtime runs int8 without XNNPACK, some 15 times slower than ai-edge-litert does; "
+         "pip uninstall tflite-runtime && pip install ai-edge-litert")
+_COMPILED = "_edgetpu.tflite"
 _MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing from more
 
 
@@ -24,6 +28,11 @@ class Runtime:
     name: str
     version: str
     interpreter: Any
+
+    @property
+    def module(self) -> str:
+        """The Python module that the interpreter comes from."""
+        return f"{self.name.replace('-', '_')}.interpreter"
 
 
 def find_runtime() -> Runtime:
@@ -50,25 +59,64 @@ def default_threads() -> int:
     return min(cores, _MOST_THREADS)
 
 
-def make_interpreter(model: bytes | Path | str, device: str = "cpu", threads: int | None = None) -> Any:
+def make_interpreter(model: bytes | Path | str, device: str = "cpu", threads: int | None = None,
+                     notes: list[str] | None = None) -> Any:
     """An interpreter for `model` (the bytes or the path of a .tflite file), its tensors allocated.
 
-    `threads` is the number of threads, by default `default_threads()`. Raises EdgedenseError when the model
-    cannot be read, is damaged, or needs an operator or an operator version that the runtime does not know;
-    DeviceError when there is no runtime.
+    `device` is cpu, or coral, coral:usb, coral:pci:1 and so on for an Edge TPU. `threads` is the number of threads, by
+    default `default_threads()`. Remarks for the user are appended to `notes`.
+
+    Raises EdgedenseError when the model cannot be read, is damaged, needs an operator or an operator version that the
+    runtime does not know, or is not for the device; DeviceError when there is no runtime or no such device.
     """
-    if device != "cpu":
-        raise EdgedenseError("the device cpu", repr(device))
     if threads is not None and threads < 1:
         raise EdgedenseError("1 thread or more", str(threads))
     content = model if isinstance(model, bytes) else _read(Path(model))
+    notes = notes if notes is not None else []
     runtime = find_runtime()
+    options: dict[str, Any] = {"model_content": content, "num_threads": threads or default_threads()}
+    if delegate := _delegate(content, device, runtime):
+        options["experimental_delegates"] = [delegate]
+    elif runtime.name == "tflite-runtime":
+        notes.append(_SLOW)
     try:
-        interpreter = runtime.interpreter(model_content=content, num_threads=threads or default_threads())
+        interpreter = runtime.interpreter(**options)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _explain(str(error), f"{runtime.name} {runtime.version}") from error
     return interpreter
+
+
+def _delegate(model: bytes, device: str, runtime: Runtime) -> Any:
+    """The Edge TPU's delegate, or None for the processor."""
+    if device == "cpu":
+        return None
+    name = edgetpu.parse_device(device)
+    if name is None:
+        raise EdgedenseError("a device: cpu, auto, coral, coral:usb, coral:pci or coral:usb:1", repr(device))
+    edgetpu.compiled_for(model, device)
+    return edgetpu.load(name, runtime.module)
+
+
+def place(path: Path, device: str) -> tuple[Path, str, str | None]:
+    """The file to run, the device to run it on, and a remark: for the device auto, else what was asked for.
+
+    The Edge TPU compiler writes NAME_edgetpu.tflite beside NAME.tflite. With auto the former runs where there is an
+    Edge TPU that works, else the latter on the processor. Raises DeviceError when only the former is there and cannot run.
+    """
+    if device != "auto":
+        return path, device, None
+    plain = path.with_name(path.name.replace(_COMPILED, ".tflite"))
+    compiled = plain.with_name(plain.stem + _COMPILED)
+    if not compiled.exists():
+        return path, "cpu", f"runs on the processor: there is no {compiled.name} beside the file"
+    try:
+        edgetpu.probe(edgetpu.library_name(), "", find_runtime().module)
+    except DeviceError as error:
+        if not plain.exists():
+            raise
+        return plain, "cpu", f"runs on the processor: {error.found}"
+    return compiled, "coral", None
 
 
 def _read(path: Path) -> bytes:

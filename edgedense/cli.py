@@ -176,7 +176,8 @@ def run(
         show_default=False)] = None,
     labels: Annotated[Path | None, typer.Option(
         help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
-    device: Annotated[str, typer.Option(help="What runs the model: cpu.")] = "cpu",
+    device: Annotated[str, typer.Option(
+        help="What runs the model: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")] = "cpu",
     smooth: Annotated[int, typer.Option(min=1, help="Report the mean over this many frames.")] = 1,
     on_change: Annotated[bool, typer.Option(
         "--on-change", help="Report a frame only when its best class is another than before.")] = False,

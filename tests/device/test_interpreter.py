@@ -62,7 +62,7 @@ def test_custom_operators_are_named() -> None:
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path, colour_model: MakeModel) -> None:
-    with pytest.raises(EdgedenseError, match="device cpu"):
+    with pytest.raises(EdgedenseError, match="a device: cpu"):
         make_interpreter(colour_model(), device="gpu")
     with pytest.raises(EdgedenseError, match="1 thread"):
         make_interpreter(colour_model(), threads=0)
