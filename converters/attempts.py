@@ -29,8 +29,8 @@ DEFAULT_HEADROOMS = (1.0, 1.15)
 class Attempt:
     """The choices of one int8 network.
 
-    `form` is how norm - ReLU is computed in dense layers and transitions: "maximum" is fastest, "depthwise" quietest. `floats` are
-    tensors whose operators stay float32.
+    `form` is how norm - ReLU is computed in dense layers and transitions: "maximum" is fastest, "depthwise" quietest.
+    `floats` are tensors whose operators stay float32.
     """
 
     ranges: RangeSpec = field(default_factory=RangeSpec)
