@@ -102,6 +102,8 @@ CASES = {
                             ("FULLY_CONNECTED", "LOGISTIC")),
     "windows": Case(lambda: models.densenet(size=(64, 64), head=window_head), QUICK),
     "plain stem": Case(lambda: models.densenet(size=(16, 20), stem=plain_stem), QUICK),
+    "stem that reads the image itself": Case(lambda: models.densenet(size=(16, 16), stem=plain_stem),
+                                             quick(preprocess="rescale")),
     "normalization that cannot fold": Case(lambda: models.densenet(before=bright), QUICK),
     "many classes": Case(lambda: models.densenet(head=dense_head(2600, 60)), QUICK, ("SOFTMAX",)),
     "integer": Case(models.densenet, quick(output_type="uint8"), ()),
