@@ -100,13 +100,15 @@ def print_tables(report: Report, console: Console) -> None:
 
 def print_replay(model: str, result: Replay, console: Console) -> None:
     """The replay of golden samples for people."""
-    off = ", ".join(f"{count} by {step}" for step, count in sorted(result.steps.items())) or "none"
+    each = ", ".join(f"{count} by {step}" for step, count in sorted(result.steps.items())[:4])
+    largest = f", up to {max(result.steps)}" if len(result.steps) > 4 else ""
+    off = f"{sum(result.steps.values())} of {result.values}" + (f": {each}{largest}" if each else "")
     rows = [
         ("probes", str(result.probes)),
         ("made with", result.made_with),
         ("run with", result.run_with),
         ("equal to the bit", "yes" if result.bit_equal else "no"),
-        ("values off, by steps", f"{off} (of {result.values})"),
+        ("values off, by steps", off),
         ("labels changed", str(len(result.flipped))),
         ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
         ("limit", result.limit),

@@ -97,9 +97,10 @@ def _figures(content: Report) -> str:
         f"<small>{escape(note)}</small></div>"
         for name, value, note in tiles
     )
+    every = _table(report.headings(content), report.summary_rows(content), "figures")
     return (
-        f'<section class="tiles">{cards}</section><details open><summary>All figures</summary>'
-        f"{_table(report.headings(content), report.summary_rows(content))}</details>"
+        f'<section class="tiles">{cards}</section>'
+        f"<details open><summary>All figures</summary>{every}</details>"
     )
 
 
