@@ -62,8 +62,9 @@ def activation_quantization(span: Range) -> Quantization:
 
 
 def addend_quantization(x: Quantization) -> Quantization:
-    """Of t in relu(x + t): the scale of x, and only t <= 0; compensate.round_constants moves the rest into biases."""
-    return Quantization(x.scale, 127)
+    """Of t in relu(x + t): the scale of x, and as far as t matters; compensate.round_constants moves the rest into
+    biases. With x in [low, high] that is [-high, -low]: below the sum is never active, above it always is."""
+    return Quantization(x.scale, -1 - x.zero_point)
 
 
 def weight_scale(kernel: Array) -> Array:
@@ -221,11 +222,9 @@ class _Quantizer:
             self.emit_op(op, (tensor, weight, bias), int8=True)
         elif op.constant is not None:
             name = f"{op.output}/constant"
-            integers = np.clip(np.round(op.constant / float(q.scale[0])) + q.zero_point, -128, 127)
-            constant_q = q
-            if op.kind == "add":
-                constant_q = addend_quantization(self.quantization[op.inputs[0]])
-                integers = np.clip(np.round(op.constant / float(q.scale[0])) + constant_q.zero_point, -128, 127)
+            constant_q = addend_quantization(self.quantization[op.inputs[0]]) if op.kind == "add" else q
+            steps = np.round(op.constant / float(constant_q.scale[0]))
+            integers = np.clip(steps + constant_q.zero_point, -128, 127)
             shape = integers if op.kind == "concat" else integers.reshape(1, 1, 1, -1)
             self.constant(name, shape, "int8", constant_q)
             inputs = tuple(name if n == CONSTANT else n for n in inputs)
