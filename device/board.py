@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgedense.device import telemetry
 from edgedense.device.machine import Machine
 
 # Part numbers of ARM Ltd. (implementer 0x41) in MIDR_EL1, which /proc/cpuinfo shows: those of Raspberry Pis and Coral
@@ -50,8 +51,8 @@ class Board:
 
     @property
     def has_dot_product(self) -> bool:
-        """Whether the processor multiplies int8 four at a time (ARMv8.2 SDOT)."""
-        return "asimddp" in self.features
+        """Whether the processor multiplies int8 four at a time: ARMv8.2's SDOT, x86's VNNI."""
+        return bool(self.features & {"asimddp", "avx512_vnni", "avx_vnni"})
 
     @property
     def has_i8mm(self) -> bool:
@@ -93,6 +94,13 @@ def read_throttling(machine: Machine) -> Throttling | None:
     except ValueError:
         pass
     return None
+
+
+def read_temperature(machine: Machine) -> float | None:
+    """Degrees Celsius; None where the machine has no sensor."""
+    for path in machine.paths("sys/class/thermal/thermal_zone*/t[ey]*"):
+        machine.text(path)  # so that a recording has type and temp
+    return telemetry.temperature(machine.root / "sys/class/thermal")
 
 
 def resident_bytes() -> int | None:

@@ -101,8 +101,9 @@ def _delegate(model: bytes, device: str, runtime: Runtime) -> Any:
 def place(path: Path, device: str) -> tuple[Path, str, str | None]:
     """The file to run, the device to run it on, and a remark: for the device auto, else what was asked for.
 
-    The Edge TPU compiler writes NAME_edgetpu.tflite beside NAME.tflite. With auto the former runs where there is an
-    Edge TPU that works, else the latter on the processor. Raises DeviceError when only the former is there and cannot run.
+    The Edge TPU compiler writes NAME_edgetpu.tflite beside NAME.tflite. With auto the former runs where there is
+    an Edge TPU that works, else the latter on the processor. Raises DeviceError when only the former is there and
+    cannot run.
     """
     if device != "auto":
         return path, device, None

@@ -29,14 +29,14 @@ class Machine:
     """The running machine. Everything that was read is remembered for `recording`."""
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._root = root
+        self.root = root
         self._read: dict[str, bytes] = {}
         self._facts: dict[str, Any] | None = None
 
     def text(self, path: str) -> str | None:
         """The stripped content of a file such as "proc/cpuinfo"; None where there is none that can be read."""
         try:
-            with (self._root / path).open("rb") as file:
+            with (self.root / path).open("rb") as file:
                 data = file.read(_LONGEST)
         except OSError:
             return None
@@ -47,7 +47,7 @@ class Machine:
 
     def paths(self, pattern: str) -> list[str]:
         """The paths that a pattern such as "sys/class/thermal/*" matches, sorted."""
-        found = sorted(str(path.relative_to(self._root)) for path in self._root.glob(pattern))
+        found = sorted(str(path.relative_to(self.root)) for path in self.root.glob(pattern))
         for path in found:
             self._read.setdefault(path, b"")
         return found
@@ -94,7 +94,7 @@ class RecordedMachine(Machine):
     @property
     def facts(self) -> dict[str, Any]:
         if self._facts is None:
-            self._facts = json.loads((self._root / FACTS).read_text())
+            self._facts = json.loads((self.root / FACTS).read_text())
         return self._facts
 
 

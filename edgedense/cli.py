@@ -17,7 +17,9 @@ from edgedense.errors import DeviceError, EdgedenseError, GateError
 from edgedense.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
+    from edgedense.device.benchmark import Measurement
     from edgedense.device.classifier import Classifier
+    from edgedense.device.doctor import Finding
     from edgedense.device.watch import Watch
     from edgedense.noise import LayerNoise
     from edgedense.preprocessing import Preprocessing
@@ -376,6 +378,108 @@ def compare(
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
     _print_missing(images.missing)
     _render(result, as_json, report)
+
+
+@app.command()
+def benchmark(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
+    device: Annotated[str, typer.Option(
+        help="What runs the model: cpu, or coral (coral:usb, coral:pci:1 ...), and beside it the processor.")] = "cpu",
+    threads: Annotated[str, typer.Option(help="Numbers of threads to measure, such as 1,2,4.")] = "1,2,4",
+    duration: Annotated[float, typer.Option(
+        min=1, metavar="SECONDS", help="How long to measure each; minutes show whether the board gets hot.")] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
+    plot: Annotated[Path | None, typer.Option(
+        metavar="FILE.svg", help="Draw latency and temperature over time.", show_default=False)] = None,
+) -> None:
+    """Measure how long an inference takes here, with memory, temperature and throttling.
+
+    The model runs on noise, without camera and decoding. First load is from nothing to the first result, imports
+    included. Each line is a process of its own.
+    """
+    from edgedense.device import benchmark as module
+    from edgedense.device.benchmark_plot import plot as draw
+    from edgedense.files import write_atomically
+    from edgedense.progress import progress
+
+    counts = _thread_counts(threads)
+    with progress("measuring", len(counts) + (device != "cpu")) as tick:
+        measured = module.benchmark(model, device, counts, duration, tick)
+    if plot is not None:
+        write_atomically(plot, draw(measured, model.name).encode())
+    if as_json:
+        print(json.dumps({"model": model.name, "runs": [run.to_dict() for run in measured]}))
+        return
+    _print_measurements(measured)
+
+
+def _thread_counts(text: str) -> list[int]:
+    counts = [int(part) for part in text.split(",") if part.strip().isdigit()]
+    if not counts or 0 in counts or len(counts) != len(text.split(",")):
+        raise EdgedenseError("numbers of threads such as 1,2,4", repr(text))
+    return counts
+
+
+def _print_measurements(measured: Sequence[Measurement]) -> None:
+    rows: list[tuple[str, ...]] = [
+        ("device", "threads", "first load", "median", "p5", "p95", "p99", "frames/s", "memory", "hottest")]
+    for run in measured:
+        rows.append((run.device, str(run.threads), f"{run.load:.2f} s",
+                     *(f"{run.percentile(share) * 1e3:.2f} ms" for share in (50, 5, 95, 99)),
+                     f"{run.frames_per_second:.1f}", "-" if run.memory is None else f"{run.memory / 2**20:.0f} MiB",
+                     "-" if run.hottest is None else f"{run.hottest:.0f} °C"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    for run in measured:
+        if run.verdict:
+            print(f"{run.device}, threads {run.threads}: {run.verdict}")
+
+
+@app.command()
+def doctor(
+    model: Annotated[Path | None, typer.Argument(
+        metavar="[MODEL]", help="A deployed .tflite file, to prove in the bundle.", show_default=False)] = None,
+    bundle: Annotated[Path | None, typer.Option(
+        "--bundle", metavar="FILE.zip", show_default=False,
+        help="Pack the report, what it was read from and, with MODEL, a replay of its golden samples and a benchmark "
+             "of 60 seconds, to be sent to the developers.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
+) -> None:
+    """Tell what this machine is and what keeps edgedense from running well on it, with the command that mends it.
+
+    Exit code 1 when there is a problem. A bundle holds no serial number, no name and no address.
+    """
+    from edgedense.device import diagnosis
+    from edgedense.device.doctor import examine
+    from edgedense.device.interpreter import default_threads
+    from edgedense.device.machine import Machine
+    from edgedense.files import write_atomically
+
+    if model is not None and bundle is None:
+        raise EdgedenseError("--bundle FILE.zip with a MODEL", "a model alone",
+                             "edgedense validate MODEL, which proves a model")
+    machine = Machine()
+    findings = examine(machine)
+    if bundle is not None:
+        proved = diagnosis.proofs(model, default_threads()) if model is not None else {}
+        write_atomically(bundle, diagnosis.pack(machine, findings, proved))
+    if as_json:
+        print(json.dumps([finding.to_dict() for finding in findings]))
+    else:
+        _print_findings(findings)
+    if bundle is not None:
+        print(f"bundle: {bundle}", file=sys.stderr)
+    if any(finding.problem for finding in findings):
+        raise typer.Exit(GateError.exit_code)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        print(f"{'!' if finding.problem else ' '} {finding.name:{width}}  {finding.value}")
+        if finding.problem:
+            print(f"  {'':{width}}  problem: {finding.problem}\n  {'':{width}}  mend it: {finding.remedy}")
 
 
 def _watch(state: Path | None, classifier: Classifier, baseline: Path | None,

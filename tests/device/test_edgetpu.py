@@ -24,7 +24,7 @@ void *tflite_plugin_create_delegate(char **keys, char **values, size_t count, vo
 }
 void tflite_plugin_destroy_delegate(void *delegate) {}
 """
-# TfLiteDelegate of tensorflow/lite/core/c/common.h: data, Prepare, four function pointers, flags. Prepare returns kTfLiteOk.
+# TfLiteDelegate of tensorflow/lite/core/c/common.h: data, Prepare, and more that stays null. Prepare returns kTfLiteOk.
 HARMLESS = "static int prepare(void *c, void *d) { return 0; }\n" + DELEGATE % (
     "struct { void *data; int (*prepare)(void *, void *); void *rest[16]; } *d = calloc(1, sizeof *d);"
     "d->prepare = prepare; return d;")
