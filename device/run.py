@@ -81,7 +81,7 @@ def _page(preview: PreviewOptions | None, title: str, source: Source) -> Iterato
                           "pip install 'edgedense[preview]'") from error
     token = read_token(preview.token_file) if preview.token_file else None
     board = Board()
-    board.update({"model": title, "source": str(source)})
+    board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()
     _report(f"preview at {server.url}" if not preview.token_file else

@@ -95,7 +95,7 @@ class Service:
 def unit_text(service: Service) -> str:
     """The unit file."""
     command = [sys.executable, "-m", "edgedense.cli", "run", str(service.model),
-               *([str(service.source)] if service.source else ["--camera"]), "--json", "--on-change"]
+               *([service.source.argument] if service.source else ["--camera"]), "--json", "--on-change"]
     words = [_quoted(word) for word in (*command, *service.options)]
     if service.has_token:
         words += ["--preview-token-file", "%d/preview-token"]

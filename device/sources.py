@@ -39,8 +39,14 @@ class Source:
         """Whether pictures come by themselves and are lost when nobody takes them."""
         return self.is_camera or self.kind in ("http", "rtsp")
 
-    def __str__(self) -> str:
+    @property
+    def argument(self) -> str:
+        """What `parse` reads back."""
         return f"{self.kind}:{self.name}" if self.kind in ("rpicam", "picamera2") else self.name
+
+    def __str__(self) -> str:
+        """For messages, logs and the preview page: without the password that a URL may hold."""
+        return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", self.argument)
 
 
 def parse(text: str) -> Source:

@@ -21,6 +21,14 @@ def test_names_are_read_as_users_know_them(text: str, kind: str, name: str) -> N
     assert parse(text) == Source(kind, name)  # type: ignore[arg-type]
 
 
+def test_a_password_is_not_shown() -> None:
+    source = parse("rtsp://me:s3cret@host:554/live?a=b:c")
+    assert str(source) == "rtsp://me:***@host:554/live?a=b:c"
+    assert parse(source.argument) == source
+    assert str(parse("http://host:80/a@b:c")) == "http://host:80/a@b:c"
+    assert str(parse("rpicam")) == parse("rpicam").argument == "rpicam:0"
+
+
 def test_a_video_must_exist(tmp_path: Path) -> None:
     (tmp_path / "a.MP4").touch()
     assert parse(str(tmp_path / "a.MP4")).kind == "video"
