@@ -12,6 +12,8 @@ from edgedense.converters.program import Op, Program
 from edgedense.converters.quantize import Weights, int_bias, round_weights
 from edgedense.converters.statistics import Channels, Statistics
 
+IDLE = 0.01  # of a step above its floor, a sample still counts as lying on it ...
+FLOAT32 = 1e-6  # ... for samples are float32 and floors are not
 
 def round_constants(program: Program, quantization: dict[str, Quantization],
                     statistics: Statistics) -> tuple[Program, Statistics]:
@@ -44,17 +46,19 @@ def _rounded(op: Op, q: Quantization, channels: Channels) -> tuple[Op, Array, Ch
     assert op.constant is not None
     scale = float(q.scale[0])
     low, high = (-128 - q.zero_point) * scale, (127 - q.zero_point) * scale
-    active = (channels.samples > (op.constant if op.kind == "maximum" else 0)).mean(axis=0)
+    floor = op.constant if op.kind == "maximum" else np.zeros_like(op.constant)
+    floor = floor + np.maximum(IDLE * scale, FLOAT32 * np.abs(floor))
+    active = (channels.samples > floor).mean(axis=0)
     if op.kind == "maximum":
         constant = np.round(np.clip(op.constant, low, high) / scale) * scale
         idle = np.where(op.constant >= high, 1.0, 1.0 - active)
         gap = np.where(op.constant <= low, 0.0, (op.constant - constant) * idle)
-        return replace(op, constant=constant), gap, channels.at_least(constant, np.zeros_like(constant))
+        return replace(op, constant=constant), gap, channels.refloored(floor, constant, np.zeros_like(constant))
     # relu(x + t), x in [low, high]: t >= -low is always active, t <= -high never.
     constant = np.round(np.clip(op.constant, -high, -low) / scale) * scale
     active = np.where(op.constant >= -low, 1.0, active)
     gap = np.where(op.constant <= -high, 0.0, (op.constant - constant) * active)
-    after = channels.at_least(np.zeros_like(constant), constant - op.constant)
+    after = channels.refloored(floor, np.zeros_like(constant), constant - op.constant)
     return replace(op, constant=constant), gap, after
 
 

@@ -38,10 +38,11 @@ class Channels:
         return Channels(self.low * a + b, self.high * a + b, self.samples * a + b, self.scale * scale,
                         self.shift * scale + shift)
 
-    def at_least(self, floor: Array, change: Array) -> Channels:
-        """The statistics of max(x + change, floor)."""
-        a, b = change.astype(np.float32), floor.astype(np.float32)
-        low, high, samples = (np.maximum(part + a, b) for part in (self.low, self.high, self.samples))
+    def refloored(self, old: Array, new: Array, change: Array) -> Channels:
+        """The statistics of an output whose floor `old` [C] becomes `new`; what is above it moves by `change`."""
+        a, b, shift = (part.astype(np.float32) for part in (old, new, change))
+        low, high, samples = (np.where(part > a, np.maximum(part + shift, b), b)
+                              for part in (self.low, self.high, self.samples))
         return replace(self, low=low, high=high, samples=samples)
 
     def take(self, pictures: np.ndarray) -> Channels:
