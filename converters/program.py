@@ -119,8 +119,9 @@ def _stem(stem: Stem, x: str, size: tuple[int, int]) -> Iterator[Op]:
     conv, same = stem.conv, False
     if conv.padding != NO_PADDING:
         if stem.border is not None and stem.border.any():
-            yield from _border(stem.border, conv.padding, x, size)
-            x = "stem/border"
+            drawn = list(_border(stem.border, conv.padding, x, size))
+            yield from drawn
+            x = drawn[-1].output
         elif stem.space_to_depth == 1 and _is_same(conv, size):
             same = True
         else:
