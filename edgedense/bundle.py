@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,9 @@ from edgedense.preprocessing import Preprocessing
 
 LABELS, RECIPE = "labels.txt", "edgedense.json"
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every TFLite flatbuffer
+# What zipfile raises on damaged bytes: a wrong checksum, an end too early, a method or flag that there is not.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
+           struct.error)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same content gives the same bytes
 
 
@@ -59,7 +64,7 @@ def without_archive(model: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             starts = [info.header_offset for info in archive.infolist()]
-    except zipfile.BadZipFile:
+    except _DAMAGE:
         return model
     return model[: min(starts)] if starts else model
 
@@ -84,16 +89,21 @@ def parse(data: bytes, name: str = "the file") -> Bundle:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = {info.filename: archive.read(info) for info in archive.infolist()}
-    except zipfile.BadZipFile as error:
+    except _DAMAGE as error:
         if b"PK\x05\x06" not in data[-66000:] and b"PK\x03\x04" not in data[-66000:]:
             return Bundle(data)  # no archive: a model of another tool
         raise EdgedenseError("a whole .tflite file", f"{name} with a damaged archive at its end",
                              "copy the file again") from error
-    return Bundle(data, _labels(entries), _recipe(entries, name), entries)
+    return Bundle(data, _labels(entries, name), _recipe(entries, name), entries)
 
 
-def _labels(entries: Mapping[str, bytes]) -> tuple[str, ...]:
-    return tuple(line.strip() for line in entries.get(LABELS, b"").decode().splitlines() if line.strip())
+def _labels(entries: Mapping[str, bytes], name: str) -> tuple[str, ...]:
+    try:
+        lines = entries.get(LABELS, b"").decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise EdgedenseError(f"UTF-8 text in the entry {LABELS}", f"{name}: {error}",
+                             "convert the model again") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _recipe(entries: Mapping[str, bytes], name: str) -> Mapping[str, Any]:

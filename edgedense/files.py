@@ -13,9 +13,10 @@ from edgedense.errors import EdgedenseError
 def write_atomically(path: Path | str, data: bytes) -> None:
     """Write `data` beside `path` and rename it into place: a reader never sees half a file.
 
-    Raises EdgedenseError when the folder is missing or cannot be written.
+    Raises EdgedenseError when the folder is missing or cannot be written, or `path` is no file.
     """
     path = Path(path)
+    _require_file(path)
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
@@ -39,13 +40,19 @@ def write_atomically(path: Path | str, data: bytes) -> None:
 def check_writable(path: Path | str) -> None:
     """Raise EdgedenseError now rather than after minutes of work, when `path` cannot be written."""
     path = Path(path)
-    if path.is_dir():
-        raise EdgedenseError("the name of a file to write", f"{path}, which is a folder", f"{path}/NAME{path.suffix}")
+    _require_file(path)
     if not path.parent.is_dir():
         raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}, which does not exist",
                              f"mkdir -p {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise EdgedenseError(f"permission to write in {path.parent}", "none", "another folder")
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise EdgedenseError("the name of a file to write", f"{path}, which is a folder", f"{path}/NAME{path.suffix}")
+    if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
+        raise EdgedenseError("the name of a file to write", f"{path}, which is no file", "another name")
 
 
 def sha256(data: bytes) -> str:

@@ -1,0 +1,90 @@
+"""Files that are whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgedense.errors import EdgedenseError
+from edgedense.files import check_writable, sha256, write_atomically
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestWrite:
+    def test_a_new_file_and_an_old_one(self, tmp_path: Path) -> None:
+        write_atomically(tmp_path / "a", b"one")
+        assert (tmp_path / "a").read_bytes() == b"one"
+        write_atomically(str(tmp_path / "a"), b"two")
+        assert (tmp_path / "a").read_bytes() == b"two"
+        assert names(tmp_path) == ["a"]
+
+    def test_others_may_read_it_as_far_as_the_umask_allows(self, tmp_path: Path) -> None:
+        before = os.umask(0o027)
+        try:
+            write_atomically(tmp_path / "a", b"")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+    def test_a_missing_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(EdgedenseError, match=r"missing: No such file or directory"):
+            write_atomically(tmp_path / "missing" / "a", b"")
+
+    def test_a_folder_or_a_device_in_its_place(self, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        with pytest.raises(EdgedenseError, match="which is a folder"):
+            write_atomically(tmp_path / "a", b"")
+        assert names(tmp_path) == ["a"]
+        with pytest.raises(EdgedenseError, match="no file"):
+            write_atomically("/dev/null", b"")
+
+    @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+    def test_what_was_there_is_kept_when_writing_fails(
+            self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+        (tmp_path / "a").write_bytes(b"old")
+
+        def fail(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(os, "replace", fail)
+        with pytest.raises(EdgedenseError if isinstance(error, OSError) else KeyboardInterrupt):
+            write_atomically(tmp_path / "a", b"new")
+        assert (tmp_path / "a").read_bytes() == b"old"
+        assert names(tmp_path) == ["a"]
+
+
+class TestCheck:
+    def test_what_can_be_written(self, tmp_path: Path) -> None:
+        check_writable(tmp_path / "new")
+        (tmp_path / "old").write_bytes(b"")
+        check_writable(tmp_path / "old")
+        check_writable(Path("in-the-current-folder"))
+        assert names(tmp_path) == ["old"]
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(EdgedenseError, match="which is a folder"):
+            check_writable(tmp_path)
+
+    def test_a_missing_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(EdgedenseError, match="mkdir -p"):
+            check_writable(tmp_path / "missing" / "a")
+
+    def test_a_device(self) -> None:
+        """Renaming a file to /dev/null would replace it for the whole machine."""
+        with pytest.raises(EdgedenseError, match="/dev/null, which is no file"):
+            check_writable("/dev/null")
+
+    def test_without_permission(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+        with pytest.raises(EdgedenseError, match="permission to write in"):
+            check_writable(tmp_path / "a")
+
+
+def test_sha256() -> None:
+    """FIPS 180-4's example."""
+    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
