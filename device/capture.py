@@ -25,6 +25,7 @@ from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.preprocessing import Pixels, decode, resize
 
 _ALIVE_INTERVAL = 0.5  # seconds between signs of life while no frame is handed over
+_JITTER = 0.005  # seconds
 _MOST_DAMAGED = 30  # pictures in a row
 
 
@@ -123,10 +124,8 @@ class _Cap:
         self._due = float("-inf")
 
     def admits(self, at: float) -> bool:
-        """Whether the frame captured at `at` seconds is due. A tenth of a period is forgiven: cameras
-        jitter.
-        """
-        if at < self._due - 0.1 * self._period:
+        """Whether the frame captured at `at` seconds is due. Cameras jitter: a few milliseconds are forgiven."""
+        if at < self._due - min(_JITTER, 0.1 * self._period):
             return False
         is_late = at - self._due > self._period  # by a whole frame: the schedule begins anew
         self._due = (at if is_late else self._due) + self._period

@@ -20,9 +20,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import edgedense
 from edgedense.device.frames import SLOTS, CaptureJob, Layout
 from edgedense.errors import DeviceError
 from edgedense.preprocessing import Pixels
@@ -85,7 +87,9 @@ class _CaptureProcess:
         self._memory_file = _unnamed_file()
         self.layout: Layout | None = None
         self.memory: mmap.mmap | None = None
-        program = "from edgedense.device.capture import main; main()"
+        # The package is where it was found here, which need not be an installation; it must not hide other modules.
+        root = str(Path(edgedense.__file__).resolve().parents[1])
+        program = f"import sys; sys.path.append({root!r}); from edgedense.device.capture import main; main()"
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, str(self._memory_file)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, pass_fds=[self._memory_file], bufsize=0,
@@ -157,7 +161,7 @@ class Stream:
         self._condition = threading.Condition()
         self._waiting: deque[_Handed] = deque()
         self._held: _Handed | None = None
-        self._error: DeviceError | None = None
+        self._error: Exception | None = None
         self._ended = False
         self._stop = threading.Event()
         self._captured = self._before = self._taken = self._superseded = 0
@@ -221,7 +225,16 @@ class Stream:
             self._held = None
 
     def _supervise(self) -> None:
-        """The capture thread: run the capture process again and again, until there is a reason to stop."""
+        """The capture thread: whatever ends it is known to `take`, which would wait for ever otherwise."""
+        try:
+            self._keep_running()
+        except Exception as error:
+            with self._condition:
+                self._error = error
+                self._condition.notify()
+
+    def _keep_running(self) -> None:
+        """Run the capture process again and again, until there is a reason to stop."""
         attempt = 0
         while not self._stop.is_set():
             started = time.monotonic()

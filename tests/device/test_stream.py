@@ -252,6 +252,12 @@ def test_a_camera_that_never_sends_a_picture_is_an_error(
         take(stream)
 
 
+def test_a_capture_process_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.sys, "executable", "/no/such/python")
+    with Stream(job("rpicam"), print) as stream, pytest.raises(OSError, match="no/such/python"):
+        take(stream)
+
+
 def test_closing_ends_all_processes_also_stalled_ones(rpicam: Rpicam) -> None:
     with Stream(job("rpicam"), print) as stream:
         take(stream)
