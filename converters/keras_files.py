@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import sys
 import textwrap
@@ -82,7 +83,8 @@ def rebuild(model: Any, free_size: bool) -> Any:
 
 def _keras() -> Any:
     try:
-        import keras
+        with _silent():
+            import keras
     except ImportError as error:
         raise EdgedenseError("Keras", str(error), "pip install 'edgedense[convert]'") from error
     if keras.backend.backend() != "tensorflow":
@@ -94,10 +96,28 @@ def _keras() -> Any:
 
 def _tf_keras() -> Any:
     try:
-        import tf_keras
+        with _silent():
+            import tf_keras
     except ImportError as error:
         raise EdgedenseError("tf_keras", str(error), "pip install 'edgedense[convert]'") from error
     return tf_keras
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """TensorFlow's native code greets every process with its build options, past Python's sys.stderr and any log
+    level; an import that fails raises all the same.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes later
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _safe(path: Path) -> dict[str, bool]:
