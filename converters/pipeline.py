@@ -131,14 +131,14 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
         with progress("validating", 1) as tick:
             attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, held,
                                                   options.output_type, tick)
-    steps.append(_step("equalize, absorb scales", network, built.network, pictures))
+    steps.append(_step("equalize, absorb scales", network, built.network, _probes(pictures))[0])
     flatbuffer = built.quantized.to_bytes(model_metadata(source.name, names, source.network.classes))
     outcome = _outcome(flatbuffer, pictures, scores)
     figures = _figures(flatbuffer, outcome)
     if trials:
         figures["validation_drop_points"] = round(trials[-1].drop, 4)
     recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures)
-    entries = {golden.ENTRY: _golden(flatbuffer, source, preprocessing, pictures.pixels[: options.golden_images]),
+    entries = {golden.ENTRY: _golden(flatbuffer, network, pictures.pixels[: options.golden_images]),
                noise.ENTRY: noise.to_bytes(built.equalization)}
     return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
                       tuple(trials), (*added, *pictures.notes, *notes), outcome)
@@ -195,25 +195,32 @@ def _structure(source: Source, preprocessing: Preprocessing, pictures: Calibrati
     probes = _probes(pictures)
     network = normalization.compose(source.network, preprocessing.normalize)
     expected = source.logits(normalization.normalized(probes, preprocessing.normalize))
-    steps = [Step("read", _checked("read", _distance(expected, _logits(network, probes))))]
+    logits = _logits(network, probes)
+    steps = [Step("read", _checked("read", _distance(expected, logits)))]
     for rewrite in PASSES:
         before, network = network, rewrite(network)
-        steps.append(_step(rewrite.__name__, before, network, pictures))
+        step, logits = _step(rewrite.__name__, before, network, probes, logits)
+        steps.append(step)
     rounded = round_border(network)
-    moved = _distance(_logits(network, probes), _logits(rounded, probes))
+    moved = _distance(logits, _logits(rounded, probes))
     if moved > BORDER_TOLERANCE:
         raise EdgedenseError(f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
                              f"{moved:.2g}", "report this model: it is unusually sensitive to its border")
     return rounded, [*steps, Step(round_border.__name__, moved)]
 
 
-def _step(name: str, before: DenseNet, after: DenseNet, pictures: CalibrationSet) -> Step:
-    """The step's error; float64 decides where float32's own rounding is in doubt."""
-    probes = _probes(pictures)
-    error = _distance(_logits(before, probes), _logits(after, probes))
+def _step(name: str, before: DenseNet, after: DenseNet, probes: Pixels,
+          logits: np.ndarray | None = None) -> tuple[Step, np.ndarray]:
+    """The step's error and the logits behind it; float64 decides where float32's own rounding is in doubt.
+
+    `logits` are those before the step, where they are known.
+    """
+    expected = _logits(before, probes) if logits is None else logits
+    found = _logits(after, probes)
+    error = _distance(expected, found)
     if error > TOLERANCE:
         error = _distance(_logits(before, probes, "float64"), _logits(after, probes, "float64"))
-    return Step(name, _checked(name, error))
+    return Step(name, _checked(name, error)), found
 
 
 def _checked(name: str, error: float) -> float:
@@ -292,14 +299,14 @@ def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationS
     }
 
 
-def _golden(flatbuffer: bytes, source: Source, preprocessing: Preprocessing, images: Pixels) -> bytes:
+def _golden(flatbuffer: bytes, network: DenseNet, images: Pixels) -> bytes:
     """Probes with this machine's answers, so that a device can prove that it computes the same."""
     runner = execute.interpreter(flatbuffer)
     keeping = execute.interpreter(flatbuffer, keep_all=True)
+    program = lower(network)
     return golden.record(
-        golden.raw_invoke(runner),
-        lambda pixels: source.predict(normalization.normalized(pixels, preprocessing.normalize)),
-        height=preprocessing.height, width=preprocessing.width, step=golden.output_step(runner),
+        golden.raw_invoke(runner), lambda pixels: evaluate(program, pixels), height=network.height,
+        width=network.width, step=golden.output_step(runner),
         runtime=f"ai-edge-litert {version('ai-edge-litert')}", machine=platform.machine(),
         layers=lambda pixels: golden.layer_levels(keeping, pixels), images=list(images),
     ).to_bytes()

@@ -9,9 +9,9 @@ import numpy as np
 
 from edgedense.converters.evaluate import evaluate
 from edgedense.converters.graph import Array
-from edgedense.converters.program import Program
+from edgedense.converters.program import Op, Program
 
-POSITIONS = 16  # sampled per picture and tensor, the same ones in all tensors of one height and width
+POSITIONS = 8  # sampled per picture and tensor, the same ones in all tensors of one height and width
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,20 @@ Statistics = dict[str, Channels]
 
 
 def measured(program: Program) -> list[str]:
-    """The tensors whose statistics quantization needs: what is computed rather than moved, and what is multiplied."""
+    """The tensors that are measured: what is computed rather than moved, and what is multiplied.
+
+    Not the norms behind a concatenation, two thirds of all channels: `derived` works their statistics out.
+    """
     moved = {"concat", "pad", "space_to_depth", "reshape"}
-    computed = [op.output for op in program.ops if op.kind not in moved]
-    return list(dict.fromkeys([*computed, *(op.inputs[0] for op in program.ops if op.kind in ("conv", "dense"))]))
+    computed = [op.output for op in program.ops if op.kind not in moved and not _is_norm(op)]
+    read = [op.inputs[0] for op in program.ops if op.kind in ("conv", "dense")]
+    norms = {op.output for op in program.ops if _is_norm(op)}
+    return [name for name in dict.fromkeys([*computed, *read]) if name not in norms]
 
 
 def measure(program: Program, batches: Iterable[np.ndarray],
             advance: Callable[[int], None] = lambda n: None) -> Statistics:
-    """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its `measured` tensors."""
+    """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its tensors."""
     names = measured(program)
     parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in names}
 
@@ -76,8 +81,36 @@ def measure(program: Program, batches: Iterable[np.ndarray],
     for pixels in batches:
         evaluate(program, pixels, tap, names)
         advance(len(pixels))
-    return {name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
-            for name, values in parts.items()}
+    found = {name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
+             for name, values in parts.items()}
+    return derived(program, found)
+
+
+def derived(program: Program, statistics: Statistics) -> Statistics:
+    """`statistics` and those of the norms that read what is in them, exactly: a norm works on each channel alone and
+    keeps or turns its order, and samples are taken at the same positions of all tensors of one size."""
+    statistics = dict(statistics)
+    ops = {op.output: op for op in program.ops}
+
+    def parts(name: str) -> list[Channels]:
+        if name in statistics:
+            return [statistics[name]]
+        return [part for source in ops[name].inputs for part in parts(source)]
+
+    for op in program.ops:
+        if _is_norm(op):
+            read = parts(op.inputs[0])
+            kernel, bias = (array.reshape(-1).astype(np.float32) for array in op.weights)
+            ends = [np.maximum(np.concatenate([getattr(part, end) for part in read], axis=1) * kernel + bias, 0)
+                    for end in ("low", "high", "samples")]
+            statistics[op.output] = Channels.of(np.minimum(*ends[:2]), np.maximum(*ends[:2]), ends[2])
+    return statistics
+
+
+def _is_norm(op: Op) -> bool:
+    """norm - ReLU as a 1x1 depthwise convolution of a whole map."""
+    return (op.kind == "depthwise" and op.relu and op.stride == 1 and op.kernel is not None
+            and op.kernel.shape[:2] == (1, 1) and op.output.endswith("/norm"))
 
 
 def _positions(count: int) -> np.ndarray:

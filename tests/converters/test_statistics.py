@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgedense.converters.evaluate import evaluate
 from edgedense.converters.passes.fold_normalization import fold_normalization
 from edgedense.converters.passes.space_to_depth import space_to_depth
 from edgedense.converters.program import SCORES, lower
@@ -35,13 +36,29 @@ def test_batches_and_progress_do_not_matter() -> None:
         assert channels.samples == pytest.approx(parts[name].samples, rel=1e-5, abs=1e-5)
 
 
-def test_all_that_is_computed_or_multiplied_is_measured_and_what_is_moved_is_not() -> None:
-    program = lower(space_to_depth(fold_normalization(networks.folded())))
-    names = measured(program)
+def test_all_that_is_computed_or_multiplied_is_known_and_what_is_moved_is_not() -> None:
+    network = space_to_depth(fold_normalization(networks.folded()))
+    program = lower(network)
+    known = set(measure(program, [networks.pictures(network, 1)]))
     moved = {op.output for op in program.ops if op.kind in ("concat", "pad", "space_to_depth", "reshape")}
-    assert moved & set(names) == {"stem/space_to_depth"}  # the stem's convolution reads it
-    assert set(names) == {op.output for op in program.ops} - moved | {"stem/space_to_depth"}
-    assert SCORES in names
+    assert moved & known == {"stem/space_to_depth"}  # the stem's convolution reads it
+    assert known == {op.output for op in program.ops} - moved | {"stem/space_to_depth"}
+    assert SCORES in known
+
+
+def test_norms_are_not_measured_but_worked_out_exactly() -> None:
+    network = networks.folded()
+    program = lower(network)
+    pixels = networks.pictures(network, 5)
+    norms = [op.output for op in program.ops if op.output.endswith("/norm")]
+    assert norms
+    assert not set(norms) & set(measured(program))
+    values: dict[str, np.ndarray] = {}
+    evaluate(program, pixels, values.__setitem__, norms)
+    found = measure(program, [pixels])
+    for name in norms:
+        assert found[name].low == pytest.approx(values[name].min(axis=(1, 2)), abs=1e-4), name  # float32
+        assert found[name].high == pytest.approx(values[name].max(axis=(1, 2)), abs=1e-4), name
 
 
 def test_a_convolution_that_reads_the_picture_itself() -> None:
