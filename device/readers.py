@@ -210,7 +210,8 @@ def _import_opencv() -> Any:
 def _opened(cv2: Any, name: str, backend: int, source: Source) -> Any:
     capture = cv2.VideoCapture(name, backend)
     if not capture.isOpened():
-        hints = {"v4l2": "end other programs that use the camera; --camera finds the first one",
+        hints = {"v4l2": "end other programs that use the camera" if os.path.exists(source.name)
+                 else "--camera, which finds the first one",
                  "video": "convert it to MP4 with H.264",
                  "rtsp": "check the address and the password"}
         raise DeviceError("a source that opens", f"{source}{_why_not(source)}", hints.get(source.kind, ""))
