@@ -126,12 +126,13 @@ def making_table(study: Study) -> Table:
 
 def latency_table(study: Study, setting: str, count: int) -> Table:
     threads = f"{count} thread{'s' if count > 1 else ''}"
-    table = _table(f"latency, {threads}, {study.height}x{study.width}", "median ms", "p95 ms", "x stock", "95 %")
+    table = _table(f"latency, {threads}, {study.height}x{study.width}", "median ms", "p95 ms", "fastest ms",
+                   "x stock", "95 %")
     for entry in study.entries:
         if (t := entry.latency.get(setting)) is not None:
-            known = t.ratio is not None and t.interval is not None
-            table.add_row(entry.title, f"{t.median:.2f}", f"{t.p95:.2f}", f"{t.ratio:.3f}" if known else NOTHING,
-                          "{:.3f} to {:.3f}".format(*t.interval or ()) if known else NOTHING)
+            table.add_row(entry.title, f"{t.median:.2f}", f"{t.p95:.2f}", f"{t.fastest:.2f}",
+                          f"{t.ratio:.3f}" if t.ratio else NOTHING,
+                          "{:.3f} to {:.3f}".format(*t.interval) if t.interval else NOTHING)
     return table
 
 

@@ -14,8 +14,11 @@ DRAWS = 2000  # of the bootstrap
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one peer. `ratio`: the median over rounds of its time divided by the baseline's in the same
-    round, with its 95 % bootstrap interval; None without a baseline."""
+    """Milliseconds of one peer; the fastest comes close to what a machine with nothing else to do gives.
+
+    `ratio`: the median over rounds of its time divided by the baseline's in the same round, with its 95 % bootstrap
+    interval; None without a baseline.
+    """
 
     median: float
     p95: float

@@ -148,7 +148,7 @@ def _row(text: str, title: str, table: int) -> list[str]:
 def test_tables() -> None:
     text = _shown(_study())
     assert _row(text, "Quick", 0) == ["Quick", "3.00", "2.00", "0.500", "4.0", "0.250", "8.0", "1024", "64"]
-    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "0.500", "0.500 to 0.500"]
+    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "0.500", "0.500 to 0.500"]
     assert _row(text, "Quick", 2)[1:5] == ["100.00", "+0.00", "+0.00 to +0.00", "100.00"]
     assert _row(text, "Quick", 2)[6] == "1.000"
     assert "1 thread," in text
@@ -161,7 +161,7 @@ def test_without_the_baseline_there_are_no_ratios() -> None:
     study.entries[0].latency = latency.summarize({"quick": [0.01]}, "stock")
     study.entries[0].latency["1"] = study.entries[0].latency.pop("quick")
     text = _shown(study)
-    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "-", "-"]
+    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "-", "-"]
     assert [_row(text, "Quick", 0)[i] for i in (3, 5)] == ["-", "-"]
 
 
