@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from edgedense.preprocessing import Preprocessing
     from edgedense.report import Report
     from edgedense.validation import Model
+
+DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
 
 app = typer.Typer(
     help="Takes a trained Keras DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
@@ -94,6 +97,8 @@ def convert(
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
 
+    if out.suffix != ".tflite":  # a slip must not overwrite the trained model
+        raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
     for path in (out, report):
         if path is not None:
             check_writable(path)
@@ -108,10 +113,11 @@ def convert(
     result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
         print(f"edgedense: {note}", file=sys.stderr)
+    page = None if report is None else conversion_report(result).encode()
     write_atomically(out, result.data)
+    if report is not None and page is not None:
+        write_atomically(report, page)
     tables.print_conversion(result, str(out), Console())
-    if report is not None:
-        write_atomically(report, conversion_report(result).encode())
 
 
 @app.command()
@@ -647,6 +653,10 @@ def main() -> None:
     except EdgedenseError as error:
         print(f"edgedense: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception:
+        traceback.print_exc()
+        print("edgedense: this is a defect of edgedense; please report it with the lines above", file=sys.stderr)
+        sys.exit(DEFECT)
 
 
 if __name__ == "__main__":
