@@ -24,6 +24,8 @@ from edgedense.converters.graph import (
     Transition,
 )
 from edgedense.converters.passes.fold_norms import fold_norms
+from edgedense.converters.passes.round_border import round_border
+from edgedense.converters.pipeline import PASSES
 from edgedense.converters.program import lower
 from edgedense.converters.statistics import Statistics, measure
 from edgedense.preprocessing import NORMALIZATIONS, Normalization
@@ -133,3 +135,11 @@ def _plain(value: object) -> object:
 
 def with_head(network: DenseNet, *steps: object) -> DenseNet:
     return replace(network, head=replace(network.head, steps=steps))
+
+
+def rewritten(seed: int = 0, **options: bool) -> DenseNet:
+    """A network as it is when convert() measures it."""
+    network = densenet(seed, **options)
+    for rewrite in (*PASSES, round_border):
+        network = rewrite(network)
+    return network

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edgedense import bundle
 from edgedense.converters import execute, keras_reader, normalization, pipeline
@@ -181,6 +182,37 @@ VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
 def test_versions_that_old_runtimes_know(result: Result) -> None:
     for operator in result.contents.operators:
         assert operator.version <= VERSIONS.get(operator.code, 2), operator
+
+
+SAME_SCALE = ("CONCATENATION", "MAX_POOL_2D", "PAD", "SPACE_TO_DEPTH", "MAXIMUM", "REDUCE_MAX", "RESHAPE")
+
+
+def test_what_only_moves_values_keeps_their_scale(result: Result) -> None:
+    """The kernels copy integers."""
+    model = schema.ModelT.InitFromPackedBuf(result.conversion.data, 0)
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    tensors = model.subgraphs[0].tensors
+    seen = set()
+    for operator in model.subgraphs[0].operators:
+        code = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        if code in SAME_SCALE:
+            both = [tensors[i] for i in (*operator.inputs, *operator.outputs)]
+            ends = [tensor for tensor in both if tensor.type == schema.TensorType.INT8]
+            assert len({(t.quantization.scale[0], t.quantization.zeroPoint[0]) for t in ends}) == 1, code
+            seen.add(code)
+    assert "CONCATENATION" in seen
+
+
+def test_equal_quantization_vectors_are_stored_once(result: Result) -> None:
+    graph = schema.Model.GetRootAs(result.conversion.data, 0).Subgraphs(0)
+    places: dict[bytes, set[int]] = {}
+    for i in range(graph.TensorsLength()):
+        quantization = graph.Tensors(i).Quantization()
+        if quantization is not None:
+            table = quantization._tab
+            places.setdefault(quantization.ScaleAsNumpy().tobytes(), set()).add(table.Vector(table.Offset(8)))
+    assert len(places) > 10
+    assert {len(found) for found in places.values()} == {1}
 
 
 def test_ends(result: Result) -> None:
