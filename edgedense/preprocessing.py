@@ -150,12 +150,17 @@ def _bilinear(image: Pixels, height: int, width: int) -> Pixels:
     out = np.empty((height, width * 3), np.uint8)
     for start in range(0, height, _STRIP):
         strip = slice(start, start + _STRIP)
-        mixed = _mix(flat.take(rows.low[strip], 0).astype(np.float32),
-                     flat.take(rows.high[strip], 0).astype(np.float32), rows.share[strip, None])
-        mixed = _mix(mixed.take(columns.low, 1), mixed.take(columns.high, 1), columns.share)
+        mixed = _mix(_take(flat, rows.low[strip], 0).astype(np.float32),
+                     _take(flat, rows.high[strip], 0).astype(np.float32), rows.share[strip, None])
+        mixed = _mix(_take(mixed, columns.low, 1), _take(mixed, columns.high, 1), columns.share)
         mixed += 0.5  # the assignment truncates
         out[strip] = mixed
     return out.reshape(height, width, 3)
+
+
+def _take(values: NDArray[Any], indices: NDArray[np.intp], axis: int) -> NDArray[Any]:
+    """The indices are known to be in range; "clip" leaves out the check, and its time."""
+    return values.take(indices, axis, mode="clip")
 
 
 def _mix(low: Floats, high: Floats, share: Floats) -> Floats:

@@ -57,15 +57,16 @@ class Board:
         """Somebody asks for pictures."""
         self._asked_at = time.monotonic()
 
-    def jpeg(self) -> bytes:
-        """The newest picture as a JPEG, encoded once for all who look; empty when there is none."""
+    def jpeg(self) -> tuple[int, bytes]:
+        """The newest picture's number and the picture as a JPEG, encoded once for all who look; (0, empty)
+        when there is none."""
         with self._lock:
             picture, number = self._picture, self._picture_number
             if picture is None or self._jpeg[0] == number:
-                return self._jpeg[1]
+                return self._jpeg
         data = io.BytesIO()
         Image.fromarray(picture).save(data, "JPEG", quality=80)
         with self._lock:
             if self._jpeg[0] < number:
                 self._jpeg = number, data.getvalue()
-        return data.getvalue()
+        return number, data.getvalue()

@@ -132,10 +132,9 @@ def _application(board: Board, server: PreviewServer) -> Starlette:
             if server.is_closing or board.picture_number not in (0, seen):
                 break
             await asyncio.sleep(_POLL)
-        number = board.picture_number
-        if number in (0, seen):
+        if board.picture_number in (0, seen):
             return Response(status_code=204)
-        data = await run_in_threadpool(board.jpeg)
+        number, data = await run_in_threadpool(board.jpeg)
         return Response(data, media_type="image/jpeg",
                         headers={"X-Picture-Number": str(number), "Cache-Control": "no-store"})
 

@@ -212,11 +212,12 @@ def test_tokens_are_read_from_files(tmp_path: Path) -> None:
 def test_a_board_copies_pictures_only_while_somebody_looks() -> None:
     board = Board()
     board.show(CARD)
-    assert board.jpeg() == b""
+    assert board.jpeg() == (0, b"")
     board.look()
     board.show(np.zeros((1080, 1920, 3), np.uint8))
-    jpeg = board.jpeg()
-    assert board.jpeg() is jpeg  # encoded once
+    number, jpeg = board.jpeg()
+    assert number == 1
+    assert board.jpeg()[1] is jpeg  # encoded once
     import io
 
     with Image.open(io.BytesIO(jpeg)) as image:
