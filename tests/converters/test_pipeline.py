@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from edgedense.converters.keras_reader import Source
 from edgedense.converters.pipeline import TOLERANCE, Conversion, Options
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.device.contents import Contents, contents
+from edgedense.errors import EdgedenseError
 from tests import models, networks, reference
 
 keras = pytest.importorskip("keras")
@@ -235,3 +236,76 @@ def test_what_is_stored_reads_back(result: Result, tmp_path: Path) -> None:
     assert (found.preprocessing.height, found.preprocessing.width) == (
         result.source.network.height, result.source.network.width)
     assert found.recipe["source"]["sha256"] == result.source.sha256
+
+
+class TestChecks:
+    """What convert() compares stops it when it differs."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("checked") / "model.keras"
+        models.nested().save(path)
+        return path
+
+    def stopped(self, model: Path, pictures: Path, *words: str) -> None:
+        with pytest.raises(EdgedenseError) as caught:
+            pipeline.convert(model, pictures, None, QUICK)
+        for word in words:
+            assert word in str(caught.value)
+
+    @pytest.mark.parametrize("factor", [1 + 1e-4, float("nan")])
+    def test_a_pass_that_changes_the_logits_is_named(
+            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+        def slip(network: DenseNet) -> DenseNet:
+            conv = replace(network.stem.conv, kernel=network.stem.conv.kernel * factor)
+            return replace(network, stem=replace(network.stem, conv=conv))
+
+        monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES[:2], slip, *pipeline.PASSES[2:]))
+        self.stopped(model, pictures, "the step 'slip'")
+
+    def test_a_reader_that_errs_is_named(
+            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Source, "logits", lambda self, batch: self.reference.logits(batch) + 0.01)
+        self.stopped(model, pictures, "the step 'read'")
+
+    def test_an_equalization_that_errs_is_named(
+            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def equalize_readers(network: DenseNet, statistics: Any) -> tuple[DenseNet, Any]:
+            layer = network.blocks[0].layers[0]
+            slipped = replace(layer, conv2=replace(layer.conv2, bias=layer.conv2.bias + 0.01))
+            block = replace(network.blocks[0], layers=(slipped, *network.blocks[0].layers[1:]))
+            return replace(network, blocks=(block, *network.blocks[1:])), statistics
+
+        monkeypatch.setattr("edgedense.converters.attempts.equalize_readers", equalize_readers)
+        self.stopped(model, pictures, "the step 'equalize, absorb scales'")
+
+    def test_a_border_that_matters_too_much(
+            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def round_border(network: DenseNet) -> DenseNet:
+            return replace(network, stem=replace(network.stem, border=np.zeros(3)))
+
+        monkeypatch.setattr(pipeline, "round_border", round_border)
+        self.stopped(model, pictures, "whole pixels", "border")
+
+    def test_float32s_own_rounding_is_no_error(
+            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where it exceeds the tolerance, float64 decides."""
+        real = pipeline._logits
+
+        def coarse(network: DenseNet, pixels: Any, dtype: str = "float32") -> np.ndarray:
+            found = real(network, pixels, dtype)
+            noise = np.random.default_rng(len(network.stem.conv.kernel)).normal(0, 1e-3, found.shape)
+            return found if dtype == "float64" or network.stem.norm is not None else found + noise
+
+        monkeypatch.setattr(pipeline, "_logits", coarse)
+        conversion = pipeline.convert(model, pictures, None, QUICK)
+        assert conversion.steps[1].error < TOLERANCE
+
+    def test_one_score_has_two_labels(self, model: Path, pictures: Path) -> None:
+        conversion = pipeline.convert(model, pictures, ("well", "ill"), QUICK)
+        assert bundle.parse(conversion.data).labels == ("well", "ill")
+        assert not any("labels" in note for note in conversion.notes)
+        assert any("no labels" in note for note in pipeline.convert(model, pictures, None, QUICK).notes)
+        with pytest.raises(EdgedenseError, match="2 labels"):
+            pipeline.convert(model, pictures, ("a", "b", "c"), QUICK)
