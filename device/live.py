@@ -195,8 +195,7 @@ class LiveRun:
         now = time.monotonic()
         while self._recent and now - self._recent[0] > 2.0:
             self._recent.popleft()
-        span = now - self._recent[0] if self._recent else 0.0
-        return (len(self._recent) - 1) / span if len(self._recent) > 1 else 0.0
+        return (len(self._recent) - 1) / (self._recent[-1] - self._recent[0]) if len(self._recent) > 1 else 0.0
 
     def _status(self, stream: Stream) -> str:
         if stream.is_lost:
