@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test lint check bench clean
+.PHONY: demo test lint check bench test-arm64 bench-arm64 test-legacy clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits
@@ -21,6 +21,37 @@ check: lint test
 # edgedense against the other int8 converters, on the digits example. BENCH="--latency-size 320" adds arguments.
 bench: $(VENV)/bench
 	$(BIN)/python benchmarks/peers.py --json $(OUT)/bench.json $(BENCH)
+
+# The built wheel on emulated Raspberry Pis: needs root, for debootstrap and chroot, and Debian's or Ubuntu's packages.
+ARM64 := $(OUT)/arm64
+test-arm64: $(ARM64)/digits.tflite
+	ARM64_WORK=$(ARM64) $(BIN)/python -m pytest -v tests/arm64/check_userland.py
+	cat $(ARM64)/report.txt
+
+# Instructions and cache misses of one inference there; PRUNED=FILE.tflite adds a file.
+bench-arm64: $(ARM64)/digits.tflite $(ARM64)/bookworm/root/work/venv
+	$(BIN)/python tests/arm64/stock.py examples/digits/digits.keras $(ARM64)
+	$(BIN)/python tests/arm64/bench.py $(ARM64) --json $(OUT)/bench-arm64.json \
+		"int8 of TFLiteConverter=$(ARM64)/stock.tflite" "int8 of edgedense=$<" \
+		$(if $(PRUNED),"int8 of edgedense after pruning=$(PRUNED)") "float32 of TFLiteConverter=$(ARM64)/float.tflite"
+
+$(ARM64)/bookworm/root/work/venv: $(ARM64)/digits.tflite
+	ARM64_WORK=$(ARM64) $(BIN)/python -m pytest -v tests/arm64/check_userland.py -k "golden and bookworm"
+
+# The built wheel with tflite-runtime 2.14: needs Python 3.11.
+test-legacy: $(OUT)/legacy/digits.tflite
+	LEGACY_WORK=$(OUT)/legacy $(BIN)/python -m pytest -v tests/legacy/check_legacy.py
+	cat $(OUT)/legacy/report.txt
+
+$(ARM64)/digits.tflite $(OUT)/legacy/digits.tflite: $(OUT)/digits/digits.tflite
+	mkdir -p $(@D)
+	ln -sfn ../digits/images $(@D)/digits
+	cp $< $@
+
+$(OUT)/digits/digits.tflite: $(VENV)/installed
+	$(BIN)/python examples/digits/images.py $(OUT)/digits/images
+	$(BIN)/edgedense convert examples/digits/digits.keras --calibration $(OUT)/digits/images/calibration \
+		--labels $(OUT)/digits/images/labels.txt --out $@
 
 # Installed again when the dependencies change; editable, so not when the code does.
 $(VENV)/installed: pyproject.toml

@@ -1,0 +1,214 @@
+"""What a Raspberry Pi would do with the built wheel: in emulated userlands, on two processors (`make test-arm64`).
+
+The file's name keeps it out of the usual test run: it takes many minutes. The work folder (ARM64_WORK) holds
+digits.tflite and digits/test, and keeps userlands and wheels for the next time. `report.txt` there has the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+WORK = Path(os.environ.get("ARM64_WORK", ROOT / "out/arm64")).resolve()
+MODEL, IMAGES = WORK / "digits.tflite", WORK / "digits/test"
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+CORES = {"pi4": "Cortex-A72", "pi5": "Cortex-A76"}
+EVERY = {("bookworm", "pi4"): 5, ("bookworm", "pi5"): 5, ("trixie", "pi4"): 100, ("trixie", "pi5"): 100}
+PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_31",
+             "manylinux_2_34")
+STEP = 1 / 256  # what an output of 8 bits resolves
+# The last bits of a float softmax: exp and the sums before it are vectorized differently. Measured: 7e-7.
+TOLERANCE = 1e-5
+
+each_suite = pytest.mark.parametrize("suite", PYTHONS)
+each_board = pytest.mark.parametrize("board", CORES)
+
+
+def enter(suite: str, board: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in the userland of `suite` on the processor of `board`."""
+    environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/work/wheels"}
+    done = subprocess.run([HERE / "enter.sh", WORK / suite, board, *command], capture_output=True, text=True,
+                          env=environment, check=False)
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def tell(line: str) -> None:
+    """Into the report, and onto the terminal."""
+    with (WORK / "report.txt").open("a") as report:
+        report.write(line + "\n")
+    print(line, file=sys.__stderr__, flush=True)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT], check=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def userlands(wheel: Path) -> None:
+    """Both userlands, with the wheel installed as a user would: pip, in a virtual environment, on the board."""
+    (WORK / "report.txt").unlink(missing_ok=True)
+    for suite, python in PYTHONS.items():
+        started = time.monotonic()
+        subprocess.run([HERE / "userland.sh", suite, WORK / suite], check=True)
+        work = WORK / suite / "root/work"
+        (work / wheel.name).write_bytes(wheel.read_bytes())
+        (work / MODEL.name).write_bytes(MODEL.read_bytes())
+        for image in images(5):
+            target = work / "images" / image.relative_to(IMAGES)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(image.read_bytes())
+        download(work / "wheels", python, f"{wheel}[device]", "pip", "setuptools", "wheel")
+        built = time.monotonic()
+        install(suite, "venv", f"/work/{wheel.name}[device]")
+        tell(f"{suite}: userland and wheels {built - started:.0f} s, install {time.monotonic() - built:.0f} s")
+
+
+def download(folder: Path, python: str, *requirements: str) -> None:
+    """The aarch64 wheels that pip would take on the board."""
+    platforms = [f"--platform={name}_aarch64" for name in PLATFORMS]
+    abis = [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--implementation=cp",
+                    f"--python-version={python}", *platforms, *abis, "-d", folder, *requirements], check=True)
+
+
+def install(suite: str, name: str, *requirements: str) -> None:
+    enter(suite, "pi5", "rm", "-rf", f"/work/{name}")
+    enter(suite, "pi5", "python3", "-m", "venv", f"/work/{name}")
+    enter(suite, "pi5", f"/work/{name}/bin/pip", "install", "--quiet", *requirements)
+
+
+def images(every: int) -> list[Path]:
+    """Every n-th held-out picture of each class."""
+    return [path for folder in sorted(IMAGES.iterdir()) for path in sorted(folder.iterdir())[::every]]
+
+
+def scores(output: str) -> dict[str, np.ndarray]:
+    """`edgedense run --json` -> file name to scores, in the order of the labels."""
+    results = [json.loads(line) for line in output.splitlines()]
+    return {"/".join(Path(result["file"]).parts[-2:]):
+            np.array([score["score"] for score in sorted(result["top"], key=lambda one: one["label"])])
+            for result in results}
+
+
+@pytest.fixture(scope="session")
+def here() -> dict[str, np.ndarray]:
+    """The scores of this machine, with the runtime that is installed here."""
+    done = subprocess.run([sys.executable, "-m", "edgedense.cli", "run", MODEL, *images(5), "--json", "--top", "10"],
+                          capture_output=True, text=True, check=True)
+    return scores(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def there(userlands: None) -> dict[tuple[str, str], Future[Any]]:
+    """The scores of every userland on every board, two at a time."""
+
+    def classify(suite: str, board: str) -> tuple[dict[str, np.ndarray], float]:
+        started = time.monotonic()
+        chosen = [f"/work/images/{path.relative_to(IMAGES)}" for path in images(EVERY[suite, board])]
+        done = enter(suite, board, "/work/venv/bin/edgedense", "run", f"/work/{MODEL.name}", *chosen, "--json",
+                     "--top", "10", "--threads", "1")
+        return scores(done.stdout), time.monotonic() - started
+
+    pool = ThreadPoolExecutor(2)
+    return {key: pool.submit(classify, *key) for key in EVERY}
+
+
+@each_board
+@each_suite
+def test_the_board_computes_what_this_machine_computes(
+        suite: str, board: str, here: dict[str, np.ndarray], there: dict[tuple[str, str], Future[Any]]) -> None:
+    found, seconds = there[suite, board].result()
+    expected = {name: here[name] for name in found}
+    assert len(found) == len(images(EVERY[suite, board]))
+    difference = np.abs(np.stack(list(found.values())) - np.stack(list(expected.values())))
+    steps = np.rint(difference / STEP).astype(int)
+    flipped = [name for name in found if found[name].argmax() != expected[name].argmax()]
+    tell(f"{suite} {board} ({CORES[board]}): {len(found)} images in {seconds:.0f} s, {len(flipped)} labels differ, "
+         f"{(steps > 0).sum()} of {steps.size} values differ by a step of 1/256, at most by {difference.max():.1e}")
+    assert not flipped
+    assert difference.max() <= TOLERANCE
+
+
+@each_board
+@each_suite
+def test_golden_samples_replay(suite: str, board: str, userlands: None) -> None:
+    done = enter(suite, board, "/work/venv/bin/edgedense", "validate", f"/work/{MODEL.name}", "--json")
+    replay = json.loads(done.stdout)
+    assert replay["passed"]
+    assert "aarch64" in replay["run_with"]
+    tell(f"{suite} {board}: {replay['probes']} golden samples, {replay['values']} values, steps {replay['steps']}, "
+         f"made with {replay['made_with']}, run with {replay['run_with']}")
+
+
+@each_board
+@each_suite
+def test_doctor_knows_the_board(suite: str, board: str, userlands: None) -> None:
+    done = enter(suite, board, "/work/venv/bin/edgedense", "doctor", "--json", check=False)
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert found["board"]["value"].startswith(f"Raspberry Pi {board[-1]}")
+    assert CORES[board] in found["processor"]["value"]
+    assert f"({suite})" in found["system"]["value"]
+    assert found["runtime"]["value"].startswith("ai-edge-litert")
+    assert found["temperature"]["value"].endswith("°C")
+    # The userland has no rpicam-apps, as the Lite image had none at first; all else is well.
+    assert [name for name, finding in found.items() if finding["problem"]] == ["cameras"]
+    assert done.returncode == 1
+    text = enter(suite, board, "/work/venv/bin/edgedense", "doctor", check=False).stdout
+    (WORK / f"doctor-{suite}-{board}.txt").write_text(text)
+
+
+@each_suite
+def test_an_unfit_delegate_library_does_no_harm(suite: str, userlands: None) -> None:
+    """`--device coral` in a userland without libedgetpu: the child process says so, exit code 3."""
+    model = WORK / suite / "root/work/digits_edgetpu.tflite"
+    model.write_bytes(MODEL.read_bytes() + b"edgetpu-custom-op")
+    image = f"/work/images/{images(100)[0].relative_to(IMAGES)}"
+    done = enter(suite, "pi5", "/work/venv/bin/edgedense", "run", f"/work/{model.name}", image, "--device", "coral",
+                 check=False)
+    assert done.returncode == 3, done.stderr
+    assert "install libedgetpu" in done.stderr
+
+
+@each_suite
+def test_pipx_beside_the_systems_packages(suite: str, userlands: None, wheel: Path) -> None:
+    """As docs/raspberry-pi.md has it: Debian's NumPy and Pillow, which picamera2 needs, stay in use."""
+    enter(suite, "pi5", "pipx", "install", "--force", "--system-site-packages", f"/work/{wheel.name}[device]")
+    image = f"/work/images/{images(100)[0].relative_to(IMAGES)}"
+    done = enter(suite, "pi5", "edgedense", "run", f"/work/{MODEL.name}", image, "--json")
+    assert json.loads(done.stdout)["label"]
+    doctor = {finding["name"]: finding["value"]
+              for finding in json.loads(enter(suite, "pi5", "edgedense", "doctor", "--json", check=False).stdout)}
+    debians = enter(suite, "pi5", "python3", "-c", "import numpy; print(numpy.__version__)").stdout.strip()
+    assert f"numpy {debians}" in doctor["packages"]
+    tell(f"{suite}: pipx install --system-site-packages works: {doctor['packages']}, {doctor['runtime']}")
+
+
+def test_the_oldest_runtime_that_the_extra_admits(userlands: None) -> None:
+    """What pyproject admits has run here: the newest in the tests above, the oldest in this one."""
+    oldest = re.search(r'^device = \["ai-edge-litert>=([\d.]+),<', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert oldest, "the extra `device` must name the oldest and the newest ai-edge-litert"
+    download(WORK / "bookworm/root/work/wheels", PYTHONS["bookworm"], f"ai-edge-litert=={oldest[1]}")
+    name = next((WORK / "bookworm/root/work").glob("edgedense-*.whl")).name
+    install("bookworm", "oldest", f"/work/{name}[device]", f"ai-edge-litert=={oldest[1]}")
+    for board in CORES:
+        done = enter("bookworm", board, "/work/oldest/bin/edgedense", "validate", f"/work/{MODEL.name}", "--json")
+        replay = json.loads(done.stdout)
+        assert f"ai-edge-litert {oldest[1]}" in replay["run_with"]
+        tell(f"bookworm {board}: golden samples with {replay['run_with']}: steps {replay['steps']}, labels changed "
+             f"{len(replay['flipped'])}")
