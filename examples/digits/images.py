@@ -1,8 +1,8 @@
 """The images of the digits example: handwritten digits on colour photographs.
 
 Every picture shows one digit in a warm colour, which is its label, and two digits of other classes in cool
-colours, which are not. A model that is given BGR for RGB therefore reads the wrong digit, and one that is
-given differently resized or scaled pixels loses some, so mistakes on the way to the device can be seen.
+colours, which are not. A model that is given BGR for RGB therefore reads the wrong digit, so that mistakes on
+the way to the device can be seen.
 
     python examples/digits/images.py DIR
 
