@@ -102,3 +102,18 @@ def test_a_runtime_that_does_not_import_is_reported(monkeypatch: pytest.MonkeyPa
         find_runtime()
 
 
+
+
+@pytest.mark.parametrize(("name", "slow"), [("tflite-runtime", True), ("ai-edge-litert", False)])
+def test_the_old_runtime_is_said_to_be_slow(monkeypatch: pytest.MonkeyPatch, name: str, slow: bool) -> None:
+    class Interpreter:
+        def __init__(self, **options: Any) -> None:
+            pass
+
+        def allocate_tensors(self) -> None:
+            pass
+
+    monkeypatch.setattr(module, "find_runtime", lambda: module.Runtime(name, "2.14.0", Interpreter))
+    notes: list[str] = []
+    make_interpreter(b"model", notes=notes)
+    assert ["15 times slower" in note and "pip install ai-edge-litert" in note for note in notes] == [True] * slow
