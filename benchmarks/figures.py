@@ -13,10 +13,11 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.latency import Timing
+from benchmarks.latency import Ratio, Timing
 from edgedense import metrics
 
 BASELINE = "stock"  # the peer that ratios refer to
+SUBJECT = "edgedense"  # the one whose lead over each other is shown
 NOTHING = "-"
 
 
@@ -127,13 +128,16 @@ def making_table(study: Study) -> Table:
 def latency_table(study: Study, setting: str, count: int) -> Table:
     threads = f"{count} thread{'s' if count > 1 else ''}"
     table = _table(f"latency, {threads}, {study.height}x{study.width}", "median ms", "p95 ms", "fastest ms",
-                   "x stock", "95 %")
+                   "x stock", "95 %", "edgedense / it", "95 %")
     for entry in study.entries:
         if (t := entry.latency.get(setting)) is not None:
             table.add_row(entry.title, f"{t.median:.2f}", f"{t.p95:.2f}", f"{t.fastest:.2f}",
-                          f"{t.ratio:.3f}" if t.ratio else NOTHING,
-                          "{:.3f} to {:.3f}".format(*t.interval) if t.interval else NOTHING)
+                          *_cells(t.ratio), *_cells(t.subject_ratio))
     return table
+
+
+def _cells(found: Ratio | None) -> tuple[str, str]:
+    return (f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}") if found else (NOTHING, NOTHING)
 
 
 def quality_table(study: Study, reference_accuracy: float) -> Table:

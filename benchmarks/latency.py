@@ -13,19 +13,28 @@ DRAWS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """One peer's time as a multiple of another's: the median over rounds, with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Timing:
     """Milliseconds of one peer; the fastest comes close to what a machine with nothing else to do gives.
 
-    `ratio`: the median over rounds of its time divided by the baseline's in the same round, with its 95 % bootstrap
-    interval; None without a baseline.
+    `ratio`: its time by the baseline's in the same round. `subject_ratio`: the subject's by its own. None where that
+    other is not there.
     """
 
     median: float
     p95: float
     fastest: float
     rounds: int
-    ratio: float | None
-    interval: tuple[float, float] | None
+    ratio: Ratio | None
+    subject_ratio: Ratio | None
 
 
 def interleave(runs: Mapping[str, Callable[[int], object]], rounds: int, warmups: int,
@@ -53,18 +62,19 @@ def interleave(runs: Mapping[str, Callable[[int], object]], rounds: int, warmups
     return seconds
 
 
-def summarize(seconds: Mapping[str, Sequence[float]], baseline: str) -> dict[str, Timing]:
-    """The figures of each peer; ratios where `baseline` is among them."""
-    return {name: _timing(np.array(times), np.array(seconds[baseline]) if baseline in seconds else None)
-            for name, times in seconds.items()}
+def summarize(seconds: Mapping[str, Sequence[float]], baseline: str, subject: str) -> dict[str, Timing]:
+    """The figures of each peer, beside those of `baseline` and `subject` where these are among them."""
+    rounds = {name: np.array(times) for name, times in seconds.items()}
+    return {name: Timing(1e3 * float(np.median(times)), 1e3 * float(np.quantile(times, 0.95)),
+                         1e3 * float(times.min()), len(times), _ratio(times, rounds.get(baseline)),
+                         _ratio(rounds.get(subject), times))
+            for name, times in rounds.items()}
 
 
-def _timing(times: np.ndarray, baseline: np.ndarray | None) -> Timing:
-    ratio = interval = None
-    if baseline is not None:
-        ratios = times / baseline
-        drawn = np.random.default_rng(SEED).integers(0, len(ratios), (DRAWS, len(ratios)))
-        low, high = np.quantile(np.median(ratios[drawn], axis=1), (0.025, 0.975))
-        ratio, interval = float(np.median(ratios)), (float(low), float(high))
-    return Timing(1e3 * float(np.median(times)), 1e3 * float(np.quantile(times, 0.95)), 1e3 * float(times.min()),
-                  len(times), ratio, interval)
+def _ratio(times: np.ndarray | None, others: np.ndarray | None) -> Ratio | None:
+    if times is None or others is None:
+        return None
+    ratios = times / others
+    drawn = np.random.default_rng(SEED).integers(0, len(ratios), (DRAWS, len(ratios)))
+    low, high = np.quantile(np.median(ratios[drawn], axis=1), (0.025, 0.975))
+    return Ratio(float(np.median(ratios)), float(low), float(high))

@@ -211,7 +211,7 @@ def _time(study: Study, job: Job, paths: list[Path], arguments: argparse.Namespa
         runs = {name: _turns(runner, pictures) for name, runner in runners.items()}
         with progress(f"timing, threads: {setting}", arguments.rounds) as tick:
             seconds = latency.interleave(runs, arguments.rounds, WARMUPS, tick=tick)
-        timings = latency.summarize(seconds, figures.BASELINE)
+        timings = latency.summarize(seconds, figures.BASELINE, figures.SUBJECT)
         for entry in study.entries:
             if entry.name in timings:
                 entry.latency[setting] = timings[entry.name]

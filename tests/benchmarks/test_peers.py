@@ -50,25 +50,25 @@ def test_warm_ups_are_not_timed() -> None:
 
 def test_the_ratio_cancels_a_drift_that_all_share() -> None:
     drift = np.linspace(1, 3, 50)
-    timing = latency.summarize({"stock": drift, "quick": 0.5 * drift}, "stock")["quick"]
-    assert timing.ratio == pytest.approx(0.5)
-    assert timing.interval == pytest.approx((0.5, 0.5))
+    timings = latency.summarize({"stock": drift, "quick": 0.5 * drift}, "stock", "quick")
+    assert timings["quick"].ratio == timings["stock"].subject_ratio == latency.Ratio(0.5, 0.5, 0.5)
+    timing = timings["quick"]
     assert timing.median == pytest.approx(1000)
     assert (timing.fastest, timing.rounds) == (500, 50)
 
 
 def test_p95_is_the_time_that_one_in_twenty_exceeds() -> None:
     times = np.arange(1, 101) / 1000
-    timing = latency.summarize({"a": times}, "stock")["a"]
+    timing = latency.summarize({"a": times}, "stock", "quick")["a"]
     assert np.mean(1000 * times > timing.p95) == 0.05
-    assert (timing.ratio, timing.interval) == (None, None)
+    assert (timing.ratio, timing.subject_ratio) == (None, None)
 
 
 def test_the_same_times_give_the_same_interval() -> None:
     times = np.random.default_rng(1).uniform(1, 2, (2, 40))
-    first, second = (latency.summarize({"stock": times[0], "a": times[1]}, "stock")["a"] for _ in range(2))
+    first, second = (latency.summarize({"stock": times[0], "a": times[1]}, "stock", "a")["a"].ratio for _ in range(2))
     assert first == second
-    assert first.interval[0] < first.ratio < first.interval[1]
+    assert first.low < first.value < first.high
 
 
 def test_ratio_text() -> None:
@@ -132,7 +132,7 @@ def _study() -> Study:
     made = Made(Path("a.tflite"), 3_000_000, 2_000_000, 4.0, 8.0, 1.0, 2**30, 2**26, 2**25, {"tensorflow": "2"})
     stock = Entry("stock", "Stock", "", made=replace(made, bare_bytes=4_000_000, seconds=16.0))
     quick = Entry("quick", "Quick", "", made=made)
-    timings = latency.summarize({"stock": [0.02, 0.02], "quick": [0.01, 0.01]}, "stock")
+    timings = latency.summarize({"stock": [0.02, 0.02], "quick": [0.01, 0.01]}, "stock", "quick")
     reference, scores = np.array([[0.9, 0.1]]), np.array([[0.8, 0.2]])
     for entry in (stock, quick):
         entry.latency["1"] = timings[entry.name]
@@ -148,7 +148,9 @@ def _row(text: str, title: str, table: int) -> list[str]:
 def test_tables() -> None:
     text = _shown(_study())
     assert _row(text, "Quick", 0) == ["Quick", "3.00", "2.00", "0.500", "4.0", "0.250", "8.0", "1024", "64"]
-    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "0.500", "0.500 to 0.500"]
+    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "0.500", "0.500 to 0.500", "1.000",
+                                      "1.000 to 1.000"]
+    assert _row(text, "Stock", 1)[-2:] == ["0.500", "0.500 to 0.500"]
     assert _row(text, "Quick", 2)[1:5] == ["100.00", "+0.00", "+0.00 to +0.00", "100.00"]
     assert _row(text, "Quick", 2)[6] == "1.000"
     assert "1 thread," in text
@@ -158,10 +160,10 @@ def test_tables() -> None:
 def test_without_the_baseline_there_are_no_ratios() -> None:
     study = _study()
     study.entries = study.entries[:1]
-    study.entries[0].latency = latency.summarize({"quick": [0.01]}, "stock")
+    study.entries[0].latency = latency.summarize({"quick": [0.01]}, "stock", "none")
     study.entries[0].latency["1"] = study.entries[0].latency.pop("quick")
     text = _shown(study)
-    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "-", "-"]
+    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "-", "-", "-", "-"]
     assert [_row(text, "Quick", 0)[i] for i in (3, 5)] == ["-", "-"]
 
 
@@ -170,7 +172,7 @@ def test_json_holds_every_figure() -> None:
     quick = content["studies"][0]["entries"][0]
     assert content["seed"] == 0
     assert quick["made"]["peak_bytes"] == 2**30
-    assert quick["latency"]["1"]["ratio"] == 0.5
+    assert quick["latency"]["1"]["ratio"]["value"] == 0.5
     assert quick["quality"]["kl_mean"] > 0
 
 
