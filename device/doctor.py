@@ -81,7 +81,7 @@ def _runtime(machine: Machine) -> list[Finding]:
         return [Finding("runtime", value, f"it crashes with NumPy {packages['numpy']}", "pip install 'numpy<2'")]
     slow = Finding("XNNPACK", "no")
     if machine.facts["bits"] == 64:
-        slow = Finding("XNNPACK", "no", "without it int8 runs some 15 times slower",
+        slow = Finding("XNNPACK", "no", "without it int8 runs about 10 times slower",
                        "pip uninstall -y tflite-runtime && pip install 'edgedense[device]'")
     return [Finding("runtime", value), slow]
 

@@ -15,7 +15,7 @@ from edgedense.errors import DeviceError, EdgedenseError
 
 # LiteRT is the maintained one. tflite-runtime ended with 2.14; it serves 32-bit and older installations.
 _RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
-_SLOW = ("tflite-runtime runs int8 without XNNPACK, some 15 times slower than ai-edge-litert does; "
+_SLOW = ("tflite-runtime runs int8 without XNNPACK, about 10 times slower than ai-edge-litert does; "
          "pip uninstall tflite-runtime && pip install ai-edge-litert")
 _COMPILED = "_edgetpu.tflite"
 _MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing from more

@@ -84,7 +84,7 @@ DRIVER = both(put("sys/module/gasket/version", "1"), put("sys/module/apex/versio
     (packages(numpy="2.2.0"), "runtime", "nothing can run a model", "pip install 'edgedense[device]'"),
     (packages(ai_edge_litert="2.3.0", tflite_runtime="2.14.0"), "runtime", "two runtimes", "pip uninstall -y tflite"),
     (packages(tflite_runtime="2.14.0", numpy="2.1.0"), "runtime", "crashes with NumPy", "pip install 'numpy<2'"),
-    (packages(tflite_runtime="2.14.0", numpy="1.26.4"), "XNNPACK", "15 times slower", "pip uninstall -y tflite"),
+    (packages(tflite_runtime="2.14.0", numpy="1.26.4"), "XNNPACK", "10 times slower", "pip uninstall -y tflite"),
     (packages(ai_edge_litert="2.3.0", numpy="2.1.0", picamera2="0.3"), "packages", "picamera2 fails", "numpy<2"),
     (lambda folder: (folder / "commands/rpicam-hello_--list-cameras").unlink(), "cameras", "does not answer",
      "sudo apt install rpicam-apps-lite"),

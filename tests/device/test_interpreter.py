@@ -116,4 +116,4 @@ def test_the_old_runtime_is_said_to_be_slow(monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setattr(module, "find_runtime", lambda: module.Runtime(name, "2.14.0", Interpreter))
     notes: list[str] = []
     make_interpreter(b"model", notes=notes)
-    assert ["15 times slower" in note and "pip install ai-edge-litert" in note for note in notes] == [True] * slow
+    assert ["10 times slower" in note and "pip install ai-edge-litert" in note for note in notes] == [True] * slow
