@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels, Preprocessing, decode, find_images, find_labelled, resize
+from edgedense.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, decode, find_images, find_labelled, resize
 
 DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
 FEW_IMAGES = 50
@@ -53,6 +53,7 @@ def read_calibration(folder: Path | str, preprocessing: Preprocessing, limit: in
     Raises EdgedenseError when no picture is left, or when the pictures are noise or all the same.
     """
     paths, labels, names = _listed(Path(folder))
+    beside = _beside(Path(folder)) if names else 0
     chosen = _spread(labels, len(paths), limit)
     paths, labels = [paths[i] for i in chosen], None if labels is None else labels[chosen]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -67,7 +68,8 @@ def read_calibration(folder: Path | str, preprocessing: Preprocessing, limit: in
     kept = None if labels is None else labels[good]
     _refuse_unusable(pixels, folder)
     notes = (*_broken_notes(pictures), *_picture_notes([pictures[i] for i in good], pixels),
-             *_class_notes(kept, names))
+             *_class_notes(kept, names),
+             *([f"{beside} pictures beside the class folders were left out"] if beside else []))
     manifest = hashlib.sha256()
     for i in good:
         manifest.update(f"{pictures[i].path.relative_to(folder).as_posix()}\0{pictures[i].sha256}\n".encode())
@@ -82,6 +84,11 @@ def _listed(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64] | None, lis
         paths, labels, names = find_labelled(folder)
         return paths, labels, names
     return find_images(folder), None, []
+
+
+def _beside(folder: Path) -> int:
+    """How many pictures stand in `folder` itself."""
+    return sum(item.suffix.lower() in IMAGE_SUFFIXES and item.is_file() for item in folder.iterdir())
 
 
 def _spread(labels: npt.NDArray[np.int64] | None, count: int, limit: int) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -40,9 +42,14 @@ def to_bytes(maps: Equalization) -> bytes:
 
 
 def from_bytes(data: bytes) -> Equalization:
-    """What `to_bytes` wrote."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return {name.replace("|", "/"): (file[name][0].astype(float), file[name][1].astype(float)) for name in file}
+    """What `to_bytes` wrote. Raises EdgedenseError when it is damaged."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {name.replace("|", "/"): file[name].astype(float) for name in file}
+        return {name: (array[0], array[1]) for name, array in arrays.items()}
+    except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+        raise EdgedenseError(f"scales and shifts in the entry {ENTRY}", str(error),
+                             "convert the model again") from error
 
 
 def layer_noise(program: Program, model: bytes, maps: Equalization, pixels: Pixels,

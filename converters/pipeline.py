@@ -118,7 +118,7 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     statistics = _measure(network, pictures)
     scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
     if not options.force:
-        _check_preprocessing(source, preprocessing, pictures, names, scores)
+        notes += _check_preprocessing(source, preprocessing, pictures, names, scores)
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
         attempt, tried = attempts.choose(network, statistics, pictures.pixels, scores, specs, options.output_type,
@@ -252,10 +252,15 @@ def _measure(network: DenseNet, pictures: CalibrationSet) -> Statistics:
 
 
 def _check_preprocessing(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet,
-                         names: tuple[str, ...], scores: np.ndarray) -> None:
-    """Stop when labelled pictures show that the model was trained with another preprocessing."""
-    if pictures.labels is None or not set(pictures.names) <= set(names):
-        return
+                         names: tuple[str, ...], scores: np.ndarray) -> list[str]:
+    """Stop when labelled pictures show that the model was trained with another preprocessing.
+
+    Returns a note where folders are no classes, so that nothing could be checked.
+    """
+    if pictures.labels is None:
+        return []
+    if unknown := [name for name in pictures.names if name not in names]:
+        return [f"the preprocessing was not checked: the calibration folder {unknown[0]!r} is no label of the model"]
     labels = np.array([names.index(name) for name in pictures.names])[pictures.labels]
 
     def score(pixels: Pixels, normalize: Normalization) -> np.ndarray:
@@ -264,6 +269,7 @@ def _check_preprocessing(source: Source, preprocessing: Preprocessing, pictures:
     choice = normalization.better_choice(preprocessing, scores, pictures.paths, labels, score)
     if choice is not None:
         raise normalization.refuse(choice)
+    return []
 
 
 def _outcome(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) -> Outcome:

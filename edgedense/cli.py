@@ -132,6 +132,9 @@ def inspect(
     data: Annotated[Path | None, typer.Option(
         help="With --layers: pictures to compare on.", show_default=False)] = None,
     images: Annotated[int, typer.Option(min=1, help="With --layers: compare on at most so many pictures.")] = 16,
+    input_size: Annotated[int | None, typer.Option(
+        min=32, help="Height and width of a Keras model's input in pixels, in place of its own or where it has none.",
+        show_default=False)] = None,
     report: Annotated[Path | None, typer.Option(
         help="With --layers: write the table and a plot as one HTML file.", show_default=False)] = None,
 ) -> None:
@@ -164,7 +167,8 @@ def inspect(
         from edgedense.converters import keras_reader
         from edgedense.converters.summary import summarize
 
-        tables.print_summary(summarize(keras_reader.read(file)), Console())
+        size = (input_size, input_size) if input_size else None
+        tables.print_summary(summarize(keras_reader.read(file, size)), Console())
 
 
 @app.command()

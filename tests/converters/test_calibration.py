@@ -50,6 +50,14 @@ def test_class_folders_give_labels_and_coverage(tmp_path: Path) -> None:
     noted(found, "no pictures of 1 of 3 classes", "emu")
 
 
+def test_pictures_beside_class_folders_are_left_out_and_told(tmp_path: Path) -> None:
+    fill(tmp_path / "cat", 2)
+    fill(tmp_path, 3, seed=1)
+    found = read_calibration(tmp_path, SIZE)
+    assert len(found.paths) == 2
+    noted(found, "3 pictures beside the class folders were left out")
+
+
 class TestWhatIsReported:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:

@@ -63,3 +63,11 @@ def test_a_file_of_another_network_is_refused() -> None:
     model, _, pixels = measured(network, Attempt())
     with pytest.raises(EdgedenseError, match="none in common"):
         noise.layer_noise(lower(network), model, {}, pixels)
+
+
+def test_a_damaged_entry_is_refused() -> None:
+    data = noise.to_bytes({"head/norm": (np.ones(3), np.zeros(3))})
+    assert noise.from_bytes(data)["head/norm"][0].tolist() == [1, 1, 1]
+    for damaged in (b"", b"no archive", data[:-30]):
+        with pytest.raises(EdgedenseError, match=r"equalization\.npz"):
+            noise.from_bytes(damaged)

@@ -21,6 +21,7 @@ from edgedense.converters.probabilities import with_probabilities
 from edgedense.device.contents import Contents, contents
 from edgedense.errors import EdgedenseError
 from tests import models, networks, reference
+from tests.pictures import fill
 
 keras = pytest.importorskip("keras")
 
@@ -301,6 +302,12 @@ class TestChecks:
         monkeypatch.setattr(pipeline, "_logits", coarse)
         conversion = pipeline.convert(model, pictures, None, QUICK)
         assert conversion.steps[1].error < TOLERANCE
+
+    def test_folders_that_are_no_classes_are_told(self, model: Path, tmp_path: Path) -> None:
+        for name in ("monday", "tuesday"):
+            fill(tmp_path / name, 3, seed=len(name))
+        notes = pipeline.convert(model, tmp_path, ("well", "ill"), QUICK).notes
+        assert any("was not checked" in note and "monday" in note for note in notes)
 
     def test_one_score_has_two_labels(self, model: Path, pictures: Path) -> None:
         conversion = pipeline.convert(model, pictures, ("well", "ill"), QUICK)

@@ -284,6 +284,13 @@ class TestInspect:
         for words in ("block1", "transition1", "2 dense layers", "8,815"):
             assert words in " ".join(ended.out.split())
 
+    def test_at_another_size(self, model: Path) -> None:
+        """Twice the width and height: the same parameters, four times the work of every convolution."""
+        usual, larger = (succeeded("inspect", model, *size).out for size in ((), ("--input-size", "64")))
+        assert "8,815" in usual
+        assert "8,815" in larger
+        assert usual != larger
+
     def test_a_deployed_file(self, convert: Callable[..., bundle.Bundle], tmp_path: Path) -> None:
         (tmp_path / "m.tflite").write_bytes(convert(*QUICK).model)
         words = " ".join(succeeded("inspect", tmp_path / "m.tflite").out.split())
