@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.flatbuffer import Operator, Quantization, Tensor, write
+from tests.delegates import DELEGATE, HARMLESS, build
 from tests.legacy.versions import NEWEST, too_new
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +140,19 @@ def test_doctor_says_what_is_slow_and_what_mends_it() -> None:
     assert "10 times slower" in found["XNNPACK"]["problem"]
     assert "pip uninstall -y tflite-runtime" in found["XNNPACK"]["remedy"]
     assert done.returncode == 1
+
+
+def test_an_edge_tpu_library_is_loaded(tmp_path: Path) -> None:
+    """By the old runtime too; one that crashes leaves the process alive, with exit code 3."""
+    model = tmp_path / "digits_edgetpu.tflite"
+    model.write_bytes(MODEL.read_bytes() + b"edgetpu-custom-op")  # only the name is looked for
+    image = next(IMAGES.glob("*/*"))
+    for source, code in ((HARMLESS, 0), (DELEGATE % "abort();", 3)):
+        environment = {**os.environ, "EDGEDENSE_LIBEDGETPU": build(tmp_path, source)}
+        done = subprocess.run([BIN / "edgedense", "run", model, image, "--device", "coral"], env=environment,
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+    assert "crashes (SIGABRT)" in done.stderr
 
 
 def test_benchmark_runs() -> None:
