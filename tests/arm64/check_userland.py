@@ -30,6 +30,7 @@ CORES = {"pi4": "Cortex-A72", "pi5": "Cortex-A76"}
 PICTURES = {"bookworm": int(os.environ.get("ARM64_PICTURES", "200")), "trixie": 10}
 PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_31",
              "manylinux_2_34")
+OLDER = ("2.1.6", "2.2.0")  # every release of ai-edge-litert that the extra `device` admits, but the newest
 STEP = 1 / 256  # what an output of 8 bits resolves
 # The last bits of a float softmax: exp and the sums before it are vectorized differently. Measured: 7e-7.
 TOLERANCE = 1e-5
@@ -208,16 +209,31 @@ def test_pipx_beside_the_systems_packages(suite: str, userlands: None, wheel: Pa
     tell(f"{suite}: pipx install --system-site-packages works: {doctor['packages']}, {doctor['runtime']}")
 
 
-def test_the_oldest_runtime_that_the_extra_admits(userlands: None) -> None:
-    """What pyproject admits has run here: the newest in the tests above, the oldest in this one."""
-    oldest = re.search(r'^device = \["ai-edge-litert>=([\d.]+),<', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert oldest, "the extra `device` must name the oldest and the newest ai-edge-litert"
-    download(WORK / "bookworm/root/work/wheels", PYTHONS["bookworm"], f"ai-edge-litert=={oldest[1]}")
+@pytest.fixture(scope="session")
+def admitted() -> tuple[str, str]:
+    """The oldest and the newest ai-edge-litert of the extra `device`."""
+    text = (ROOT / "pyproject.toml").read_text()
+    bounds = re.search(r'^device = \["ai-edge-litert>=([\d.]+),<=([\d.]+)"', text, re.MULTILINE)
+    assert bounds, "the extra `device` must name the oldest and the newest ai-edge-litert"
+    return bounds[1], bounds[2]
+
+
+def test_the_newest_runtime_that_the_extra_admits_is_the_one_tested_above(
+        userlands: None, admitted: tuple[str, str]) -> None:
+    for suite in PYTHONS:
+        assert f"ai-edge-litert=={admitted[1]}" in enter(suite, "pi5", "/work/venv/bin/pip", "freeze").stdout.split()
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_older_runtimes_that_the_extra_admits(version: str, userlands: None, admitted: tuple[str, str]) -> None:
+    """pyproject admits nothing that has not run here."""
+    assert OLDER[0] == admitted[0]
+    download(WORK / "bookworm/root/work/wheels", PYTHONS["bookworm"], f"ai-edge-litert=={version}")
     name = next((WORK / "bookworm/root/work").glob("edgedense-*.whl")).name
-    install("bookworm", "oldest", f"/work/{name}[device]", f"ai-edge-litert=={oldest[1]}")
+    install("bookworm", "older", f"/work/{name}[device]", f"ai-edge-litert=={version}")
     for board in CORES:
-        done = enter("bookworm", board, "/work/oldest/bin/edgedense", "validate", f"/work/{MODEL.name}", "--json")
+        done = enter("bookworm", board, "/work/older/bin/edgedense", "validate", f"/work/{MODEL.name}", "--json")
         replay = json.loads(done.stdout)
-        assert f"ai-edge-litert {oldest[1]}" in replay["run_with"]
+        assert f"ai-edge-litert {version}" in replay["run_with"]
         tell(f"bookworm {board}: golden samples with {replay['run_with']}: steps {replay['steps']}, labels changed "
              f"{len(replay['flipped'])}")
