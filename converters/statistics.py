@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from edgedense.converters.evaluate import evaluate
+from edgedense.converters.evaluate import traced
 from edgedense.converters.graph import Array
 from edgedense.converters.program import Op, Program
 
@@ -71,15 +72,11 @@ def measure(program: Program, batches: Iterable[np.ndarray],
             advance: Callable[[int], None] = lambda n: None) -> Statistics:
     """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its tensors."""
     names = measured(program)
-    parts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in names}
-
-    def tap(name: str, value: np.ndarray) -> None:
-        flat = value.reshape(value.shape[0], -1, value.shape[-1])
-        sampled = flat[:, _positions(flat.shape[1])].reshape(-1, flat.shape[-1])
-        parts[name].append((flat.min(axis=1), flat.max(axis=1), sampled))
-
+    parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in names}
+    summarize = traced(program, names, _summary)
     for pixels in batches:
-        evaluate(program, pixels, tap, names)
+        for name, ends in summarize(pixels).items():
+            parts[name].append(tuple(end.numpy() for end in ends))
         advance(len(pixels))
     found = {name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
              for name, values in parts.items()}
@@ -111,6 +108,14 @@ def _is_norm(op: Op) -> bool:
     """norm - ReLU as a 1x1 depthwise convolution of a whole map."""
     return (op.kind == "depthwise" and op.relu and op.stride == 1 and op.kernel is not None
             and op.kernel.shape[:2] == (1, 1) and op.output.endswith("/norm"))
+
+
+def _summary(tf: Any, value: Any) -> tuple[Any, Any, Any]:
+    """Per picture and channel the least and the largest value [B, C], and samples [B * POSITIONS, C]."""
+    channels, count = value.shape[-1], int(np.prod(value.shape[1:-1]))
+    flat = tf.reshape(value, (-1, count, channels))
+    sampled = tf.reshape(tf.gather(flat, _positions(count), axis=1), (-1, channels))
+    return tf.reduce_min(flat, axis=1), tf.reduce_max(flat, axis=1), sampled
 
 
 def _positions(count: int) -> np.ndarray:
