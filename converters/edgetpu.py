@@ -182,7 +182,7 @@ def compile_model(model: bytes, *, attempts: int = ATTEMPTS, seconds: float = SE
             if compiled is not None:
                 return Compiled(compiled, parse(said))
     raise EdgedenseError(f"{COMPILER} to compile the model within {attempts} attempts", said,
-                         "smaller pictures, or edgedense convert --prune")
+                         "a smaller --input-size")
 
 
 def _attempt(program: str, model: bytes, folder: Path, seconds: float) -> tuple[bytes | None, str]:
