@@ -10,9 +10,10 @@ import pytest
 
 from edgedense.device.benchmark import Measurement, Sample, benchmark, measure
 from edgedense.device.benchmark_plot import plot
-from edgedense.device.edgetpu import CUSTOM_OPERATOR
+from edgedense.device.edgetpu import CUSTOM_OPERATOR, LIBRARY_VARIABLE
 from edgedense.device.machine import RecordedMachine
 from edgedense.errors import EdgedenseError
+from tests.delegates import HARMLESS, build
 
 BOARDS = Path(__file__).parent / "boards"
 
@@ -79,6 +80,16 @@ def test_an_edge_tpu_needs_the_file_for_the_processor_beside_it(tmp_path: Path, 
         benchmark(compiled, "coral", [1], 0.1)
     with pytest.raises(EdgedenseError, match="'gpu'"):
         benchmark(compiled, "gpu", [1], 0.1)
+
+
+def test_beside_an_edge_tpu_the_processor_is_measured(tmp_path: Path, colours: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LIBRARY_VARIABLE, build(tmp_path, HARMLESS))
+    (tmp_path / "colours.tflite").write_bytes(colours.read_bytes())
+    compiled = tmp_path / "colours_edgetpu.tflite"
+    compiled.write_bytes(colours.read_bytes() + CUSTOM_OPERATOR)
+    runs = benchmark(compiled, "coral", [2, 1], 0.1)
+    assert [(run.device, run.threads) for run in runs] == [("coral", 2), ("cpu", 2), ("cpu", 1)]
 
 
 def test_the_plot_draws_every_run_and_leaves_out_a_temperature_that_is_not_known() -> None:
