@@ -101,7 +101,7 @@ def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_ty
     ranges = _ranges(network, program, statistics, attempt.ranges)
     quantization = activations(program, ranges)
     program, statistics = round_constants(program, quantization, statistics)
-    weights = corrected_weights(program, quantization, statistics, floats)
+    weights = corrected_weights(program, quantization, statistics, floats, output_type != "float32")
     return Built(network, quantize(program, ranges, floats, weights, output_type), equalization(statistics))
 
 

@@ -63,7 +63,7 @@ def _rounded(op: Op, q: Quantization, channels: Channels) -> tuple[Op, Array, Ch
 
 
 def corrected_weights(program: Program, quantization: dict[str, Quantization], statistics: Statistics,
-                      float_ops: frozenset[str]) -> dict[str, Weights]:
+                      float_ops: frozenset[str], integer_only: bool = False) -> dict[str, Weights]:
     """Round-to-nearest weights whose bias makes up for the mean change of the output.
 
     mean(x W) - mean(x_q W_q), with x_q the rounded input, both over the calibration samples (Nagel et al., "Data-Free
@@ -79,7 +79,7 @@ def corrected_weights(program: Program, quantization: dict[str, Quantization], s
         scale = float(q.scale[0])
         x = statistics[source].samples.astype(np.float64)
         x_q = (np.clip(np.round(x / scale) + q.zero_point, -128, 127) - q.zero_point) * scale
-        w = round_weights(op, scale)
+        w = round_weights(op, scale, integer_only)
         taps = tuple(range(kernel.ndim - 2))
         rounded = (w.kernel * w.scale).sum(axis=taps)
         bias = bias + x.mean(axis=0) @ kernel.sum(axis=taps) - x_q.mean(axis=0) @ rounded

@@ -9,7 +9,7 @@ import numpy as np
 from edgedense import bundle
 from edgedense.converters import keras_reader, noise, normalization
 from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.pipeline import PASSES
+from edgedense.converters.pipeline import passes
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import lower
 from edgedense.errors import EdgedenseError
@@ -30,7 +30,7 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
                              "edgedense convert MODEL --calibration FOLDER --out FILE.tflite")
     source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
     network = normalization.compose(source.network, preprocessing.normalize)
-    for rewrite in (*PASSES, round_border):
+    for rewrite in (*passes(content.recipe.get("options", {}).get("target", "cpu")), round_border):
         network = rewrite(network)
     paths = find_images(data)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]

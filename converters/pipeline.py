@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgedense import bundle, golden, metrics
-from edgedense.converters import attempts, execute, gate, keras_reader, noise, normalization
+from edgedense.converters import attempts, edgetpu, execute, gate, keras_reader, noise, normalization
 from edgedense.converters.attempts import Attempt, Candidate
 from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
 from edgedense.converters.evaluate import evaluate, logits_tensor
@@ -21,7 +21,7 @@ from edgedense.converters.graph import Activation, DenseNet
 from edgedense.converters.keras_reader import Source
 from edgedense.converters.metadata import model_metadata
 from edgedense.converters.passes.fold_constants import fold_constants
-from edgedense.converters.passes.fold_normalization import fold_normalization
+from edgedense.converters.passes.fold_normalization import fold_normalization, fold_unshifted
 from edgedense.converters.passes.fold_norms import fold_norms
 from edgedense.converters.passes.pool_first import pool_first
 from edgedense.converters.passes.round_border import round_border
@@ -41,6 +41,7 @@ PASSES: tuple[Callable[[DenseNet], DenseNet], ...] = (
     space_to_depth,      # ... four at a time
     pool_first,          # transitions pool before they convolve
 )
+CORAL_PASSES = tuple(fold_unshifted if rewrite is fold_normalization else rewrite for rewrite in PASSES)
 TOLERANCE = 1e-5  # relative to the largest logit; float32 through 120 layers leaves about 1e-6
 BORDER_TOLERANCE = 0.02  # half a level of 255 around the picture; 0.0005 is usual
 PROBES = 4  # pictures on which every pass is compared
@@ -62,6 +63,7 @@ class Options:
     force: bool = False
     max_drop: float | None = None
     golden_images: int = 0
+    target: Literal["cpu", "coral"] = "cpu"
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,14 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
+    if options.target == "coral":
+        options = replace(options, output_type="uint8")
     source, added = with_probabilities(keras_reader.read(model, options.size))
     preprocessing = _preprocessing(source, options)
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, notes = _labels(labels, pictures, source.network.classes)
-    network, steps = _structure(source, preprocessing, pictures)
+    network, steps = _structure(source, preprocessing, pictures, options.target)
     statistics = _measure(network, pictures)
     scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
     if not options.force:
@@ -133,6 +137,8 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
                                                   options.output_type, tick)
     steps.append(_step("equalize, absorb scales", network, built.network, _probes(pictures))[0])
     flatbuffer = built.quantized.to_bytes(model_metadata(source.name, names, source.network.classes))
+    if options.target == "coral" and (problems := edgetpu.check(flatbuffer)):
+        raise EdgedenseError("a network that an Edge TPU takes whole", "; ".join(problems), "--target cpu")
     outcome = _outcome(flatbuffer, pictures, scores)
     figures = _figures(flatbuffer, outcome)
     if trials:
@@ -190,14 +196,20 @@ def _labels(labels: tuple[str, ...] | None, pictures: CalibrationSet,
     return (), ["no labels stored (--labels FILE names the classes)"]
 
 
-def _structure(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet) -> tuple[DenseNet, list[Step]]:
+def passes(target: str) -> tuple[Callable[[DenseNet], DenseNet], ...]:
+    """The passes that need no measuring, for a processor ("cpu") or an Edge TPU ("coral")."""
+    return CORAL_PASSES if target == "coral" else PASSES
+
+
+def _structure(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet,
+               target: str) -> tuple[DenseNet, list[Step]]:
     """The network on raw pixels after the passes that need no measuring, each compared with the one before."""
     probes = _probes(pictures)
     network = normalization.compose(source.network, preprocessing.normalize)
     expected = source.logits(normalization.normalized(probes, preprocessing.normalize))
     logits = _logits(network, probes)
     steps = [Step("read", _checked("read", _distance(expected, logits)))]
-    for rewrite in PASSES:
+    for rewrite in passes(target):
         before, network = network, rewrite(network)
         step, logits = _step(rewrite.__name__, before, network, probes, logits)
         steps.append(step)
@@ -299,7 +311,7 @@ def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationS
         "activation": last.kind if isinstance(last, Activation) else "linear",
         "source": {"name": source.name, "sha256": source.sha256, "parameters": sum(source.parameters.values())},
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
-        "options": {"output_type": options.output_type, "attempt": asdict(attempt)},
+        "options": {"output_type": options.output_type, "target": options.target, "attempt": asdict(attempt)},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")},
         "figures": figures,
     }

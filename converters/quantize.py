@@ -120,10 +120,15 @@ def activations(program: Program, ranges: Mapping[str, Range]) -> dict[str, Quan
     return result
 
 
-def round_weights(op: Op, input_scale: float) -> Weights:
-    """Round-to-nearest int8 weights and the int32 bias of `op`."""
+def round_weights(op: Op, input_scale: float, integer_only: bool = False) -> Weights:
+    """Round-to-nearest int8 weights and the int32 bias of `op`.
+
+    `integer_only`: a Dense gets one scale for all its outputs, because the Edge TPU knows no other.
+    """
     kernel, bias = op.weights
     scale = weight_scale(kernel)
+    if op.kind == "dense" and integer_only:
+        scale = np.full_like(scale, scale[np.abs(kernel).max(axis=0) > 0].max(initial=0) or 1.0)
     return Weights(np.clip(np.round(kernel / scale), -127, 127), scale, int_bias(bias, input_scale, scale))
 
 
@@ -215,10 +220,11 @@ class _Quantizer:
         if op.kind in ("conv", "depthwise", "dense"):
             tensor = next(n for n in inputs if n != CONSTANT)
             scale = float(self.tensors[tensor].quantization.scale[0])  # type: ignore[union-attr]
-            w = self.weights.get(op.output) or round_weights(op, scale)
+            w = self.weights.get(op.output) or round_weights(op, scale, self.output_type != "float32")
             kernel, axis = _layout(op.kind, w.kernel)
-            weight = self.constant(f"{op.output}/kernel", kernel, "int8", Quantization(w.scale, 0, axis))
-            bias = self.constant(f"{op.output}/bias", w.bias, "int32", Quantization(w.scale * scale, 0, 0))
+            stored = w.scale[:1] if op.kind == "dense" and self.output_type != "float32" else w.scale
+            weight = self.constant(f"{op.output}/kernel", kernel, "int8", Quantization(stored, 0, axis))
+            bias = self.constant(f"{op.output}/bias", w.bias, "int32", Quantization(stored * scale, 0, 0))
             self.emit_op(op, (tensor, weight, bias), int8=True)
         elif op.constant is not None:
             name = f"{op.output}/constant"

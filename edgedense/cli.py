@@ -18,6 +18,7 @@ from edgedense.errors import DeviceError, EdgedenseError, GateError
 from edgedense.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
+    from edgedense.converters.pipeline import Conversion
     from edgedense.device.benchmark import Measurement
     from edgedense.device.classifier import Classifier
     from edgedense.device.doctor import Finding
@@ -66,6 +67,9 @@ def convert(
         help="Whether to turn pictures as their EXIF rotation says; Keras' loaders ignore it.")] = "ignore",
     output_type: Annotated[Literal["float32", "uint8"], typer.Option(
         help="float32 probabilities, or uint8 for integer-only targets.")] = "float32",
+    target: Annotated[Literal["cpu", "coral"], typer.Option(
+        help="What the file is for; coral: an Edge TPU. Then edgetpu_compiler is called where it is on PATH, and "
+             "writes NAME_edgetpu.tflite beside NAME.tflite.")] = "cpu",
     ranges: Annotated[Literal["minmax", "percentile", "mse"] | None, typer.Option(
         help="How activation ranges are estimated. By default all are tried on a held-out half of the pictures.",
         show_default=False)] = None,
@@ -108,7 +112,7 @@ def convert(
     options = pipeline.Options(
         preprocess=preprocess, resize=resize, exif=exif, output_type=output_type, ranges=ranges, headroom=headroom,
         size=(input_size, input_size) if input_size else None, images=images, force=force,
-        max_drop=max_drop, golden_images=golden_images)
+        max_drop=max_drop, golden_images=golden_images, target=target)
     names = read_labels(labels) if labels else None
     result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
@@ -118,6 +122,30 @@ def convert(
     if report is not None and page is not None:
         write_atomically(report, page)
     tables.print_conversion(result, str(out), Console())
+    if target == "coral":
+        _compile_for_coral(result, out)
+
+
+def _compile_for_coral(result: Conversion, out: Path) -> None:
+    """Write NAME_edgetpu.tflite and print what runs where; without a compiler say how to get one."""
+    from edgedense import bundle
+    from edgedense.converters import edgetpu
+    from edgedense.files import write_atomically
+
+    compiled = edgetpu.compile_model(bundle.without_archive(result.data))
+    if compiled is None:
+        print(f"edgedense: {out} is ready for the Edge TPU compiler, which is not on PATH: {edgetpu.GET_IT}",
+              file=sys.stderr)
+        return
+    path = out.with_name(out.stem + "_edgetpu.tflite")
+    write_atomically(path, bundle.pack(compiled.model, result.labels, result.recipe))
+    log = compiled.log
+    print(f"{path}: subgraphs {log.subgraphs}, {log.on_chip / 2**20:.2f} MiB of weights on the chip, "
+          f"{log.streamed / 2**20:.2f} MiB fetched at every inference")
+    for row in log.rows:
+        print(f"  {row.operator:24} {row.count:4}  {row.status}")
+    if log.on_processor:
+        print(f"edgedense: {log.on_processor} operators run on the processor, which is slow", file=sys.stderr)
 
 
 @app.command()

@@ -28,3 +28,9 @@ def fold_normalization(network: DenseNet) -> DenseNet:
     bias = stem.conv.bias + np.einsum("hwio,i->o", stem.conv.kernel, normalization.shift)
     conv = replace(stem.conv, kernel=kernel, bias=bias)
     return replace(network, normalization=None, stem=replace(stem, conv=conv, border=np.abs(border)))
+
+
+def fold_unshifted(network: DenseNet) -> DenseNet:
+    """`fold_normalization` where its border is zero, else nothing: an Edge TPU pads with zeros only."""
+    folded = fold_normalization(network)
+    return network if folded.stem.border is not None and folded.stem.border.any() else folded

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from edgedense import bundle
 from edgedense.converters.edgetpu import COMPILER, Log, Row, check, compile_model, parse
 from edgedense.converters.flatbuffer import Operator, Quantization, Tensor, write
+from edgedense.converters.pipeline import Options, convert
 from edgedense.errors import EdgedenseError
+from tests.models import densenet
 
 # The head is printed in github.com/google-coral/edgetpu issue 427, the table in issue 342; put together here.
 LOG = """Edge TPU Compiler version 15.0.340273435
@@ -164,3 +171,48 @@ def test_an_unfit_model_is_not_given_to_the_compiler(tmp_path: Path, monkeypatch
     install_compiler(tmp_path, monkeypatch, COMPILE)
     with pytest.raises(EdgedenseError, match="fits the Edge TPU"):
         compile_model(model(type="float32"))
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A small model and pictures for its calibration."""
+    folder = tmp_path_factory.mktemp("coral")
+    densenet().save(folder / "small.keras")
+    random = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    for i in range(12):
+        coarse = random.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(coarse).resize((32, 32)).save(folder / "pictures" / f"{i}.png")
+    return folder / "small.keras", folder / "pictures"
+
+
+@pytest.mark.parametrize("preprocess", ["densenet", "rescale", "none"])
+def test_the_target_coral_writes_what_the_compiler_takes(sources: tuple[Path, Path], preprocess: Any) -> None:
+    options = Options(target="coral", preprocess=preprocess, force=True)
+    result = convert(*sources, options=options)
+    assert check(result.data) == []
+    assert result.recipe["options"]["target"] == "coral"
+    assert result.figures["calibration_agreement"] > 0.8
+
+
+def test_the_target_cpu_does_not_keep_to_that(sources: tuple[Path, Path]) -> None:
+    assert check(convert(*sources, options=Options(force=True)).data)
+
+
+def run_convert(sources: tuple[Path, Path], out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgedense.cli", "convert", sources[0], "--calibration", sources[1], "--out", out,
+               "--target", "coral", "--force"]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
+
+
+def test_the_command_compiles_where_there_is_a_compiler(sources: tuple[Path, Path], tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run_convert(sources, tmp_path / "a.tflite")
+    assert "ready for the Edge TPU compiler" in done.stderr
+    assert not (tmp_path / "a_edgetpu.tflite").exists()
+    install_compiler(tmp_path, monkeypatch, COMPILE)
+    done = run_convert(sources, tmp_path / "b.tflite")
+    compiled = bundle.read(tmp_path / "b_edgetpu.tflite")
+    assert compiled.recipe == bundle.read(tmp_path / "b.tflite").recipe
+    assert "1.92 MiB of weights on the chip, 3.23 MiB fetched" in done.stdout
+    assert "89 operators run on the processor" in done.stderr

@@ -163,6 +163,7 @@ class TestConvertOptions:
 
     @pytest.mark.parametrize("options", [
         ("--preprocess", "none"), ("--preprocess", "rescale"), ("--resize", "nearest"), ("--exif", "apply"),
+        ("--target", "coral"),
         ("--output-type", "uint8"), ("--ranges", "percentile"), ("--ranges", "mse"), ("--headroom", "1.5"),
         ("--images", "5"), ("--input-size", "48"),
     ])
