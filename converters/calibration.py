@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
+from edgedense.files import sha256
 from edgedense.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, decode, find_images, find_labelled, resize
 
 DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
@@ -114,7 +115,7 @@ def _read(path: Path, preprocessing: Preprocessing) -> _Picture:
     except EdgedenseError as error:
         return _Picture(path, "", None, f"{path.name}: {error.found}")
     pixels = resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
-    return _Picture(path, hashlib.sha256(data).hexdigest(), pixels)
+    return _Picture(path, sha256(data), pixels)
 
 
 def neighbour_correlation(pixels: Pixels) -> npt.NDArray[np.float64]:

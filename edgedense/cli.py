@@ -39,6 +39,13 @@ app = typer.Typer(
 )
 
 
+# Options that several commands share.
+_Threads = Annotated[int | None, typer.Option(
+    min=1, help="Threads of the inference; by default one per core, at most 4.", show_default=False)]
+_Report = Annotated[Path | None, typer.Option(
+    help="Write the report as one HTML file, with the images whose label changed.", show_default=False)]
+
+
 @app.callback()
 def edgedense() -> None:
     """Keeps the commands as sub-commands."""
@@ -211,9 +218,7 @@ def run(
     threshold: Annotated[float, typer.Option(
         min=0, max=1, help="Report only classes that score at least this.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    threads: Annotated[int | None, typer.Option(
-        min=1, help="Threads of the inference; by default one per core, at most 4.",
-        show_default=False)] = None,
+    threads: _Threads = None,
     labels: Annotated[Path | None, typer.Option(
         help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
     device: Annotated[str, typer.Option(
@@ -328,12 +333,8 @@ def validate(
         help="Fail when the accuracy is more points (of 100) below the reference.",
         show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
-    report: Annotated[Path | None, typer.Option(
-        help="Write the report as one HTML file, with the images whose label changed.",
-        show_default=False)] = None,
-    threads: Annotated[int | None, typer.Option(
-        min=1, help="Threads of the inference; by default one per core, at most 4.",
-        show_default=False)] = None,
+    report: _Report = None,
+    threads: _Threads = None,
     labels: Annotated[Path | None, typer.Option(
         help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
 ) -> None:
@@ -382,12 +383,8 @@ def compare(
         help="Fail when the second file's accuracy is more points (of 100) below the first's.",
         show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
-    report: Annotated[Path | None, typer.Option(
-        help="Write the report as one HTML file, with the images whose label changed.",
-        show_default=False)] = None,
-    threads: Annotated[int | None, typer.Option(
-        min=1, help="Threads of the inference; by default one per core, at most 4.",
-        show_default=False)] = None,
+    report: _Report = None,
+    threads: _Threads = None,
     labels: Annotated[Path | None, typer.Option(
         help="Class names, one per line, in place of those in both models.", show_default=False)] = None,
 ) -> None:
