@@ -29,7 +29,7 @@ def evaluate(
     if tap is not None and IMAGE in wanted:
         tap(IMAGE, values[IMAGE].numpy())
     for index, op in enumerate(program.ops):
-        values[op.output] = _run(tf, op, values, dtype)
+        values[op.output] = run_op(tf, op, values, dtype)
         if tap is not None and op.output in wanted:
             tap(op.output, values[op.output].numpy())
         if op.output == output:
@@ -50,14 +50,22 @@ def traced(program: Program, names: Iterable[str], summary: Callable[[Any, Any],
     wanted = list(names)
 
     def run(pixels: Any) -> dict[str, Any]:
-        values = {IMAGE: pixels}
-        for op in program.ops:
-            values[op.output] = _run(tf, op, values, "float32")
+        values = forward(tf, program, pixels)
         return {name: summary(tf, values[name]) for name in wanted}
 
     signature = tf.TensorSpec((None, *program.shapes[IMAGE]), tf.float32)
     compiled = tf.function(run, input_signature=[signature], autograph=False)
     return lambda pixels: compiled(tf.constant(pixels, tf.float32))
+
+
+def forward(tf: Any, program: Program, pixels: Any,
+            watch: Callable[[str, Any], None] = lambda name, x: None) -> dict[str, Any]:
+    """Every tensor of `program` by name, float32, for use in a traced function; `watch(name, x)` sees each in turn."""
+    values = {IMAGE: pixels}
+    for op in program.ops:
+        values[op.output] = run_op(tf, op, values, "float32")
+        watch(op.output, values[op.output])
+    return values
 
 
 def logits_tensor(program: Program) -> str:
@@ -68,7 +76,8 @@ def logits_tensor(program: Program) -> str:
     return last.output
 
 
-def _run(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
+def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
+    """The output of one operator, given the tensors that it reads."""
     x: Any = values.get(op.inputs[0])
     if op.kind in ("conv", "depthwise", "dense"):
         return _weighted(tf, op, x, dtype)
