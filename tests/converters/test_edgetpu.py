@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgedense import bundle
 from edgedense.converters.edgetpu import COMPILER, Log, Row, check, compile_model, parse
@@ -174,16 +173,11 @@ def test_an_unfit_model_is_not_given_to_the_compiler(tmp_path: Path, monkeypatch
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def sources(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> tuple[Path, Path]:
     """A small model and pictures for its calibration."""
-    folder = tmp_path_factory.mktemp("coral")
-    densenet().save(folder / "small.keras")
-    random = np.random.default_rng(0)
-    (folder / "pictures").mkdir()
-    for i in range(12):
-        coarse = random.integers(0, 256, (4, 4, 3), np.uint8)
-        Image.fromarray(coarse).resize((32, 32)).save(folder / "pictures" / f"{i}.png")
-    return folder / "small.keras", folder / "pictures"
+    model = tmp_path_factory.mktemp("coral") / "small.keras"
+    densenet().save(model)
+    return model, pictures
 
 
 @pytest.mark.parametrize("preprocess", ["densenet", "rescale", "none"])

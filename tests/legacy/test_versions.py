@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgedense.converters.flatbuffer import Operator, Quantization, Tensor, write
 from edgedense.converters.pipeline import Options, convert
 from tests.legacy.versions import operators, too_new
 from tests.models import densenet
+from tests.pictures import fill
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A small model and pictures for its calibration."""
     folder = tmp_path_factory.mktemp("legacy")
     densenet().save(folder / "small.keras")
-    random = np.random.default_rng(0)
-    (folder / "pictures").mkdir()
-    for i in range(12):
-        coarse = random.integers(0, 256, (4, 4, 3), np.uint8)
-        Image.fromarray(coarse).resize((32, 32)).save(folder / "pictures" / f"{i}.png")
-    return folder / "small.keras", folder / "pictures"
+    return folder / "small.keras", fill(folder / "pictures", 12)
 
 
 @pytest.mark.parametrize("output_type", ["float32", "uint8"])
