@@ -68,6 +68,34 @@ def forward(tf: Any, program: Program, pixels: Any,
     return values
 
 
+def gradients(
+    program: Program, pixels: np.ndarray, tensor: str, seeds: Callable[[np.ndarray], list[np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """(scores [B, classes], values of `tensor`, gradients in `tensor`) for `pixels` [B, H, W, 3], 0 to 255.
+
+    `seeds` takes the scores and returns weights [B, outputs] of the logits; of each such weighted sum of logits there
+    is a gradient, of the shape of `tensor`.
+    """
+    import tensorflow as tf
+
+    logits = logits_tensor(program)
+    first = next(i for i, op in enumerate(program.ops) if op.output == tensor) + 1
+    values: dict[str, Any] = {IMAGE: tf.constant(pixels, dtype="float32")}
+    last_use = {name: index for index, op in enumerate(program.ops) for name in op.inputs}
+    for index, op in enumerate(program.ops[:first]):
+        values[op.output] = run_op(tf, op, values, "float32")
+        values = {name: value for name, value in values.items() if last_use[name] > index}
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(values[tensor])
+        for op in program.ops[first:]:
+            values[op.output] = run_op(tf, op, values, "float32")
+    scores = values[program.ops[-1].output].numpy()
+    zero = tf.UnconnectedGradients.ZERO
+    found = [tape.gradient(values[logits], values[tensor], tf.constant(seed, tf.float32), zero)
+             for seed in seeds(scores)]
+    return scores, values[tensor].numpy(), [gradient.numpy() for gradient in found]
+
+
 def logits_tensor(program: Program) -> str:
     """The tensor before the last softmax or sigmoid; softmax hides errors where it saturates."""
     last = program.ops[-1]

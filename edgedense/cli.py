@@ -6,8 +6,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgedense.errors import DeviceError, EdgedenseError, GateError
-from edgedense.preprocessing import Exif, Normalization, Resize
+from edgedense.preprocessing import Exif, Normalization, Resize, find_images
 
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
     from edgedense.device.doctor import Finding
     from edgedense.device.watch import Watch
+    from edgedense.explanation import Explanation
     from edgedense.noise import LayerNoise
     from edgedense.preprocessing import Preprocessing
     from edgedense.report import Report
@@ -283,7 +284,6 @@ def run(
     names = read_labels(labels) if labels else None
     if not streams:
         from edgedense.device.images import print_images
-        from edgedense.preprocessing import find_images
 
         for_streams = {
             "--smooth": smooth > 1, "--on-change": on_change, "--when-moving": when_moving, "--fps": fps,
@@ -413,6 +413,82 @@ def compare(
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
     _print_missing(images.missing)
     _render(result, as_json, report)
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(
+        metavar="MODEL", help="A trained Keras model.", show_default=False)],
+    images: Annotated[list[str], typer.Argument(
+        metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False)],
+    classes: Annotated[list[str] | None, typer.Option(
+        "--class", metavar="LABEL", help="A class to look for, may be given again; by default each picture's best.",
+        show_default=False)] = None,
+    layers: Annotated[list[str] | None, typer.Option(
+        "--layer", metavar="NAME", help="The feature map to look at: stem, block1, transition1 and so on, or a name "
+        "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may be "
+        "given again.", show_default=False)] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG files go.")] = Path("explained"),
+    features: Annotated[bool, typer.Option(
+        "--features", help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
+        "or of --layer.")] = False,
+    labels: Annotated[Path | None, typer.Option(
+        help="Class names, one per line, in the order of the model's outputs.", show_default=False)] = None,
+    preprocess: Annotated[Normalization | None, typer.Option(
+        help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
+        show_default=False)] = None,
+    resize: Annotated[Resize | None, typer.Option(
+        help="How training resized.  [default: bilinear]", show_default=False)] = None,
+    exif: Annotated[Exif | None, typer.Option(
+        help="Whether to turn pictures as their EXIF rotation says.  [default: ignore]", show_default=False)] = None,
+    input_size: Annotated[int | None, typer.Option(
+        min=32, help="Height and width of the input in pixels, in place of the model's own.",
+        show_default=False)] = None,
+) -> None:
+    """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
+
+    Of each picture and class there is a heatmap, an overlay, and NAME.png with all side by side. A heatmap shows where
+    the evidence is, each from none to its own strongest, and not how much of it there is.
+    """
+    from edgedense import explanation
+    from edgedense.converters import explain as keras
+    from edgedense.converters import features as grids
+    from edgedense.device.classifier import read_labels
+
+    if features and classes:
+        raise EdgedenseError("--class with heatmaps", "it with --features", "leave one of them out")
+    if not features and layers and len(layers) > 1:
+        raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
+    paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
+    opened = keras.read(model, read_labels(labels) if labels else None, preprocess, resize or "bilinear",
+                        exif or "ignore", (input_size, input_size) if input_size else None)
+    _print_notes(Path(model), list(opened.notes))
+    with _named(paths) as (names, unreadable):
+        if features:
+            for found in grids.feature_maps(opened, paths, layers or (), unreadable):
+                print(*explanation.write(grids.files(found, names[found.path]), out), sep="\n")
+            return
+        for one in keras.explain(opened, paths, classes or (), layers[0] if layers else None, unreadable):
+            _print_explanation(one, explanation.write(explanation.files(one, names[one.path]), out))
+
+
+@contextmanager
+def _named(paths: Sequence[Path]) -> Iterator[tuple[dict[Path, str], Callable[[EdgedenseError], None]]]:
+    """A file name for each picture, and what to call for one that cannot be read: told of when all others are done."""
+    from edgedense import explanation
+
+    failures: list[EdgedenseError] = []
+    yield dict(zip(paths, explanation.names(paths), strict=True)), failures.append
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        named = "\n  ".join(failure.found for failure in failures)
+        raise EdgedenseError(f"{len(paths)} readable images", f"{len(failures)} unreadable ones:\n  {named}")
+
+
+def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
+    for heat in one.heats:
+        print(f"{heat.label}  {heat.score:.1%}  {one.path} -> {written[-1]}")
 
 
 @app.command()

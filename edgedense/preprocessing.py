@@ -176,13 +176,18 @@ def load_image(path: Path | str, preprocessing: Preprocessing) -> Pixels:
 
     Raises EdgedenseError, naming the file, when it cannot be read or is no image.
     """
+    image = load_picture(path, preprocessing.exif)
+    return resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
+
+
+def load_picture(path: Path | str, exif: Exif = "ignore") -> Pixels:
+    """An image file -> uint8 [H, W, 3] at its own size. Errors as those of `load_image`."""
     try:
-        image = decode(Path(path).read_bytes(), preprocessing.exif)
+        return decode(Path(path).read_bytes(), exif)
     except OSError as error:
         raise EdgedenseError("an image file that can be read", f"{path}: {error.strerror}") from error
     except EdgedenseError as error:
         raise EdgedenseError(error.expected, f"{path}: {error.found}", error.hint) from error
-    return resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
 
 
 def find_images(source: Path | str) -> list[Path]:

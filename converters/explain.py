@@ -1,0 +1,180 @@
+"""What a trained Keras model looks at: Grad-CAM heatmaps.
+
+Grad-CAM: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
+The mean gradient of a class's logit in each channel of a feature map weighs that channel; the weighted sum's positive
+part is the heatmap. The logit, not the probability: a softmax that is sure has no gradient left.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgedense.converters import keras_reader, normalization
+from edgedense.converters.evaluate import gradients
+from edgedense.converters.probabilities import with_probabilities
+from edgedense.converters.program import Program, lower
+from edgedense.errors import EdgedenseError
+from edgedense.explanation import Explanation, Heat, class_numbers
+from edgedense.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, load_picture, resize
+
+BATCH = 8  # pictures at once
+# The names that keras.applications gives to the same tensors, which tutorials use.
+_KERAS_NAMES = (
+    (r"conv1[/_]relu", lambda m: "stem/conv"),
+    (r"pool1", lambda m: "stem/pool"),
+    (r"conv(\d)_block(\d+)_concat", lambda m: f"block{int(m[1]) - 1}/layer{m[2]}/concat"),
+    (r"conv(\d)_block(\d+)_0_relu", lambda m: f"block{int(m[1]) - 1}/layer{m[2]}/norm"),
+    (r"conv(\d)_block(\d+)_1_relu", lambda m: f"block{int(m[1]) - 1}/layer{m[2]}/bottleneck"),
+    (r"conv(\d)_block(\d+)_2_conv", lambda m: f"block{int(m[1]) - 1}/layer{m[2]}/growth"),
+    (r"pool(\d)_relu", lambda m: f"transition{int(m[1]) - 1}/norm"),
+    (r"pool(\d)_conv", lambda m: f"transition{int(m[1]) - 1}/conv"),
+    (r"pool(\d)_pool", lambda m: f"transition{int(m[1]) - 1}"),
+    (r"relu", lambda m: "head/norm"),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A Keras model as operators on raw pixels; a name for each class, of which a single output has two."""
+
+    program: Program
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def outputs(self) -> int:
+        """How many logits there are: 1 for a binary model."""
+        return self.program.shapes[self.program.ops[-1].output][0]
+
+
+def read(model: str | Path, labels: tuple[str, ...] | None = None, preprocess: Normalization | None = None,
+         method: Resize = "bilinear", exif: Exif = "ignore", size: tuple[int, int] | None = None) -> Model:
+    """Read a Keras model as `convert` reads it. Without `labels` the classes are called 0, 1, ...
+
+    EdgedenseError when it is no DenseNet or there are more or fewer labels than classes.
+    """
+    source, notes = with_probabilities(keras_reader.read(model, size))
+    normalize: Normalization = preprocess or ("none" if source.normalized else "densenet")
+    network = normalization.compose(source.network, normalize)
+    classes = max(network.classes, 2)
+    if labels is None:
+        labels, notes = tuple(map(str, range(classes))), (*notes, "classes are numbered (--labels FILE names them)")
+    if len(labels) != classes:
+        raise EdgedenseError(f"{classes} labels, as the model has classes", str(len(labels)), "another --labels file")
+    preprocessing = Preprocessing(network.height, network.width, normalize, method, exif)
+    return Model(lower(network), preprocessing, labels, notes)
+
+
+def explain(model: Model, paths: Sequence[Path], classes: Sequence[str] = (), layer: str | None = None,
+            unreadable: Callable[[EdgedenseError], None] | None = None) -> Iterator[Explanation]:
+    """A heatmap per picture and class; without `classes` of each picture's best class.
+
+    `layer` is a name of `tensor_of`, by default the last feature map. `unreadable` is called for a picture that cannot
+    be read, and the work goes on; without it that raises. EdgedenseError for an unknown class or layer.
+    """
+    numbers = class_numbers(classes, model.labels)
+    tensor = tensor_of(model.program, layer)
+    for batch in batches(model, paths, unreadable):
+        pixels = np.stack([item.pixels for item in batch])
+        scores, heats = heatmaps(model, pixels, numbers, tensor)
+        for item, row, maps in zip(batch, scores, heats, strict=True):
+            chosen = numbers or (int(row.argmax()),)
+            shown = tuple(Heat(model.labels[c], float(row[c]), heat) for c, heat in zip(chosen, maps, strict=True))
+            yield Explanation(item.path, item.picture, shown)
+
+
+def heatmaps(model: Model, pixels: Pixels, classes: Sequence[int] = (), tensor: str | None = None) -> tuple[
+        Floats, Floats]:
+    """(scores [B, classes], Grad-CAM heatmaps [B, K, h, w] >= 0) for uint8 `pixels` [B, height, width, 3].
+
+    K are the `classes`, or each picture's best. A single output is the logit of the second class; its negative is
+    that of the first.
+    """
+    tensor = tensor or tensor_of(model.program, None)
+
+    def seeds(raw: Floats) -> list[np.ndarray]:
+        best = _both(raw).argmax(axis=1)
+        chosen = [np.full(len(raw), number) for number in classes] or [best]
+        if model.outputs == 1:
+            return [np.where(numbers == 1, 1.0, -1.0)[:, None] for numbers in chosen]
+        return [np.eye(model.outputs)[numbers] for numbers in chosen]
+
+    raw, values, found = gradients(model.program, pixels, tensor, seeds)
+    heats = [np.maximum((values * gradient.mean((1, 2), keepdims=True)).sum(-1), 0) for gradient in found]
+    return _both(raw), np.stack(heats, axis=1)
+
+
+def stages(program: Program) -> tuple[str, ...]:
+    """The network's parts in order: stem, block1, transition1, ... and the last feature map."""
+    names = ["stem"]
+    for op in program.ops:
+        part = op.output.split("/")[0]
+        if re.fullmatch(r"(block|transition)\d+", part) and part not in names:
+            names.append(part)
+    return (*names, "last")
+
+
+def tensor_of(program: Program, name: str | None) -> str:
+    """The feature map called `name`: a part of `stages`, a tensor as `inspect --layers` lists them, or what
+    keras.applications calls it; None is the last one, behind the last norm - ReLU. EdgedenseError where it is none."""
+    maps = [op.output for op in program.ops if len(program.shapes[op.output]) == 3]
+    alias = next((make(m) for pattern, make in _KERAS_NAMES if (m := re.fullmatch(pattern, name or ""))), None)
+    for known in (name, alias):
+        if known in maps:
+            return known
+    if name in (None, "last"):
+        return features_tensor(program)
+    if name == "stem":
+        return "stem/conv"
+    concats = [output for output in maps if output.startswith(f"{name}/layer") and output.endswith("/concat")]
+    if concats:
+        return concats[-1]
+    near = difflib.get_close_matches(str(name), [*maps, *stages(program)], n=5, cutoff=0.5)
+    raise EdgedenseError("a layer that has a feature map", repr(name),
+                         f"one of {', '.join(near or stages(program))}")
+
+
+def features_tensor(program: Program) -> str:
+    """The last feature map: what the head's first pooling or flattening reads, behind the last norm - ReLU."""
+    first = next(op for op in program.ops if op.output.startswith("head/") and op.output != "head/norm")
+    return first.inputs[0]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture as it was read, and as the model sees it."""
+
+    path: Path
+    picture: Pixels
+    pixels: Pixels
+
+
+def batches(model: Model, paths: Sequence[Path],
+            unreadable: Callable[[EdgedenseError], None] | None) -> Iterator[list[Loaded]]:
+    """The pictures, BATCH at a time; `unreadable` as in `explain`."""
+    p = model.preprocessing
+    for start in range(0, len(paths), BATCH):
+        batch = []
+        for path in paths[start : start + BATCH]:
+            try:
+                picture = load_picture(path, p.exif)
+            except EdgedenseError as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
+                continue
+            batch.append(Loaded(path, picture, resize(picture, p.height, p.width, p.resize)))
+        if batch:
+            yield batch
+
+
+def _both(scores: Floats) -> Floats:
+    """Scores of two classes where there is a single output, the probability of the second."""
+    return np.concatenate([1 - scores, scores], axis=1) if scores.shape[1] == 1 else scores

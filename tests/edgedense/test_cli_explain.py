@@ -1,0 +1,130 @@
+"""`edgedense explain` as a user types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import models
+from tests.edgedense.test_cli import edgedense, refused, succeeded
+from tests.pictures import fill
+
+LABELS = ("ant", "bee", "cow", "dog", "emu")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "insects.keras"
+    models.densenet().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("labels") / "labels.txt"
+    path.write_text("\n".join(LABELS))
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return fill(tmp_path / "pictures", 2)
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+
+
+def heat(folder: Path, name: str = "000-ant") -> np.ndarray:
+    return np.asarray(Image.open(folder / f"{name}-heatmap.png"))
+
+
+class TestKeras:
+    def test_one_class(self, model: Path, labels: Path, pictures: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        ended = succeeded("explain", model, pictures, "--labels", labels, "--class", "cow", "--out", out)
+        assert written(out) == [f"{i}{part}.png" for i in ("000", "001") for part in ("-cow-heatmap", "-cow-overlay",
+                                                                                     "")]
+        first, second = ended.out.splitlines()
+        assert first.startswith("cow  ")
+        assert first.endswith(f"%  {pictures / '000.png'} -> {out / '000.png'}")
+        assert str(pictures / "001.png") in second
+
+    def test_several_classes(self, model: Path, labels: Path, pictures: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        ended = succeeded("explain", model, pictures / "000.png", "--labels", labels, "--class", "cow", "--class",
+                          "ant", "--out", out)
+        assert [line.split()[0] for line in ended.out.splitlines()] == ["cow", "ant"]
+        assert len(written(out)) == 5
+
+    def test_the_best_class_by_default(self, model: Path, pictures: Path, tmp_path: Path,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        ended = succeeded("explain", model, pictures / "000.png")
+        assert len(written(tmp_path / "explained")) == 3
+        assert "--labels" in ended.err  # it says that classes are numbered
+
+    def test_features(self, model: Path, pictures: Path, tmp_path: Path) -> None:
+        ended = succeeded("explain", model, pictures, "--features", "--out", tmp_path / "out")
+        assert written(tmp_path / "out") == ["000-features.png", "001-features.png"]
+        assert ended.out.splitlines() == [str(tmp_path / "out" / f"00{i}-features.png") for i in range(2)]
+
+    def test_features_of_chosen_layers(self, model: Path, pictures: Path, tmp_path: Path) -> None:
+        for number, options in enumerate([(), ("--layer", "stem"), ("--layer", "stem", "--layer", "block2")]):
+            succeeded("explain", model, pictures / "000.png", "--features", *options, "--out", tmp_path / str(number))
+        every, one, two = (Image.open(tmp_path / str(n) / "000-features.png").height for n in range(3))
+        assert one < two < every
+
+    @pytest.mark.parametrize("options", [
+        ("--layer", "block1"), ("--preprocess", "rescale"), ("--resize", "nearest"), ("--input-size", "64")])
+    def test_another_heatmap(self, options: tuple[str, ...], model: Path, labels: Path, pictures: Path,
+                             tmp_path: Path) -> None:
+        usual = ("explain", model, pictures / "000.png", "--labels", labels, *(x for c in LABELS for x in ("--class",
+                                                                                                         c)))
+        succeeded(*usual, "--out", tmp_path / "a")
+        succeeded(*usual, *options, "--out", tmp_path / "b")
+        assert any(not np.array_equal(heat(tmp_path / "a", f"000-{c}"), heat(tmp_path / "b", f"000-{c}"))
+                   for c in LABELS)
+
+    def test_exif(self, model: Path, pictures: Path, tmp_path: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6  # orientation: turn by 90 degrees
+        Image.open(pictures / "000.png").save(tmp_path / "turned.jpg", exif=exif)
+        succeeded("explain", model, tmp_path / "turned.jpg", "--exif", "apply", "--out", tmp_path)
+        height, width = np.asarray(Image.open(next(tmp_path.glob("turned-*-overlay.png")))).shape[:2]
+        assert height > width  # the picture is 50 high and 60 wide
+
+    def test_a_picture_that_is_none_comes_last(self, model: Path, pictures: Path, tmp_path: Path) -> None:
+        (pictures / "0.jpg").write_bytes(b"no picture")
+        ended = edgedense("explain", model, pictures, "--out", tmp_path / "out")
+        assert ended.code == 2
+        assert len(ended.out.splitlines()) == 2
+        assert str(pictures / "0.jpg") in ended.err.splitlines()[-1]
+
+
+class TestRefused:
+    def test_an_unknown_class(self, model: Path, pictures: Path) -> None:
+        assert "a class of the model: 0, 1, 2, 3, 4; found cat" in last_line(model, pictures, "--class", "cat")
+
+    def test_an_unknown_layer(self, model: Path, pictures: Path) -> None:
+        assert "Try: one of block1" in last_line(model, pictures, "--layer", "blok1")
+
+    def test_classes_of_features(self, model: Path, pictures: Path) -> None:
+        assert "--class with heatmaps" in refused("explain", model, pictures, "--features", "--class", "a")
+
+    def test_several_layers_of_heatmaps(self, model: Path, pictures: Path) -> None:
+        assert "--features" in refused("explain", model, pictures, "--layer", "a", "--layer", "b")
+
+    def test_no_pictures(self, model: Path, tmp_path: Path) -> None:
+        assert "does not exist" in refused("explain", model, tmp_path / "nothing")
+
+
+def last_line(*arguments: object) -> str:
+    """The error behind the note that classes are numbered."""
+    ended = edgedense("explain", *arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    return ended.err.splitlines()[-1]
