@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,45 +26,54 @@ from tests.test_digits_example import images as digits
 keras = pytest.importorskip("keras")
 QUICK = Options(ranges="minmax", headroom=1.0)
 IMAGES = 50
+MEDIAPIPE = "mediapipe==1.2.2"
 
 
 @pytest.fixture(scope="module")
-def vision() -> Any:
-    """MediaPipe's vision tasks."""
-    try:
-        from mediapipe.tasks.python import vision
-    except (ImportError, OSError) as error:  # its native library does not load
-        pytest.skip(f"mediapipe needs the system packages libgl1 and libegl1: {error}")
-    return vision
+def reader(pytestconfig: pytest.Config) -> Path:
+    """A Python that has MediaPipe, kept in pytest's cache.
+
+    It is an environment of its own: MediaPipe wants absl-py 2, tensorflow-model-optimization absl-py 1.
+    """
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir(f"{MEDIAPIPE}-python{sys.version_info.major}.{sys.version_info.minor}")
+    python, installed = folder / "bin" / "python", folder / "installed"
+    if not installed.exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", MEDIAPIPE],
+                       check=True)
+        installed.touch()
+    loads = subprocess.run([python, "-I", "-c", "from mediapipe.tasks.python import vision"], capture_output=True,
+                           text=True)
+    if loads.returncode:  # its native library does not load
+        pytest.skip(f"mediapipe needs the system packages libgl1 and libegl1: {loads.stderr.splitlines()[-1]}")
+    return python
 
 
-def classify(vision: Any, model: bytes, pixels: npt.NDArray[np.uint8]) -> list[list[Any]]:
+def classify(reader: Path, folder: Path, model: bytes, pixels: npt.NDArray[np.uint8]) -> list[list[dict[str, Any]]]:
     """MediaPipe's categories for each picture, best first."""
-    import mediapipe
-    from mediapipe.tasks.python import BaseOptions
-
-    options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_buffer=model))
-    with vision.ImageClassifier.create_from_options(options) as classifier:
-        found = [classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture))
-                 for picture in pixels]
-    return [result.classifications[0].categories for result in found]
+    (folder / "model.tflite").write_bytes(model)
+    np.save(folder / "pixels.npy", pixels)
+    script = Path(__file__).parents[1] / "classify_with_mediapipe.py"
+    command = [reader, "-I", script, folder / "model.tflite", folder / "pixels.npy"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def agree(vision: Any, model: bytes, pixels: npt.NDArray[np.uint8]) -> None:
+def agree(reader: Path, folder: Path, model: bytes, pixels: npt.NDArray[np.uint8]) -> None:
     """The same top-1 on all pictures, by label, and the same scores."""
     labels = parse(model).labels
     scores = execute.run(model, pixels)
     assert len({int(i) for i in scores.argmax(axis=1)}) > 1  # else labels could be in any order
-    found = classify(vision, model, pixels)
-    assert [categories[0].category_name for categories in found] == [labels[i] for i in scores.argmax(axis=1)]
+    found = classify(reader, folder, model, pixels)
+    assert [categories[0]["name"] for categories in found] == [labels[i] for i in scores.argmax(axis=1)]
     for categories, row in zip(found, scores, strict=True):
-        by_index = {category.index: category.score for category in categories}
+        by_index = {category["index"]: category["score"] for category in categories}
         # Other kernels behind the same integers: 1/256 is what an 8-bit output would resolve.
         assert [by_index[i] for i in range(len(labels))] == pytest.approx(row, abs=1 / 256)
 
 
 @pytest.mark.parametrize("output_type", ["float32", "uint8"])
-def test_a_tiny_model_in_mediapipe(vision: Any, tmp_path: Path, output_type: Any) -> None:
+def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: Any) -> None:
     model = models.densenet(head=lambda k, x: k.layers.Dense(3)(k.layers.GlobalAveragePooling2D()(x)))
     logits = model.predict(np.random.default_rng(0).normal(0, 1, (20, 32, 32, 3)), verbose=0)
     kernel, bias = model.layers[-1].get_weights()
@@ -70,10 +82,10 @@ def test_a_tiny_model_in_mediapipe(vision: Any, tmp_path: Path, output_type: Any
     fill(tmp_path / "pictures", IMAGES)
     options = Options(ranges="minmax", headroom=1.0, output_type=output_type)
     conversion = pipeline.convert(tmp_path / "model.keras", tmp_path / "pictures", ("ape", "bat", "cat"), options)
-    agree(vision, conversion.data, conversion.outcome.pictures.pixels)
+    agree(reader, tmp_path, conversion.data, conversion.outcome.pictures.pixels)
 
 
-def test_the_bundled_model_in_mediapipe(vision: Any, tmp_path: Path) -> None:
+def test_the_bundled_model_in_mediapipe(reader: Path, tmp_path: Path) -> None:
     """DenseNet121 at 224x224 and held-out digits."""
     digits.write_part(tmp_path / "calibration", digits.pictures(False, 2, 1))
     digits.write_part(tmp_path / "test", digits.pictures(True, IMAGES // 10, 2))
@@ -83,7 +95,7 @@ def test_the_bundled_model_in_mediapipe(vision: Any, tmp_path: Path) -> None:
     paths = sorted((tmp_path / "test").glob("*/*.jpg"))
     assert len(paths) == IMAGES
     pixels = np.stack([load_image(path, preprocessing) for path in paths])
-    agree(vision, conversion.data, pixels)
+    agree(reader, tmp_path, conversion.data, pixels)
     right = execute.run(conversion.data, pixels).argmax(axis=1) == [int(path.parent.name) for path in paths]
     assert right.mean() >= 0.9  # 98 % on all held-out pictures; below 0.9 on 50 by chance once in 10,000 times
 
