@@ -1,7 +1,8 @@
 """What a Raspberry Pi would do with the built wheel: in emulated userlands, on two processors (`make test-arm64`).
 
-The file's name keeps it out of the usual test run: it takes many minutes. The work folder (ARM64_WORK) holds
-digits.tflite and digits/test, and keeps userlands and wheels for the next time. `report.txt` there has the figures.
+The file's name keeps it out of the usual test run: it takes many minutes. The folder DIGITS holds digits.tflite,
+digits-uint8.tflite and images/test; ARM64_WORK keeps userlands and wheels for the next time, and `report.txt` there has
+the figures.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = Path(os.environ.get("ARM64_WORK", ROOT / "out/arm64")).resolve()
-MODEL, IMAGES = WORK / "digits.tflite", WORK / "digits/test"
+DIGITS = Path(os.environ.get("DIGITS", ROOT / "out/digits")).resolve()
+MODEL, MODEL_UINT8, IMAGES = DIGITS / "digits.tflite", DIGITS / "digits-uint8.tflite", DIGITS / "images/test"
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 CORES = {"pi4": "Cortex-A72", "pi5": "Cortex-A76"}
 # How many are classified: an emulated Cortex-A72 takes 2 to 4 seconds for one of 224x224.
@@ -34,7 +37,10 @@ OLDER = ("2.1.6", "2.2.0")  # every release of ai-edge-litert that the extra `de
 STEP = 1 / 256  # what an output of 8 bits resolves
 # The last bits of a float softmax: exp and the sums before it are vectorized differently. Measured: 7e-7.
 TOLERANCE = 1e-5
+# By how much a score may differ: of a file that is integer throughout, nothing.
+ALLOWED = {MODEL.name: TOLERANCE, MODEL_UINT8.name: 0.0}
 
+each_model = pytest.mark.parametrize("model", ALLOWED)
 each_suite = pytest.mark.parametrize("suite", PYTHONS)
 each_board = pytest.mark.parametrize("board", CORES)
 
@@ -72,7 +78,8 @@ def userlands(wheel: Path) -> None:
         subprocess.run([HERE / "userland.sh", suite, WORK / suite], check=True)
         work = WORK / suite / "root/work"
         (work / wheel.name).write_bytes(wheel.read_bytes())
-        (work / MODEL.name).write_bytes(MODEL.read_bytes())
+        for model in (MODEL, MODEL_UINT8):
+            (work / model.name).write_bytes(model.read_bytes())
         for image in images(PICTURES[suite]):
             target = work / "images" / image.relative_to(IMAGES)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,43 +123,57 @@ def scores(output: str) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def here() -> dict[str, np.ndarray]:
-    """The scores of this machine, with the runtime that is installed here."""
+def here() -> dict[str, dict[str, np.ndarray]]:
+    """The scores of this machine for each model, with the runtime that is installed here."""
     chosen = {image for count in PICTURES.values() for image in images(count)}
-    command = [sys.executable, "-m", "edgedense.cli", "run", MODEL, *sorted(chosen), "--json", "--top", "10"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return scores(done.stdout)
+    found = {}
+    for model in (MODEL, MODEL_UINT8):
+        command = [sys.executable, "-m", "edgedense.cli", "run", model, *sorted(chosen), "--json", "--top", "10"]
+        found[model.name] = scores(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return found
 
 
 @pytest.fixture(scope="session")
-def there(userlands: None) -> dict[tuple[str, str], Future[Any]]:
-    """The scores of every userland on every board, two at a time."""
+def there(userlands: None) -> Iterator[dict[tuple[str, str, str], Future[Any]]]:
+    """The scores of every userland on every board for each model, two at a time."""
+    running: list[subprocess.Popen[str]] = []
 
-    def classify(suite: str, board: str) -> tuple[dict[str, np.ndarray], float]:
+    def classify(suite: str, board: str, model: str) -> tuple[dict[str, np.ndarray], float]:
         started = time.monotonic()
         chosen = [f"/work/images/{path.relative_to(IMAGES)}" for path in images(PICTURES[suite])]
-        done = enter(suite, board, "/work/venv/bin/edgedense", "run", f"/work/{MODEL.name}", *chosen, "--json",
-                     "--top", "10", "--threads", "1")
-        return scores(done.stdout), time.monotonic() - started
+        command = [HERE / "enter.sh", WORK / suite, board, "/work/venv/bin/edgedense", "run", f"/work/{model}", *chosen,
+                   "--json", "--top", "10", "--threads", "1"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        output, messages = process.communicate()
+        assert process.returncode == 0, messages[-4000:]
+        return scores(output), time.monotonic() - started
 
     pool = ThreadPoolExecutor(2)
-    return {(suite, board): pool.submit(classify, suite, board) for suite in PICTURES for board in CORES}
+    yield {(suite, board, model): pool.submit(classify, suite, board, model)
+           for suite in PICTURES for model in ALLOWED for board in CORES}
+    pool.shutdown(wait=False, cancel_futures=True)  # after a failure nothing may go on for minutes
+    for process in running:
+        process.kill()
 
 
 @each_board
+@each_model
 @each_suite
 def test_the_board_computes_what_this_machine_computes(
-        suite: str, board: str, here: dict[str, np.ndarray], there: dict[tuple[str, str], Future[Any]]) -> None:
-    found, seconds = there[suite, board].result()
-    expected = {name: here[name] for name in found}
+        suite: str, model: str, board: str, here: dict[str, dict[str, np.ndarray]],
+        there: dict[tuple[str, str, str], Future[Any]]) -> None:
+    found, seconds = there[suite, board, model].result()
+    expected = {name: here[model][name] for name in found}
     assert len(found) == PICTURES[suite]
     difference = np.abs(np.stack(list(found.values())) - np.stack(list(expected.values())))
     steps = np.rint(difference / STEP).astype(int)
     flipped = [name for name in found if found[name].argmax() != expected[name].argmax()]
-    tell(f"{suite} {board} ({CORES[board]}): {len(found)} images in {seconds:.0f} s, {len(flipped)} labels differ, "
-         f"{(steps > 0).sum()} of {steps.size} values differ by a step of 1/256, at most by {difference.max():.1e}")
+    tell(f"{suite} {board} ({CORES[board]}), {model}: {len(found)} images in {seconds:.0f} s, {len(flipped)} labels "
+         f"differ, {(steps > 0).sum()} of {steps.size} values differ, by at most {steps.max()} steps of 1/256 "
+         f"({difference.max():.1e})")
     assert not flipped
-    assert difference.max() <= TOLERANCE
+    assert difference.max() <= ALLOWED[model]
 
 
 @each_board
