@@ -1,0 +1,141 @@
+"""`--sparsity`: kernels with exact zeros, for files that are shipped compressed.
+
+Magnitude pruning by tensorflow-model-optimization on a polynomial schedule (Zhu & Gupta, "To prune, or not to prune",
+2017) while the network is trained towards the float network's logits. The zeros make the compressed file smaller and
+no processor faster: the int8 kernels multiply them as they do other weights.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+import edgedense
+from edgedense.converters.evaluate import logits_tensor, traced
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.program import Program, lower
+from edgedense.converters.pruning import handover
+from edgedense.converters.weights import with_weights
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Pixels
+
+WORKER = "edgedense.converters.pruning.sparse_worker"
+STEM = ("stem/conv", "stem/linear")  # 0.1 % of DenseNet121's weights, and all that follows lives on what it sees
+TEACHER_BATCH = 64
+LAST_LINES = 5  # of a child that failed
+
+
+@dataclass(frozen=True)
+class SparsitySpec:
+    """`fraction`: of the weights of every convolution and Dense behind the stem that become zero, between 0 and 1.
+
+    `learning_rate` is Adam's at the start; it falls to zero as a cosine does.
+    """
+
+    fraction: float
+    epochs: int = 2
+    batch: int = 32
+    learning_rate: float = 1e-4
+    seed: int = 0
+
+
+def pieces(pictures: int, spec: SparsitySpec) -> int:
+    """The total of what `sparsify` ticks: every picture once for the teacher and once per epoch."""
+    return pictures * (1 + spec.epochs)
+
+
+def sparsify(network: DenseNet, teacher: DenseNet, pixels: Pixels, spec: SparsitySpec,
+             tick: Callable[[int], None] = lambda n: None) -> DenseNet:
+    """`network` with `spec.fraction` of zeros, trained on uint8 `pixels` [N, height, width, 3] to answer as `teacher`.
+
+    Depthwise convolutions and norms stay as they are, and so do all shapes. The same input and seed give the same
+    weights on the same machine. Raises EdgedenseError when the fraction is not between 0 and 1, when
+    tensorflow-model-optimization is missing, or when the child process fails.
+    """
+    if not 0 < spec.fraction < 1:
+        raise EdgedenseError("a sparsity between 0 and 1", f"{spec.fraction:g}", "--sparsity 0.5")
+    _require_toolkit()
+    program = lower(network)
+    trained = tuple(op.output for op in _until_logits(program).ops if op.kind in ("conv", "dense"))
+    task = handover.Task(program, tuple(name for name in trained if name not in STEM), trained, asdict(spec), pixels,
+                         _logits(teacher, pixels, tick))
+    with tempfile.TemporaryDirectory(prefix="edgedense-sparsity-") as folder:
+        handover.write_task(Path(folder), task)
+        _run_child(Path(folder), tick)
+        weights = handover.read_weights(Path(folder))
+    return with_weights(network, weights)
+
+
+def sparsity(network: DenseNet) -> float:
+    """The fraction of zeros among the weights that `sparsify` prunes."""
+    kernels = [op.weights[0] for op in lower(network).ops if op.kind in ("conv", "dense") and op.output not in STEM]
+    return sum(int((kernel == 0).sum()) for kernel in kernels) / sum(kernel.size for kernel in kernels)
+
+
+def compressed_bytes(model: bytes) -> int:
+    """Size in bytes of `model` as gzip -9 packs it."""
+    return len(gzip.compress(model, 9, mtime=0))
+
+
+def _until_logits(program: Program) -> Program:
+    last = [op.output for op in program.ops].index(logits_tensor(program))
+    return Program(program.ops[: last + 1], program.shapes)
+
+
+def _logits(teacher: DenseNet, pixels: Pixels, tick: Callable[[int], None]) -> np.ndarray:
+    """float32 [N, outputs]."""
+    program = lower(teacher)
+    name = logits_tensor(program)
+    run = traced(_until_logits(program), (name,), lambda tf, tensor: tensor)
+    rows = []
+    for start in range(0, len(pixels), TEACHER_BATCH):
+        batch = pixels[start : start + TEACHER_BATCH]
+        rows.append(run(batch)[name].numpy())
+        tick(len(batch))
+    return np.concatenate(rows)
+
+
+def _require_toolkit() -> None:
+    for package, module in (("tensorflow-model-optimization", "tensorflow_model_optimization"),
+                            ("tf_keras", "tf_keras")):
+        if find_spec(module) is None:
+            raise EdgedenseError(f"{package} for --sparsity", "it is not installed",
+                                 "pip install 'edgedense[convert]'")
+
+
+def _run_child(folder: Path, tick: Callable[[int], None]) -> None:
+    """Train in a process of its own; `tick` follows its lines. It goes when this process is interrupted."""
+    package = str(Path(edgedense.__file__).resolve().parent.parent)
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2",
+                   "TF_FORCE_GPU_ALLOW_GROWTH": "true", "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-m", WORKER, str(folder)]
+    errors = folder / "errors.txt"
+    with errors.open("w") as stderr, subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                if line.startswith("pictures "):
+                    tick(int(line.split()[1]))
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode:
+        raise EdgedenseError("the pruning process to end well", _failure(child.returncode, errors.read_text()),
+                             "fewer pictures or more memory" if child.returncode < 0 else "")
+
+
+def _failure(status: int, errors: str) -> str:
+    lines = [line for line in errors.splitlines() if line.strip()][-LAST_LINES:]
+    ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    return "; ".join([ended, *lines])
