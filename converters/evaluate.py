@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,12 +58,15 @@ def traced(program: Program, names: Iterable[str], summary: Callable[[Any, Any],
     return lambda pixels: compiled(tf.constant(pixels, tf.float32))
 
 
-def forward(tf: Any, program: Program, pixels: Any,
-            watch: Callable[[str, Any], None] = lambda name, x: None) -> dict[str, Any]:
-    """Every tensor of `program` by name, float32, for use in a traced function; `watch(name, x)` sees each in turn."""
+def forward(tf: Any, program: Program, pixels: Any, watch: Callable[[str, Any], None] = lambda name, x: None,
+            weights: Mapping[str, tuple[Any, Any]] | None = None) -> dict[str, Any]:
+    """Every tensor of `program` by name, float32, for use in a traced function; `watch(name, x)` sees each in turn.
+
+    `weights` are tensors that stand for the (kernel, bias) of the operators that they name.
+    """
     values = {IMAGE: pixels}
     for op in program.ops:
-        values[op.output] = run_op(tf, op, values, "float32")
+        values[op.output] = run_op(tf, op, values, "float32", (weights or {}).get(op.output))
         watch(op.output, values[op.output])
     return values
 
@@ -104,11 +107,11 @@ def logits_tensor(program: Program) -> str:
     return last.output
 
 
-def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
-    """The output of one operator, given the tensors that it reads."""
+def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str, weights: tuple[Any, Any] | None = None) -> Any:
+    """The output of one operator, given the tensors that it reads, and in training those that are its weights."""
     x: Any = values.get(op.inputs[0])
     if op.kind in ("conv", "depthwise", "dense"):
-        return _weighted(tf, op, x, dtype)
+        return _weighted(tf, op, x, dtype, weights)
     if op.kind == "add":
         y = x + tf.constant(op.constant, dtype)
         return tf.nn.relu(y) if op.relu else y
@@ -132,9 +135,8 @@ def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str) -> Any:
     return _activation(tf, op, x)
 
 
-def _weighted(tf: Any, op: Op, x: Any, dtype: str) -> Any:
-    weights, addend = op.weights
-    kernel, bias = tf.constant(weights, dtype), tf.constant(addend, dtype)
+def _weighted(tf: Any, op: Op, x: Any, dtype: str, weights: tuple[Any, Any] | None) -> Any:
+    kernel, bias = weights or tuple(tf.constant(array, dtype) for array in op.weights)
     padding = "SAME" if op.same else "VALID"
     if op.kind == "conv":
         y = tf.nn.conv2d(x, kernel, op.stride, padding)
@@ -142,7 +144,7 @@ def _weighted(tf: Any, op: Op, x: Any, dtype: str) -> Any:
         y = tf.matmul(x, kernel)
     elif kernel.shape[0] == kernel.shape[1] == 1:  # a product is several times faster than a depthwise convolution
         y = x * kernel[0, 0]
-    elif op.stride == 2 and kernel.shape[:2] == (2, 2) and np.ptp(weights, axis=(0, 1)).max() == 0:
+    elif op.stride == 2 and kernel.shape[:2] == (2, 2) and np.ptp(op.weights[0], axis=(0, 1)).max() == 0:
         y = tf.nn.avg_pool2d(x, 2, 2, "VALID") * (4 * kernel[0, 0])
     else:
         y = tf.nn.depthwise_conv2d(x, kernel[..., None], (1, op.stride, op.stride, 1), padding)

@@ -1,0 +1,62 @@
+"""What a recovery needs to go on after it was killed, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedense.errors import EdgedenseError
+from edgedense.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the pictures: its number from 1, the mean loss, and whether the gate was met after it."""
+
+    number: int
+    loss: float
+    met: bool = False
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`state`: variables and the optimizer's, in a fixed order. `done`: nothing is left to train."""
+
+    state: tuple[np.ndarray, ...]
+    history: tuple[Epoch, ...]
+    done: bool
+
+
+def save(path: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
+    """Write it in place of an older one. EdgedenseError where that is not possible."""
+    about = {"fingerprint": fingerprint, "done": checkpoint.done, "history": [asdict(e) for e in checkpoint.history]}
+    arrays: dict[str, Any] = {f"state{i}": part for i, part in enumerate(checkpoint.state)}
+    data = io.BytesIO()
+    np.savez(data, about=np.array(json.dumps(about)), **arrays)
+    write_atomically(path, data.getvalue())
+
+
+def load(path: Path, fingerprint: str) -> Checkpoint | None:
+    """The checkpoint at `path`, or None where there is none.
+
+    Raises EdgedenseError when it is damaged, or belongs to another network, other pictures or other options.
+    """
+    hint = f"another --work folder, or delete {path}"
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            state = tuple(file[f"state{i}"] for i in range(len(file.files) - 1))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise EdgedenseError("a checkpoint that can be read", f"{path}: {error}", hint) from error
+    if about["fingerprint"] != fingerprint:
+        raise EdgedenseError("a checkpoint of this network, these pictures and these options",
+                             f"{path}, which is of another run", hint)
+    return Checkpoint(state, tuple(Epoch(**epoch) for epoch in about["history"]), about["done"])

@@ -1,0 +1,120 @@
+"""The pictures that recovery trains on: a folder, with or without a sub-folder per class."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedense.errors import EdgedenseError
+from edgedense.files import sha256
+from edgedense.preprocessing import Pixels, Preprocessing, decode, find_images, resize
+
+IN_MEMORY = 1 << 30  # bytes; more pictures than that are kept in a file
+FEWEST = 16  # a batch norm's statistics of fewer pictures are chance
+UNLABELLED = -1
+AHEAD = 256  # pictures that are decoded before those in front of them are stored
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3], in memory or in a file that goes with it.
+
+    `labels` [N] are indices into the model's labels, UNLABELLED where a picture stands in no folder of that name.
+    `sha256` hashes every picture's path and content; `notes` are remarks for the user.
+    """
+
+    pixels: Pixels
+    labels: npt.NDArray[np.int64]
+    sha256: str
+    notes: tuple[str, ...]
+
+
+def read_pictures(folder: Path | str, preprocessing: Preprocessing, labels: Sequence[str] = (),
+                  work: Path | None = None, tick: Callable[[int], None] = lambda n: None,
+                  paths: Sequence[Path] | None = None) -> Pictures:
+    """Every picture in `folder` and its sub-folders. What exceeds IN_MEMORY is kept in `work`, or a temporary folder.
+
+    `paths` are those of `find_pictures`, where they are known. Files that are no pictures are left out and noted.
+    Raises EdgedenseError when fewer than FEWEST pictures are left.
+    """
+    folder = Path(folder)
+    paths = list(paths or find_pictures(folder))
+    pixels = _room((len(paths), preprocessing.height, preprocessing.width, 3), work)
+    digest = hashlib.sha256()
+    places: list[int] = []
+    broken: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), AHEAD):
+            some = paths[start : start + AHEAD]
+            for path, (hashed, image, problem) in zip(some, pool.map(lambda p: _read(p, preprocessing), some),
+                                                      strict=True):
+                tick(1)
+                if image is None:
+                    broken.append(problem)
+                    continue
+                pixels[len(places)] = image
+                places.append(_label(path.relative_to(folder), labels))
+                digest.update(f"{path.relative_to(folder).as_posix()}\0{hashed}\n".encode())
+    if len(places) < FEWEST:
+        raise EdgedenseError(f"{FEWEST} pictures or more in {folder}", f"{len(places)}" + _first(broken),
+                             "pictures like those the camera will see, some hundreds or thousands; no labels needed")
+    found = np.array(places, np.int64)
+    notes = [f"{len(broken)} of {len(paths)} files could not be read{_first(broken)}"] if broken else []
+    return Pictures(pixels[: len(places)], found, digest.hexdigest(), (*notes, *_label_notes(found, labels)))
+
+
+def find_pictures(folder: Path | str) -> list[Path]:
+    """The picture files to read. Raises EdgedenseError when `folder` is none or holds none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise EdgedenseError("a folder of pictures to recover with", f"{folder}, which is no folder",
+                             "--recover FOLDER with pictures like those the camera will see")
+    return find_images(folder)
+
+
+def _room(shape: tuple[int, ...], work: Path | None) -> Pixels:
+    if int(np.prod(shape)) <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile(dir=work) as file:  # without a name: it goes away with the array, or after a kill
+        try:
+            file.truncate(int(np.prod(shape)))
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+        except OSError as error:
+            place = work or tempfile.gettempdir()
+            raise EdgedenseError(f"{np.prod(shape) / 1e9:.1f} GB of room for pictures in {place}", str(error.strerror),
+                                 "--work FOLDER on a larger disk, or fewer pictures") from error
+
+
+def _read(path: Path, preprocessing: Preprocessing) -> tuple[str, Pixels | None, str]:
+    """The file's hash and its pixels, or what is wrong with it."""
+    try:
+        data = path.read_bytes()
+        image = decode(data, preprocessing.exif)
+    except OSError as error:
+        return "", None, f"{path.name}: {error.strerror}"
+    except EdgedenseError as error:
+        return "", None, f"{path.name}: {error.found}"
+    return sha256(data), resize(image, preprocessing.height, preprocessing.width, preprocessing.resize), ""
+
+
+def _label(path: Path, labels: Sequence[str]) -> int:
+    return labels.index(path.parts[0]) if len(path.parts) > 1 and path.parts[0] in labels else UNLABELLED
+
+
+def _label_notes(found: npt.NDArray[np.int64], labels: Sequence[str]) -> list[str]:
+    count = int((found != UNLABELLED).sum())
+    if not count or not labels:
+        return ["recovered without labels: no sub-folder is named like a label of the model"] if labels else []
+    return [f"{count} of {len(found)} pictures to recover with have a label"] if count < len(found) else []
+
+
+def _first(problems: Sequence[str]) -> str:
+    return f": {problems[0]}" + (f" and {len(problems) - 1} more" if len(problems) > 1 else "") if problems else ""

@@ -1,0 +1,52 @@
+"""`recover()`: a pruned network is trained until it computes what the unpruned one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.program import lower
+from edgedense.converters.recovery.checkpoint import Epoch
+from edgedense.converters.recovery.distill import Objective, features
+from edgedense.converters.recovery.kept import Kept, check
+from edgedense.converters.recovery.norms import estimating, match_norms, moments
+from edgedense.converters.recovery.pictures import Pictures
+from edgedense.converters.recovery.trainable import Trainable
+from edgedense.converters.recovery.training import RecoverySpec, train
+from edgedense.converters.weights import with_weights
+
+CHECKPOINT = "recovery.npz"  # in the work folder
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The student with its new weights, and what each epoch gave."""
+
+    network: DenseNet
+    history: tuple[Epoch, ...]
+
+
+def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures, spec: RecoverySpec | None = None,
+            work: Path | None = None, stop: Callable[[DenseNet], bool] | None = None) -> Recovered:
+    """Match the norms' statistics to the teacher's, then distil.
+
+    Both networks are as after fold_norms and fold_constants, on raw pixels of one size. `kept` says which channels of
+    the teacher the student has. `stop(network)` is asked after each epoch whether it is good enough. Shapes, and what
+    is exactly zero in a kernel, stay. Raises EdgedenseError for a checkpoint in `work` that belongs to another run.
+    """
+    check(student, teacher, kept)
+    spec = spec or RecoverySpec()
+    some = estimating(pictures.pixels)
+    student = match_norms(student, teacher, kept, some)
+    program, reference = lower(student), lower(teacher)
+    spreads = {name: found.variance**0.5 for name, found in moments(program, some).items()}
+    model = Trainable(program, spreads)
+
+    def met() -> bool:
+        return stop is not None and stop(with_weights(student, model.trained_weights()))
+
+    history = train(model, Objective(program, reference, features(student, kept)), pictures, spec,
+                    work / CHECKPOINT if work else None, met, "recovering")
+    return Recovered(with_weights(student, model.trained_weights()), history)
