@@ -53,7 +53,7 @@ def open_model(source: str | Path) -> Opened:
     _refuse_code(description, path)
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
         version = "2"  # before TensorFlow 2.12, Keras 2 wrote HDF5 under this name
-    keras = _keras() if version.startswith("3") else _tf_keras()
+    keras = load_keras() if version.startswith("3") else _tf_keras()
     try:
         with _quiet():
             model = keras.models.load_model(path, compile=False, **_safe(path))
@@ -81,7 +81,8 @@ def rebuild(model: Any, free_size: bool) -> Any:
     return copy
 
 
-def _keras() -> Any:
+def load_keras() -> Any:
+    """The module keras, imported without TensorFlow's greeting. EdgedenseError when it is missing or has no TensorFlow."""
     try:
         with _silent():
             import keras
@@ -133,7 +134,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _download(source: str) -> Opened:
-    keras = _keras()
+    keras = load_keras()
     try:
         with _quiet():
             model = getattr(keras.applications, _OFFERED[source])(weights="imagenet")
@@ -177,7 +178,7 @@ def _describe_zip(path: Path) -> tuple[Any, str]:
 
 
 def _describe_hdf5(path: Path) -> tuple[Any, str]:
-    _keras()  # which brings h5py, or says what to install
+    load_keras()  # which brings h5py, or says what to install
     import h5py
 
     try:

@@ -1,0 +1,201 @@
+"""The networks that are trained: a backbone of Keras' own, its normalization inside, and a head."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedense.converters import keras_files, keras_layers, keras_reader
+from edgedense.converters.graph import Affine
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import NORMALIZATIONS, Normalization
+
+Weights = list[list[np.ndarray]]  # of the backbone's convolutions and batch norms, in calling order
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A backbone: `attach(keras, tensor)` puts it behind a tensor and returns the last feature map.
+
+    `stock(keras)` is Keras' own model without head and with ImageNet weights, which it downloads into
+    ~/.keras/models under the name `file`; `read(keras, path)` is the same with weights from such a file.
+    """
+
+    name: str
+    file: str
+    attach: Callable[[Any, Any], Any]
+    stock: Callable[[Any], Any]
+    read: Callable[[Any, Path], Any]
+
+
+def _application(name: str, maker: str, file: str) -> Architecture:
+    def attach(keras: Any, pixels: Any) -> Any:
+        return getattr(keras.applications, maker)(include_top=False, weights=None, input_tensor=pixels).output
+
+    def stock(keras: Any) -> Any:
+        return getattr(keras.applications, maker)(include_top=False, weights="imagenet")
+
+    def read(keras: Any, path: Path) -> Any:
+        model = getattr(keras.applications, maker)(include_top=False, weights=None)
+        model.load_weights(path)
+        return model
+
+    return Architecture(name, file, attach, stock, read)
+
+
+DENSENET = _application("DenseNet121", "DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
+RESNET = _application("ResNet50", "ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5")
+
+# Keras' ResNet50 was trained on BGR less these means; a network from nothing does not care.
+RESNET_MEANS = (103.939, 116.779, 123.68)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the backbone begins with: its weights, none for a fresh one, and the normalization they expect."""
+
+    weights: Weights | None
+    normalization: Affine
+
+
+def start(weights: str, architecture: Architecture, normalize: Normalization, size: int) -> Start:
+    """Read what --weights names: imagenet, none, or a file. EdgedenseError when it cannot be had or does not fit."""
+    keras = keras_files.load_keras()
+    outside = affine(normalize)
+    if weights == "none":
+        return Start(None, outside)
+    if weights == "imagenet":
+        return Start(_kernels(_imagenet(keras, architecture)), outside)
+    path = Path(weights)
+    if not path.exists():
+        raise EdgedenseError("imagenet, none or the file of a trained DenseNet121 for --weights",
+                             f"no file '{weights}'")
+    if _holds_weights_alone(path):
+        with _named(path):
+            return Start(_kernels(architecture.read(keras, path)), outside)
+    opened = keras_files.open_model(path)
+    built = opened.model.input_shape[1:3] if isinstance(opened.model.input_shape, tuple) else (None, None)
+    source = keras_reader.read_opened(opened, None if all(built) else (size, size))
+    inside = source.network.normalization
+    return Start(_kernels(opened.model), inside if source.normalized and inside is not None else outside)
+
+
+def affine(normalize: Normalization) -> Affine:
+    """(pixel - mean) / std as scale and shift."""
+    mean, std = (np.array(values) for values in NORMALIZATIONS[normalize])
+    return Affine(1 / std, -mean / std)
+
+
+def build(architecture: Architecture, begin: Start, *, size: int, outputs: int, activation: str, head: int | None,
+          dropout: float) -> Any:
+    """The Keras model, size x size x 3 raw pixels of 0 to 255 in, probabilities [B, outputs] out.
+
+    GAP - Dense(head, relu) - Dropout - Dense(outputs, activation); without `head` no hidden layer. Raises
+    EdgedenseError when the weights do not fit the architecture.
+    """
+    keras = keras_files.load_keras()
+    image = keras.Input((size, size, 3), name="image")
+    features = architecture.attach(keras, _normalized(keras, image, architecture, begin))
+    backbone = keras.Model(image, features)
+    x = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
+    if head:
+        x = keras.layers.Dense(head, activation="relu", name="hidden")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    # float32 also where a user's policy computes in less: the loss needs it.
+    x = keras.layers.Dense(outputs, activation=activation, name="predictions", dtype="float32")(x)
+    if begin.weights is not None:
+        _transfer(begin.weights, backbone, architecture.name)
+    return keras.Model(image, x, name=architecture.name.lower())
+
+
+def _normalized(keras: Any, image: Any, architecture: Architecture, begin: Start) -> Any:
+    """Normalization is part of the model, so that nobody has to know it later."""
+    if architecture is RESNET and begin.weights is not None:
+        return keras.layers.Normalization(mean=RESNET_MEANS, variance=(1.0,) * 3, name="normalization")(
+            image[..., ::-1])
+    scale, shift = begin.normalization.scale, begin.normalization.shift
+    if np.any(scale <= 0):  # Keras' Normalization divides by a root
+        return keras.layers.Rescaling(scale.tolist(), shift.tolist(), name="normalization")(image)
+    return keras.layers.Normalization(mean=(-shift / scale).tolist(), variance=(1 / scale**2).tolist(),
+                                      name="normalization")(image)
+
+
+def backbone_layers(model: Any) -> list[Any]:
+    """The layers with weights before the head."""
+    names = ("hidden", "predictions")
+    return [layer for layer in model.layers if layer.weights and layer.name not in names]
+
+
+def _kernels(model: Any) -> Weights:
+    found = keras_layers.flatten(model)
+    return [list(layer.weights) for layer in found if layer.kind in ("Conv2D", "BatchNormalization")]
+
+
+def _transfer(weights: Weights, backbone: Any, name: str) -> None:
+    layers = [layer.operation for layer in keras_layers.flatten(backbone)
+              if layer.kind in ("Conv2D", "BatchNormalization")]
+    shapes = [[tuple(w.shape) for w in layer.weights] for layer in layers]
+    if shapes != [[w.shape for w in some] for some in weights]:
+        raise EdgedenseError(f"the weights of a {name}", f"another network ({len(weights)} convolutions and batch "
+                             f"norms, not {len(layers)}, or of other widths)", "--weights none")
+    for layer, some in zip(layers, weights, strict=True):
+        layer.set_weights(some)
+
+
+def _imagenet(keras: Any, architecture: Architecture) -> Any:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return architecture.stock(keras)
+    except Exception as error:
+        place = Path.home() / ".keras" / "models"
+        raise EdgedenseError(f"the ImageNet weights of {architecture.name}, which Keras downloads once",
+                             str(error).strip().splitlines()[0][:200],
+                             f"put {architecture.file} into {place}, name it with --weights, "
+                             "or train from nothing with --weights none") from error
+
+
+def _holds_weights_alone(path: Path) -> bool:
+    """Whether this is an HDF5 file without a description of layers, as Keras offers them for download."""
+    if path.is_dir() or path.suffix not in (".h5", ".hdf5"):
+        return False
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "model_config" not in file.attrs
+    except OSError:
+        return False  # open_model says what is wrong with it
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Any:
+    try:
+        yield
+    except Exception as error:
+        raise EdgedenseError("weights of the backbone without its head, as Keras offers them", f"{path}: "
+                             f"{str(error).strip().splitlines()[0][:200]}", "a whole model's file") from error
+
+
+def parameters(model: Any) -> tuple[int, int]:
+    """All, and those that learn."""
+    return model.count_params(), sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+
+
+def set_phase(model: Any, whole: bool, momentum: float) -> None:
+    """Freeze or free the backbone. A frozen batch norm uses its stored statistics (Keras' inference mode)."""
+    for layer in backbone_layers(model):
+        layer.trainable = whole
+        if type(layer).__name__ == "BatchNormalization":
+            layer.momentum = momentum
+
+
+def variables(model: Any) -> Sequence[Any]:
+    """All of the model's state, the seeds of dropout included."""
+    return model.variables

@@ -1,0 +1,82 @@
+"""Training and validation pictures that share no group."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedense.errors import EdgedenseError
+
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+def named_groups(names: Sequence[str], group_by: str) -> list[str]:
+    """The group of each picture, by its name below the data folder.
+
+    `group_by` is a regular expression, whose first bracket (or all of the match) names the group, or a CSV file with
+    a column `file` and a column `group`. Raises EdgedenseError when a picture has no group: it would stand alone
+    without anyone noticing.
+    """
+    path = Path(group_by)
+    groups = _from_table(names, path) if path.suffix == ".csv" else _from_pattern(names, group_by)
+    without = [name for name, group in zip(names, groups, strict=True) if group is None]
+    if without:
+        raise EdgedenseError(f"a group for every picture by --group-by {group_by}",
+                             f"none for {len(without)} of {len(names)}, such as {without[0]}",
+                             "an expression that matches every file name, or a CSV file with columns file and group")
+    return [str(group) for group in groups]
+
+
+def _from_pattern(names: Sequence[str], pattern: str) -> list[str | None]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise EdgedenseError("a regular expression for --group-by", f"{pattern!r}: {error}",
+                             r"--group-by '(patient\d+)'") from error
+    matches = [compiled.search(name.rsplit("/", 1)[-1]) for name in names]
+    return [None if match is None else match[1 if compiled.groups else 0] for match in matches]
+
+
+def _from_table(names: Sequence[str], path: Path) -> list[str | None]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgedenseError("a CSV file for --group-by", f"{path}: {error}") from error
+    if not rows or not {"file", "group"} <= set(rows[0]):
+        raise EdgedenseError("columns file and group", f"{', '.join(rows[0]) if rows else 'no row'} in {path}")
+    table = {row["file"]: row["group"] for row in rows}
+    return [table.get(name, table.get(name.rsplit("/", 1)[-1])) or None for name in names]
+
+
+def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike, share: float, seed: int) -> Mask:
+    """Which pictures validate, [N]: `share` of each class, and of each group all or none.
+
+    labels [N] are class indices, groups [N] any integers. Groups are taken in random order, whatever their size, as
+    long as that brings the classes nearer to their share. The same input gives the same split. Raises EdgedenseError
+    when a class cannot be on both sides.
+    """
+    classes, group = np.asarray(labels, np.int64), np.unique(groups, return_inverse=True)[1]
+    total = np.bincount(classes)
+    members = np.zeros((group.max(initial=-1) + 1, len(total)), np.int64)
+    np.add.at(members, (group, classes), 1)
+    goal = np.minimum(np.maximum(np.round(share * total), total > 0), np.maximum(total - 1, 0))
+    weight = 1 / np.maximum(total, 1) ** 2  # a class's deviation counts as a share of the class
+    held, chosen = np.zeros(len(total), np.int64), np.zeros(len(members), bool)
+    for candidate in np.random.default_rng(seed).permutation(len(members)):
+        added = held + members[candidate]
+        if np.sum(weight * (added - goal) ** 2) < np.sum(weight * (held - goal) ** 2):
+            held, chosen[candidate] = added, True
+    for index in np.flatnonzero(total):
+        if held[index] == 0 or held[index] == total[index]:
+            raise EdgedenseError("pictures of every class for training and for validation",
+                                 f"class number {index + 1} with {total[index]} pictures in "
+                                 f"{np.count_nonzero(members[:, index])} groups, which are not taken apart",
+                                 "more pictures, or folders train and val of your own")
+    return chosen[group]

@@ -1,0 +1,196 @@
+"""`train()`: from a folder of pictures to a trained Keras DenseNet, as a readable list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edgedense import drift
+from edgedense.converters.training import batches, dataset, fit, networks, schedule
+from edgedense.converters.training.augmentation import Augmentation
+from edgedense.converters.training.checkpoint import Epoch
+from edgedense.converters.training.networks import DENSENET, Architecture
+from edgedense.drift import Evaluation
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Normalization
+from edgedense.progress import progress
+from edgedense.report import Report, print_tables
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose; README.md says what each does. `fine_tuning_rate` None: a tenth of the first."""
+
+    weights: str = "imagenet"
+    size: int = 224
+    head: int | None = None
+    dropout: float = 0.2
+    sigmoid: bool = False
+    normalize: Normalization = "densenet"
+    epochs: int = 30
+    head_epochs: int = 5
+    batch: int = 32
+    learning_rate: float = 1e-3
+    fine_tuning_rate: float | None = None
+    schedule: schedule.Schedule = "plateau"
+    patience: int = 9
+    validation: float = 0.15
+    group_by: str | None = None
+    balanced: bool = True
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained model and everything worth telling about it.
+
+    `evaluation` is on the pictures that `judged_on` names: test, or validation where there is no test folder.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    history: tuple[Epoch, ...]
+    best: int
+    evaluation: Evaluation
+    judged_on: str
+    images: dict[str, int]
+    parameters: int
+    data: bytes = field(repr=False)
+    options: Options
+    train_folder: Path
+    test_folder: Path | None
+    device: str
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def train(data: Path | str, work: Path | str, options: Options | None = None, *, architecture: Architecture = DENSENET,
+          name: str = "model.keras", say: Callable[[str], None] = lambda line: None) -> Training:
+    """Read, split, build, train and judge. Writes checkpoints and decoded pictures into `work`, and nothing else.
+
+    Called again after a kill with the same `work` it goes on where it was. Raises EdgedenseError when pictures,
+    weights or options are unusable, or when `work` belongs to another training.
+    """
+    options = options or Options()
+    _check(options)
+    work = Path(work)
+    layout = dataset.find(Path(data))
+    if options.sigmoid and len(layout.names) != 2:
+        raise EdgedenseError("two classes for --sigmoid", str(len(layout.names)), "leave --sigmoid out: a softmax")
+    begin = networks.start(options.weights, architecture, options.normalize, options.size)
+    work.mkdir(parents=True, exist_ok=True)
+    with progress("reading pictures", sum(len(folder.paths) for folder in layout.folders)) as tick:
+        found = dataset.prepare(layout, options.size, work, share=options.validation, group_by=options.group_by,
+                                seed=options.seed, tick=tick)
+    for note in found.notes:
+        say(note)
+    say(f"{len(found.train)} pictures to train on, {len(found.validation)} to validate on"
+        + (f", {len(found.test)} to test on" if found.test else ""))
+    import keras
+
+    keras.utils.set_random_seed(options.seed)
+    model = networks.build(
+        architecture, begin, size=options.size, outputs=1 if options.sigmoid else len(layout.names),
+        activation="sigmoid" if options.sigmoid else "softmax", head=options.head, dropout=options.dropout)
+    planned = plan(options, found, architecture)
+    say(f"{architecture.name} with {model.count_params():,} parameters, at most {planned.epochs} epochs on {device()}")
+    score = fit.scorer(model)
+    history = fit.fit(model, found.train, found.validation, planned, work, score, say)
+    judged = found.test or found.validation
+    evaluation = drift.evaluate(score(judged), judged.labels, found.names, model=name,
+                                activation="sigmoid" if options.sigmoid else "softmax")
+    return Training(
+        name=name, labels=found.names, history=history,
+        best=schedule.best_epoch([epoch.validation_loss for epoch in history]), evaluation=evaluation,
+        judged_on="test" if found.test else "validation",
+        images={side: len(part) for side, part in
+                (("train", found.train), ("validation", found.validation), ("test", found.test)) if part},
+        parameters=model.count_params(), data=saved(model), options=options, train_folder=found.train_folder,
+        test_folder=found.test_folder, device=device(),
+        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")}, notes=found.notes)
+
+
+def _check(options: Options) -> None:
+    if not 0 < options.validation < 1:
+        raise EdgedenseError("a share between 0 and 1 for --validation", f"{options.validation:g}", "0.15")
+    if options.size < 32:
+        raise EdgedenseError("32 pixels or more for --size", str(options.size))
+    if not 0 <= options.dropout < 1:
+        raise EdgedenseError("a share from 0 up to 1 for --dropout", f"{options.dropout:g}", "0.2")
+
+
+def plan(options: Options, data: dataset.Data, architecture: Architecture) -> fit.Plan:
+    """The phases and what decides them; its `settings` change with pictures, weights and every option."""
+    rate = options.learning_rate
+    fine = options.fine_tuning_rate if options.fine_tuning_rate is not None else rate / 10
+    content = {"options": asdict(options), "data": data.fingerprint, "architecture": architecture.name}
+    if Path(options.weights).is_file():
+        content["weights"] = hashlib.sha256(Path(options.weights).read_bytes()).hexdigest()
+    settings = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return fit.Plan(
+        schedule.phases(options.weights != "none", options.head_epochs, options.epochs, rate, fine),
+        options.schedule, options.patience, options.batch, options.augmentation,
+        batches.class_weights(data.train.labels, len(data.names), options.balanced), options.seed, settings)
+
+
+def device() -> str:
+    """What TensorFlow computes on: the first GPU where there is one."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "the processor"
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
+
+
+def saved(model: Any) -> bytes:
+    """The .keras file of a model, without a trace of its training."""
+    import keras
+
+    networks.set_phase(model, whole=True, momentum=0.99)
+    fresh = keras.Model.from_config(model.get_config())
+    fresh.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        fresh.save(path)
+        return path.read_bytes()
+
+
+def clear(work: Path | str) -> None:
+    """Remove what `train` left in `work`, and the folder when nothing else is in it."""
+    work = Path(work)
+    for path in [*work.glob("pixels-*.npy"), work / fit.LAST, work / fit.BEST]:
+        path.unlink(missing_ok=True)
+    if not any(work.iterdir()):
+        work.rmdir()
+
+
+def print_result(result: Training, out: Path, console: Any) -> None:
+    """The classification report and the confusion matrix for people, and what to do next."""
+    print_tables(Report(f"{result.name} on {result.images[result.judged_on]} {result.judged_on} pictures",
+                        result.evaluation), console)
+    best = result.history[result.best]
+    console.print(
+        f"{out}: {len(result.data) / 1e6:.1f} MB, {result.parameters:,} parameters, epoch {result.best + 1} of "
+        f"{len(result.history)}, validation loss {best.validation_loss:.4f}, accuracy "
+        f"{100 * best.validation_accuracy:.2f} %.", highlight=False, soft_wrap=True)
+    if result.judged_on == "validation":
+        console.print("There is no test folder: the pictures above also chose the epoch, so new ones may do worse.",
+                      highlight=False, soft_wrap=True)
+    console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
+
+
+def convert_line(result: Training, out: Path) -> str:
+    """The command that makes the deployed file of this model."""
+    words = ["edgedense", "convert", str(out), "--calibration", str(result.train_folder)]
+    if result.test_folder:
+        words += ["--validation", str(result.test_folder), "--max-drop", "1"]
+    return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])

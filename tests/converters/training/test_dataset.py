@@ -1,0 +1,168 @@
+"""Which pictures are found, and that no picture is on two sides."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedense.converters.training import dataset
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Preprocessing, load_image
+from tests.converters.training.conftest import fill_classes
+
+
+def prepare(folder: Path, work: Path, **options: object) -> dataset.Data:
+    work.mkdir(exist_ok=True)
+    given = {"share": 0.25, "group_by": None, "seed": 0, **options}
+    return dataset.prepare(dataset.find(folder), 32, work, tick=lambda n: None, **given)  # type: ignore[arg-type]
+
+
+def shown(side: dataset.Side) -> set[bytes]:
+    return {side.pixels[row].tobytes() for row in side.rows}
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """train and test with other pictures."""
+    fill_classes(tmp_path / "parts" / "train", seed=1)
+    fill_classes(tmp_path / "parts" / "test", count=4, seed=2)
+    return tmp_path / "parts"
+
+
+class TestFind:
+    def test_a_folder_per_class(self, data: Path) -> None:
+        layout = dataset.find(data)
+        assert layout.names == ("c0", "c1")
+        assert (layout.validation, layout.test) == (None, None)
+        assert layout.train.labels.tolist() == [0] * 12 + [1] * 12
+
+    @pytest.mark.parametrize("name", ["val", "validation", "valid"])
+    def test_parts(self, parts: Path, name: str) -> None:
+        assert dataset.find(parts).validation is None
+        fill_classes(parts / name, count=3, seed=3)
+        layout = dataset.find(parts)
+        assert [len(folder.paths) for folder in layout.folders] == [24, 6, 8]
+        assert layout.test is not None
+        assert layout.test.root == parts / "test"
+
+    def test_parts_with_other_classes_are_refused(self, parts: Path) -> None:
+        (parts / "test" / "c1").rename(parts / "test" / "d1")
+        with pytest.raises(EdgedenseError, match=r"train \(c0, c1\); found c0, d1"):
+            dataset.find(parts)
+
+    def test_one_class_is_refused(self, data: Path) -> None:
+        shutil.rmtree(data / "c1")
+        with pytest.raises(EdgedenseError, match="two classes or more"):
+            dataset.find(data)
+
+    def test_a_class_of_one_picture_is_refused(self, data: Path) -> None:
+        for path in sorted((data / "c1").iterdir())[1:]:
+            path.unlink()
+        with pytest.raises(EdgedenseError, match="c1: 1"):
+            dataset.find(data)
+
+
+class TestPixels:
+    def test_they_are_what_the_deployed_model_sees(self, data: Path, tmp_path: Path) -> None:
+        paths = dataset.find(data).train.paths
+        pixels, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        assert (pixels[3] == load_image(paths[3], Preprocessing(32, 32, "none"))).all()
+
+    def test_they_are_read_once(self, data: Path, tmp_path: Path) -> None:
+        paths = dataset.find(data).train.paths
+        first, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        stamp = paths[0].stat()
+        paths[0].write_bytes(b"x" * stamp.st_size)
+        import os
+
+        os.utime(paths[0], ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        again, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        assert (again == first).all()
+
+    def test_a_changed_picture_or_size_is_read_again(self, data: Path, tmp_path: Path) -> None:
+        paths = dataset.find(data).train.paths
+        before, fingerprint = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        Image.new("RGB", (50, 50), "red").save(paths[0])
+        after, other = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        assert other != fingerprint
+        assert (after[0] != before[0]).any()
+        assert dataset.read_pixels(paths, 40, tmp_path, lambda n: None)[0].shape == (24, 40, 40, 3)
+
+    def test_a_broken_picture_is_named(self, data: Path, tmp_path: Path) -> None:
+        broken = data / "c0" / "p0_0.png"
+        broken.write_bytes(b"no picture")
+        with pytest.raises(EdgedenseError, match=r"p0_0\.png"):
+            dataset.read_pixels(dataset.find(data).train.paths, 32, tmp_path, lambda n: None)
+
+
+class TestPrepare:
+    def test_a_share_validates_and_nothing_tests(self, data: Path, tmp_path: Path) -> None:
+        found = prepare(data, tmp_path / "work")
+        assert (len(found.train), len(found.validation), found.test) == (18, 6, None)
+        assert found.validation.labels.tolist().count(0) == 3
+        assert not shown(found.train) & shown(found.validation)
+        assert found.notes == ()
+
+    def test_folders_decide_where_there_are_some(self, parts: Path, tmp_path: Path) -> None:
+        fill_classes(parts / "val", count=3, seed=3)
+        found = prepare(parts, tmp_path / "work")
+        assert found.test is not None
+        assert (len(found.train), len(found.validation), len(found.test)) == (24, 6, 8)
+        assert (found.train_folder, found.test_folder) == (parts / "train", parts / "test")
+
+    def test_without_val_a_part_of_train_validates_and_not_of_test(self, parts: Path, tmp_path: Path) -> None:
+        found = prepare(parts, tmp_path / "work")
+        assert found.test is not None
+        assert (len(found.train), len(found.validation), len(found.test)) == (18, 6, 8)
+
+    def test_duplicates_stay_on_one_side(self, data: Path, tmp_path: Path) -> None:
+        for number in range(0, 12, 2):  # half of them again, as a JPEG
+            Image.open(data / "c0" / f"p{number // 2}_{number}.png").resize((60, 54)).save(
+                data / "c0" / f"again{number}.jpg", quality=90)
+        for seed in range(4):
+            found = prepare(data, tmp_path / "work", seed=seed)
+            same = dataset.same_pictures(found.train.pixels)
+            assert not set(same[found.train.rows]) & set(same[found.validation.rows])
+        assert found.notes == ("12 pictures show the same as another, 6 different ones: they stay on one side",)
+
+    def test_pictures_in_two_classes_are_told(self, data: Path, tmp_path: Path) -> None:
+        shutil.copy(data / "c0" / "p0_0.png", data / "c1" / "copy.png")
+        assert "1 pictures lie in two classes" in prepare(data, tmp_path / "work").notes
+
+    def test_training_pictures_that_are_tested_on_are_left_out(self, parts: Path, tmp_path: Path) -> None:
+        shutil.copy(parts / "test" / "c0" / "p0_0.png", parts / "train" / "c0" / "leak.png")
+        found = prepare(parts, tmp_path / "work")
+        assert found.test is not None
+        assert len(found.train) + len(found.validation) == 24
+        assert not shown(found.test) & (shown(found.train) | shown(found.validation))
+        assert "1 training pictures are also in the folders beside train and are left out" in found.notes
+
+    def test_a_patients_pictures_stay_together(self, data: Path, tmp_path: Path) -> None:
+        found = prepare(data, tmp_path / "work", group_by=r"(p\d+)_")
+        paths = dataset.find(data).train.paths
+        train, validation = ({paths[row].name.split("_")[0] for row in side.rows}
+                             for side in (found.train, found.validation))
+        assert not train & validation
+        assert len(found.validation) == 4  # a patient has two pictures of each class; three would not be whole
+
+    def test_patients_on_both_sides_of_given_folders_are_told(self, parts: Path, tmp_path: Path) -> None:
+        found = prepare(parts, tmp_path / "work", group_by=r"(p\d+)_")
+        assert any("2 groups of train are also beside it" in note for note in found.notes)
+
+    def test_the_fingerprint_stands_for_the_split(self, data: Path, tmp_path: Path) -> None:
+        first, again, other = (prepare(data, tmp_path / "work", seed=seed).fingerprint for seed in (0, 0, 1))
+        assert first == again != other
+
+    def test_a_class_that_is_all_in_test_is_refused(self, parts: Path, tmp_path: Path) -> None:
+        shutil.rmtree(parts / "train" / "c1")
+        shutil.copytree(parts / "test" / "c1", parts / "train" / "c1")
+        with pytest.raises(EdgedenseError, match=r"none of c1|class number"):
+            prepare(parts, tmp_path / "work")
+
+
+def test_numbers_of_paths_matter() -> None:
+    assert np.array_equal(dataset.same_pictures(np.zeros((3, 32, 32, 3), np.uint8)), [0, 0, 0])

@@ -1,0 +1,159 @@
+"""What is built: normalization inside, the heads, and weights from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgedense.converters import keras_reader
+from edgedense.converters.training import networks
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import NORMALIZATIONS
+from tests import models
+from tests.converters.training.conftest import SMALL
+
+
+def build(begin: networks.Start | None = None, **options: Any) -> Any:
+    begin = begin or networks.start("none", SMALL, "densenet", 32)
+    given = {"size": 32, "outputs": 3, "activation": "softmax", "head": None, "dropout": 0.2, **options}
+    return networks.build(SMALL, begin, **given)
+
+
+def saved(model: Any, path: Path) -> Path:
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained network with a head of five classes, normalized outside."""
+    model = models.densenet(stem=lambda keras, x: models.stem(keras, x, 4),
+                            body=lambda keras, x: models.body(keras, x, (1, 1), 4))
+    return saved(model, tmp_path_factory.mktemp("weights") / "other.keras")
+
+
+class TestBuild:
+    def test_the_reader_finds_the_normalization_inside(self, tmp_path: Path) -> None:
+        source = keras_reader.read(saved(build(), tmp_path / "m.keras"))
+        mean, std = NORMALIZATIONS["densenet"]
+        assert source.normalized
+        assert source.network.normalization is not None
+        assert source.network.normalization.scale == pytest.approx(1 / np.array(std), rel=1e-6)
+        assert source.network.normalization.shift == pytest.approx(-np.array(mean) / std, rel=1e-6)
+
+    def test_rescale(self, tmp_path: Path) -> None:
+        model = build(networks.start("none", SMALL, "rescale", 32))
+        source = keras_reader.read(saved(model, tmp_path / "m.keras"))
+        assert source.network.normalization is not None
+        assert source.network.normalization.scale == pytest.approx(np.full(3, 1 / 255), rel=1e-6)
+
+    @pytest.mark.parametrize("head", [None, 16])
+    @pytest.mark.parametrize(("activation", "outputs"), [("softmax", 3), ("sigmoid", 1)])
+    def test_heads(self, head: int | None, activation: str, outputs: int) -> None:
+        model = build(head=head, activation=activation, outputs=outputs)
+        kinds = [type(layer).__name__ for layer in model.layers[-4:]]
+        assert kinds[-2:] == ["Dropout", "Dense"]
+        assert (kinds[-3] == "Dense") == (head is not None)
+        assert model.output_shape == (None, outputs)
+
+    def test_no_dropout(self) -> None:
+        assert not any(type(layer).__name__ == "Dropout" for layer in build(dropout=0).layers)
+
+    def test_the_users_two_heads_have_their_parameters(self) -> None:
+        """8,088,129 and 7,041,604 for DenseNet121: what is counted here is the head on 1,024 features."""
+        features = 1024
+        assert 7_037_504 + features * 1024 + 1024 + 1024 + 1 == 8_088_129
+        assert 7_037_504 + features * 4 + 4 == 7_041_604
+        small = build(head=None, outputs=4)
+        last = small.layers[-1]
+        assert last.count_params() == (last.input.shape[-1] + 1) * 4
+
+
+class TestPhases:
+    def test_a_frozen_backbone_does_not_learn(self) -> None:
+        model = build(head=8)
+        networks.set_phase(model, whole=False, momentum=0.9)
+        assert [v.path.split("/")[0] for v in model.trainable_weights] == ["hidden"] * 2 + ["predictions"] * 2
+        networks.set_phase(model, whole=True, momentum=0.9)
+        assert len(model.trainable_weights) > 4
+
+    def test_a_frozen_batch_norm_keeps_its_statistics(self) -> None:
+        import keras
+
+        model = build()
+        batch = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+        moving = [w for w in model.weights if "moving" in w.path]
+        for whole, changes in ((False, False), (True, True)):
+            networks.set_phase(model, whole=whole, momentum=0.9)
+            before = [w.numpy() for w in moving]
+            model(keras.ops.convert_to_tensor(batch), training=True)
+            assert any((a != w.numpy()).any() for a, w in zip(before, moving, strict=True)) == changes
+
+
+class TestWeightsFile:
+    def test_the_backbone_is_taken_and_the_head_is_new(self, trained: Path) -> None:
+        from keras import models as keras_models
+
+        model = build(networks.start(str(trained), SMALL, "densenet", 32))
+        old = keras_models.load_model(trained)
+        expected, found = ([w.numpy() for layer in m.layers for w in layer.weights
+                            if type(layer).__name__ in ("Conv2D", "BatchNormalization")] for m in (old, model))
+        assert len(expected) == len(found) > 0
+        assert all((a == b).all() for a, b in zip(expected, found, strict=True))
+        assert model.output_shape == (None, 3)
+
+    def test_features_are_those_of_the_file(self, trained: Path) -> None:
+        import keras
+
+        model = build(networks.start(str(trained), SMALL, "densenet", 32))
+        old = keras.models.load_model(trained)
+        pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+        mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS["densenet"])
+        expected, found = (
+            keras.Model(m.input, next(x for x in m.layers if "Pooling2D" in type(x).__name__ and "Global"
+                                      in type(x).__name__).output).predict(x, verbose=0)
+            for m, x in ((old, (pixels - mean) / std), (model, pixels)))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)  # float32, another order of rounding
+
+    def test_a_file_that_normalizes_inside_keeps_its_own(self, tmp_path: Path) -> None:
+        first = build(networks.start("none", SMALL, "rescale", 32))
+        begin = networks.start(str(saved(first, tmp_path / "m.keras")), SMALL, "densenet", 32)
+        assert begin.normalization.scale == pytest.approx(np.full(3, 1 / 255), rel=1e-6)
+
+    def test_another_network_is_refused(self, tmp_path: Path) -> None:
+        begin = networks.start(str(saved(models.densenet(), tmp_path / "m.keras")), SMALL, "densenet", 32)
+        with pytest.raises(EdgedenseError, match="the weights of a Small"):
+            build(begin)
+
+    def test_a_missing_file_is_refused(self) -> None:
+        with pytest.raises(EdgedenseError, match="no file 'imagnet'"):
+            networks.start("imagnet", SMALL, "densenet", 32)
+
+    def test_weights_alone_go_into_keras_own_network(self, tmp_path: Path) -> None:
+        path = tmp_path / "notop.weights.h5"
+        given = build()
+        given.save_weights(path)
+
+        def read(keras: Any, file: Path) -> Any:
+            made = build()
+            made.load_weights(file)
+            return made
+
+        begin = networks.start(str(path), replace(SMALL, read=read), "densenet", 32)
+        assert begin.weights is not None
+        assert (begin.weights[0][0] == next(w for w in given.weights if "kernel" in w.path).numpy()).all()
+
+    def test_weights_alone_of_something_else_are_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "notop.weights.h5"
+        build().save_weights(path)
+        with pytest.raises(EdgedenseError, match="without its head"):
+            networks.start(str(path), SMALL, "densenet", 32)
+
+
+def test_imagenet_without_a_network_says_where_the_file_goes() -> None:
+    with pytest.raises(EdgedenseError, match=r"small\.h5.*--weights none"):
+        networks.start("imagenet", SMALL, "densenet", 32)
