@@ -24,11 +24,13 @@ bench: $(VENV)/bench
 
 # What the boards are given. Made again when the converter changes: what is proved must be what it writes now.
 DIGITS := $(OUT)/digits/digits.tflite $(OUT)/digits/digits-uint8.tflite
-$(OUT)/digits/digits-uint8.tflite: OUTPUT := --output-type uint8
-$(DIGITS): $(VENV)/installed $(wildcard edgedense/*.py converters/*.py converters/*/*.py)
+CORAL := $(OUT)/digits/digits-coral.tflite
+$(OUT)/digits/digits-uint8.tflite: OPTIONS := --output-type uint8
+$(CORAL): OPTIONS := --target coral
+$(DIGITS) $(CORAL): $(VENV)/installed $(wildcard edgedense/*.py converters/*.py converters/*/*.py)
 	$(BIN)/python examples/digits/images.py $(OUT)/digits/images
 	$(BIN)/edgedense convert examples/digits/digits.keras --calibration $(OUT)/digits/images/calibration \
-		--labels $(OUT)/digits/images/labels.txt $(OUTPUT) --out $@
+		--labels $(OUT)/digits/images/labels.txt $(OPTIONS) --out $@
 
 # The built wheel on emulated Raspberry Pis: needs root, for debootstrap and chroot, and Debian's or Ubuntu's packages.
 # ARM64_PICTURES=N compares so many pictures instead of 200.
@@ -39,11 +41,11 @@ test-arm64: $(DIGITS)
 	cat $(ARM64)/report.txt
 
 # Instructions and cache misses of one inference there; PRUNED=FILE.tflite adds a file.
-bench-arm64: $(DIGITS) $(ARM64)/bookworm/root/work/venv
+bench-arm64: $(DIGITS) $(CORAL) $(ARM64)/bookworm/root/work/venv
 	$(BIN)/python tests/arm64/stock.py examples/digits/digits.keras $(ARM64)
 	$(BIN)/python tests/arm64/bench.py $(ARM64) --json $(OUT)/bench-arm64.json \
 		"int8 of TFLiteConverter=$(ARM64)/stock.tflite" "int8 of edgedense=$<" \
-		"int8 of edgedense, uint8 output=$(word 2,$(DIGITS))" \
+		"int8 of edgedense, uint8 output=$(word 2,$(DIGITS))" "int8 of edgedense for Coral=$(CORAL)" \
 		$(if $(PRUNED),"int8 of edgedense after pruning=$(PRUNED)") "float32 of TFLiteConverter=$(ARM64)/float.tflite"
 
 $(ARM64)/bookworm/root/work/venv: | $(DIGITS)
