@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,8 @@ def normalization(name: Normalization = "densenet") -> Affine:
     return Affine(1 / std, -mean / std)
 
 
-def densenet(seed: int = 0, height: int = 33, width: int = 40, positive: bool = False) -> DenseNet:
+def densenet(seed: int = 0, height: int = 33, width: int = 40, positive: bool = False, growth: int = 4,
+             bottleneck: int = 5) -> DenseNet:
     """Two blocks of two layers: stem 3 -> 6, growth 4, bottlenecks of 5, a transition 14 -> 7; 3 classes.
 
     Scales of norms are of either sign unless `positive`.
@@ -79,21 +81,24 @@ def densenet(seed: int = 0, height: int = 33, width: int = 40, positive: bool = 
 
     def block(number: int, channels: int, outputs: int | None) -> Block:
         layers = tuple(
-            DenseLayer(f"block{number}_layer{i + 1}", affine(channels + 4 * i), conv(1, channels + 4 * i, 5),
-                       affine(5), conv(3, 5, 4, 1, 1, 1))
+            DenseLayer(f"block{number}_layer{i + 1}", affine(channels + growth * i),
+                       conv(1, channels + growth * i, bottleneck), affine(bottleneck),
+                       conv(3, bottleneck, growth, 1, 1, 1))
             for i in range(2))
         if outputs is None:
             return Block(layers, None)
-        return Block(layers, Transition(f"transition{number}", affine(channels + 8), conv(1, channels + 8, outputs)))
+        return Block(layers, Transition(f"transition{number}", affine(channels + 2 * growth),
+                                        conv(1, channels + 2 * growth, outputs)))
 
     stem = Stem(conv(7, 3, 6, 2, 3, 3), affine(6), MaxPool(3, 2, ((1, 1), (1, 1))))
     blocks = (block(1, 6, 7), block(2, 7, None))
-    dense = Dense(random.normal(0, 0.3, (15, 3)), random.normal(0, 0.1, 3))
-    head = Head(affine(15), (Pool("avg"), dense, Activation("softmax")))
+    channels = 7 + 2 * growth
+    dense = Dense(random.normal(0, 0.3, (channels, 3)), random.normal(0, 0.1, 3))
+    head = Head(affine(channels), (Pool("avg"), dense, Activation("softmax")))
     return DenseNet(height, width, normalization(), stem, blocks, head)
 
 
-def folded(seed: int = 0, **options: bool) -> DenseNet:
+def folded(seed: int = 0, **options: Any) -> DenseNet:
     """As `densenet`, after fold_norms: what the passes that need statistics start from."""
     return fold_norms(densenet(seed, **options))
 
@@ -137,7 +142,7 @@ def with_head(network: DenseNet, *steps: object) -> DenseNet:
     return replace(network, head=replace(network.head, steps=steps))
 
 
-def rewritten(seed: int = 0, **options: bool) -> DenseNet:
+def rewritten(seed: int = 0, **options: Any) -> DenseNet:
     """A network as it is when convert() measures it."""
     network = densenet(seed, **options)
     for rewrite in (*PASSES, round_border):

@@ -1,0 +1,77 @@
+"""What a DenseNet costs as a function of how many channels each dense layer has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.passes.pool_first import pool_first
+from edgedense.converters.program import lower
+
+# In multiply-accumulates of a convolution (0.073 instructions each on a Cortex-A76, from two counted networks), what
+# else takes time in XNNPACK's int8 kernels: to requantize and store one output (about 2.5 instructions), and to read,
+# compare and copy one channel of a concatenation (1.2 instructions, counted).
+OUTPUT_COST = 32.0
+CHANNEL_COST = 16.0
+TILE = 16  # outputs that the kernels compute at once: 24 channels take as long as 32
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """A dense block as cost sees it: positions of its map, channels that enter, and positions and channels of the
+    transition's output (0: none)."""
+
+    positions: int
+    entering: int
+    pooled: int
+    transition: int
+
+
+def macs(network: DenseNet) -> int:
+    """Multiply-accumulates of one inference as it is deployed, transitions pooling first: output positions times
+    kernel size, of convolutions and Dense layers."""
+    program, total = lower(pool_first(network)), 0
+    for op in program.ops:
+        if op.kind == "conv" and op.kernel is not None:
+            height, width = program.shapes[op.output][:2]
+            total += height * width * op.kernel.size
+        elif op.kind == "dense" and op.kernel is not None:
+            total += op.kernel.size
+    return total
+
+
+def weights(network: DenseNet) -> int:
+    """Weights of convolutions, depthwise convolutions and Dense layers: the bytes that they take in int8."""
+    return sum(op.kernel.size for op in lower(network).ops if op.kernel is not None)
+
+
+def block_shapes(network: DenseNet) -> tuple[BlockShape, ...]:
+    shapes, found, entering = lower(network).shapes, [], network.stem.conv.bias.size
+    for number, block in enumerate(network.blocks, start=1):
+        height, width = shapes[f"block{number}/layer1/norm"][:2]
+        given = block.transition.conv.bias.size if block.transition else 0
+        found.append(BlockShape(height * width, entering, (height // 2) * (width // 2), given))
+        entering = given
+    return tuple(found)
+
+
+def block_macs(shape: BlockShape, widths: list[tuple[int, int]]) -> int:
+    """Multiply-accumulates of a dense block and its transition; `widths`: (bottleneck, growth) of each dense layer."""
+    total, channels = 0, shape.entering
+    for bottleneck, growth in widths:
+        if growth:
+            total += shape.positions * bottleneck * (channels + 9 * growth)
+            channels += growth
+    return total + shape.pooled * channels * shape.transition
+
+
+def block_cost(shape: BlockShape, widths: list[tuple[int, int]]) -> float:
+    """The same with what else takes time, in multiply-accumulates: what a cut is judged by."""
+    total, channels = 0.0, shape.entering
+    for bottleneck, growth in widths:
+        if growth:
+            outputs = bottleneck * (channels + OUTPUT_COST) + growth * (9 * bottleneck + OUTPUT_COST)
+            total += shape.positions * (outputs + CHANNEL_COST * channels)
+            channels += growth
+    transition = shape.pooled * shape.transition * (channels + OUTPUT_COST)
+    return total + shape.positions * CHANNEL_COST * channels + transition

@@ -1,0 +1,161 @@
+"""How much a DenseNet's scores depend on each channel that could be cut.
+
+Every criterion gives one number per bottleneck channel and one per growth channel of every dense layer, on one scale
+for the whole network, so that a global choice can compare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from edgedense.converters.evaluate import forward, logits_tensor, run_op
+from edgedense.converters.graph import Array, DenseLayer, DenseNet
+from edgedense.converters.program import IMAGE, Program, lower
+from edgedense.preprocessing import Pixels
+
+Criterion = Literal["taylor", "l1", "norm", "random"]
+DRAWS = 4  # random directions in logit space per picture
+TEMPERATURE = 2.0  # a model that is sure of every picture would show no sensitivity at all
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Importance:
+    """`bottleneck["block1/layer2"]` [k] and `growth["block1/layer2"]` [g], >= 0."""
+
+    bottleneck: dict[str, Array]
+    growth: dict[str, Array]
+
+
+def measure_importance(network: DenseNet, pixels: Pixels, criterion: Criterion = "taylor", seed: int = 0,
+                       tick: Callable[[int], None] = lambda n: None) -> Importance:
+    """The importance of each channel; `pixels` [N, H, W, 3] matter to "taylor" and "norm" only.
+
+    taylor  What cutting the channel adds to the KL divergence from the uncut network, to second order: half the mean
+            of (gradient . change)^2 over random directions that have the Fisher information of the scores as their
+            covariance (Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018). The
+            change is to the channel's mean, because the mean is folded into the readers' biases. Growth channels:
+            the sum over all their readers.
+    l1      The sum of the absolute weights that compute the channel (Li et al., "Pruning filters", 2017).
+    norm    The batch norm's scale behind the channel (Liu et al., "Network slimming", 2017): the standard deviation
+            of its output. Growth channels: the root of the sum of squares over their readers.
+    random  Drawn from `seed`.
+    """
+    layers = _layers(network)
+    if criterion == "random":
+        rng = np.random.default_rng(seed)
+        return Importance({name: rng.random(layer.conv1.bias.size) for name, layer in layers.items()},
+                          {name: rng.random(layer.conv2.bias.size) for name, layer in layers.items()})
+    if criterion == "l1":
+        return Importance({name: np.abs(layer.conv1.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()},
+                          {name: np.abs(layer.conv2.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()})
+    program = lower(network)
+    taps = [*(f"{name}/bottleneck" for name in layers), *_read(network).values()]
+    if criterion == "norm":
+        moments = _moments(program, taps, pixels, linear=True, tick=tick)
+        variances = {name: np.maximum(square - mean**2, 0) for name, (mean, square) in moments.items()}
+        return _gathered(network, variances, np.sqrt)
+    means = {name: mean for name, (mean, _) in _moments(program, taps, pixels).items()}
+    effects = _effects(program, taps, means, pixels, seed, tick)
+    return _gathered(network, effects, lambda effect: 0.5 * (effect**2).mean(axis=0))
+
+
+def _layers(network: DenseNet) -> dict[str, DenseLayer]:
+    return {f"block{number}/layer{position}": layer for number, block in enumerate(network.blocks, start=1)
+            for position, layer in enumerate(block.layers, start=1)}
+
+
+def _read(network: DenseNet) -> dict[str, str]:
+    """Each reader of a concatenation -> the tensor that it makes of it, channel by channel."""
+    read = {name: f"{name}/norm" for name in _layers(network)}
+    read.update({f"transition{number}": f"transition{number}/norm"
+                 for number, block in enumerate(network.blocks, start=1) if block.transition})
+    blocks = network.blocks
+    read["head"] = "head/norm" if network.head.norm else f"block{len(blocks)}/layer{len(blocks[-1].layers)}/concat"
+    return read
+
+
+def _gathered(network: DenseNet, effects: dict[str, Array], finish: Callable[[Array], Array]) -> Importance:
+    """Per channel: a bottleneck's own, a growth channel's summed over the readers of its concatenation."""
+    bottleneck, growth, read = {}, {}, _read(network)
+    for number, block in enumerate(network.blocks, start=1):
+        names = [f"block{number}/layer{position}" for position in range(1, len(block.layers) + 1)]
+        readers = [*names, f"transition{number}" if block.transition else "head"]
+        for index, (name, layer) in enumerate(zip(names, block.layers, strict=True)):
+            bottleneck[name] = finish(effects[f"{name}/bottleneck"])
+            channels = slice(layer.norm1.scale.size, layer.norm1.scale.size + layer.conv2.bias.size)
+            parts = [effects[read[reader]][..., channels] for reader in readers[index + 1 :]]
+            growth[name] = finish(np.sum(parts, axis=0))
+    return Importance(bottleneck, growth)
+
+
+def _moments(program: Program, taps: list[str], pixels: Pixels, linear: bool = False,
+             tick: Callable[[int], None] = lambda n: None) -> dict[str, Array]:
+    """Mean and mean square per channel [2, C] of the tensors `taps`; `linear`: of what they are before their ReLU."""
+    import tensorflow as tf
+
+    ops = {op.output: replace(op, relu=False) for op in program.ops}
+
+    def moments(batch: Any) -> list[Any]:
+        values = forward(tf, program, batch)
+        read = [run_op(tf, ops[name], values, "float32") if linear else values[name] for name in taps]
+        return [tf.stack([tf.reduce_mean(x, (0, 1, 2)), tf.reduce_mean(x * x, (0, 1, 2))]) for x in read]
+
+    signature = tf.TensorSpec((None, *program.shapes[IMAGE]), tf.float32)
+    compiled = tf.function(moments, autograph=False, input_signature=[signature])
+    totals: dict[str, Array] = dict.fromkeys(taps, np.zeros(()))
+    for start in range(0, len(pixels), BATCH):
+        batch = pixels[start : start + BATCH]
+        for name, part in zip(taps, compiled(tf.constant(batch, tf.float32)), strict=True):
+            totals[name] = totals[name] + part.numpy().astype(np.float64) * len(batch) / len(pixels)
+        tick(len(batch))
+    return totals
+
+
+def _effects(program: Program, taps: list[str], means: dict[str, Array], pixels: Pixels, seed: int,
+             tick: Callable[[int], None]) -> dict[str, Array]:
+    """For each tensor [draws * N, C]: by how much a random direction in logit space moves, to first order, when the
+    channel becomes its mean."""
+    import tensorflow as tf
+
+    logits = logits_tensor(program)
+    function = program.ops[-1].function
+    softmax = function is not None and function.kind == "softmax"
+
+    def effects(batch: Any, signs: Any) -> list[Any]:
+        with tf.GradientTape() as tape:
+            values = forward(tf, program, batch, lambda name, x: tape.watch(x) if name in wanted else None)
+            z = values[logits]
+            loss = tf.reduce_sum(tf.stop_gradient(_direction(tf, z, signs, softmax)) * z)
+        gradients = tape.gradient(loss, [values[name] for name in taps])
+        return [tf.reduce_sum((values[name] - tf.constant(means[name], tf.float32)) * gradient, (1, 2))
+                for name, gradient in zip(taps, gradients, strict=True)]
+
+    wanted = set(taps)
+    compiled = tf.function(effects, autograph=False, input_signature=[
+        tf.TensorSpec((None, *program.shapes[IMAGE]), tf.float32),
+        tf.TensorSpec((None, *program.shapes[logits]), tf.float32)])
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[Array]] = {name: [] for name in taps}
+    for start in range(0, len(pixels), BATCH):
+        batch = tf.constant(pixels[start : start + BATCH], tf.float32)
+        for _ in range(DRAWS):
+            signs = rng.choice([-1.0, 1.0], size=(len(batch), *program.shapes[logits]))
+            for name, value in zip(taps, compiled(batch, tf.constant(signs, tf.float32)), strict=True):
+                parts[name].append(value.numpy().astype(np.float64))
+        tick(len(batch))
+    return {name: np.concatenate(part) for name, part in parts.items()}
+
+
+def _direction(tf: Any, logits: Any, signs: Any, softmax: bool) -> Any:
+    """A direction [B, classes] with the Fisher information as covariance: diag(p) - p p^T; p (1 - p) for sigmoids."""
+    if not softmax:
+        p = tf.sigmoid(logits / TEMPERATURE)
+        return tf.sqrt(p * (1 - p)) * signs
+    p = tf.nn.softmax(logits / TEMPERATURE)
+    root = tf.sqrt(p) * signs
+    return root - p * tf.reduce_sum(root, axis=1, keepdims=True)

@@ -1,0 +1,158 @@
+"""After a cut, what stays takes over what the cut channels contributed, by least squares, layer after layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgedense.converters.evaluate import run_op
+from edgedense.converters.graph import Array, DenseNet
+from edgedense.converters.program import CONSTANT, IMAGE, Op, Program, lower
+from edgedense.converters.pruning.channels import Indices, Selection, cut
+from edgedense.converters.weights import with_weights
+from edgedense.preprocessing import Pixels
+
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # of the inputs' mean variance; which one is found on held-out pictures
+SAMPLES = 4096  # positions in all that a layer is fitted on
+WIDEST = 4096  # inputs; a wider Dense has more unknowns than pictures can tell, and only gets its bias
+
+
+def reconstruct(network: DenseNet, selection: Selection, pixels: Pixels,
+                tick: Callable[[int], None] = lambda n: None) -> DenseNet:
+    """`network` cut to `selection`, with weights that give back the uncut outputs as far as what is left tells them.
+
+    Each convolution and Dense, in order, is fitted to what its counterpart in the uncut network gives for `pixels`
+    [N, H, W, 3], from inputs that earlier layers, already fitted, give: the mean difference goes into the bias, and a
+    ridge regression towards the weights that stayed into the kernel (after He et al., "Channel pruning for accelerating
+    very deep neural networks", 2017, section 3.1). How far the kernel moves is decided on every second picture by the
+    fit to the others; where no fit helps, the kernel stays. `tick(1)` is called for each of them.
+    """
+    import tensorflow as tf
+
+    student = cut(network, selection)
+    uncut, left = _Run(tf, lower(network), pixels), _Run(tf, lower(student), pixels)
+    counterparts, fitted = _counterparts(selection), {}
+    for op in left.program.ops:
+        if op.kind in ("conv", "dense"):
+            name, outputs = counterparts.get(op.output, (op.output, None))
+            expected = uncut.linear(name)
+            op = _fitted(tf, op, left.tensors[op.inputs[0]], expected, outputs)
+            fitted[op.output] = op.weights
+            tick(1)
+        left.step(op)
+    return with_weights(student, fitted)
+
+
+class _Run:
+    """A program executed operator by operator, all pictures at once; what no later operator reads is dropped."""
+
+    def __init__(self, tf: Any, program: Program, pixels: Pixels) -> None:
+        self.tf, self.program = tf, program
+        self.tensors: dict[str, Any] = {IMAGE: tf.constant(pixels, tf.float32)}
+        self._last = {name: op.output for op in program.ops for name in op.inputs}
+        self._rest = iter(program.ops)
+
+    def linear(self, name: str) -> Any:
+        """Go on to the operator `name`; what it gives before its ReLU."""
+        for op in self._rest:
+            if op.output == name:
+                return self.step(op)
+            self.step(op)
+        raise KeyError(name)
+
+    def step(self, op: Op) -> Any:
+        """Execute `op`; what it gives before its ReLU."""
+        linear = run_op(self.tf, replace(op, relu=False), self.tensors, "float32")
+        self.tensors[op.output] = self.tf.nn.relu(linear) if op.relu else linear
+        for name in {*op.inputs} - {CONSTANT}:
+            if self._last[name] == op.output:
+                del self.tensors[name]
+        return linear
+
+
+def _counterparts(selection: Selection) -> dict[str, tuple[str, Indices]]:
+    """Of each convolution in a dense layer, as the cut network calls it: its name in the uncut one, and which of the
+    outputs there stay."""
+    found = {}
+    for number, rows in enumerate(selection.layers, start=1):
+        staying = [(position, row) for position, row in enumerate(rows, start=1) if row.growth.size]
+        for after, (before, row) in enumerate(staying, start=1):
+            here, there = f"block{number}/layer{after}", f"block{number}/layer{before}"
+            found[f"{here}/bottleneck"] = (f"{there}/bottleneck", row.bottleneck)
+            found[f"{here}/growth"] = (f"{there}/growth", row.growth)
+    return found
+
+
+def _fitted(tf: Any, op: Op, x: Any, expected: Any, outputs: Indices | None) -> Op:
+    """`op` with kernel and bias fitted to `expected`, of which `outputs` are its own."""
+    kernel, _ = op.weights
+    inputs, targets = _samples(tf, op, x, expected)
+    if outputs is not None:
+        targets = targets[..., outputs]
+    flat = kernel.reshape(-1, kernel.shape[-1])
+    if len(flat) <= WIDEST:
+        flat = ridge(inputs, targets, flat)
+    mean = (targets - inputs @ flat).mean(axis=(0, 1))
+    return replace(op, kernel=flat.reshape(kernel.shape), bias=mean)
+
+
+def ridge(inputs: Array, targets: Array, kernel: Array) -> Array:
+    """The kernel [inputs, outputs] near `kernel` that best gives `targets` [N, P, outputs] from `inputs` [N, P, inputs]
+    up to a constant, N pictures with P positions each."""
+    if len(inputs) < 2:
+        return kernel
+    x, y = _centered(inputs), _centered(targets)
+    fit, held = slice(0, None, 2), slice(1, None, 2)
+    normal, other = (_normal(x[part], y[part], kernel) for part in (fit, held))
+    errors: dict[float | None, float] = {None: 0.0}  # by how much the square error of `kernel` itself changes
+    for strength in RIDGES:
+        step = _solved(*normal, strength)
+        errors[strength] = float((step * (other[0] @ step - 2 * other[1])).sum())
+    best = min(errors, key=lambda strength: errors[strength])
+    return kernel if best is None else kernel + _solved(normal[0] + other[0], normal[1] + other[1], best)
+
+
+def _centered(values: Array) -> Array:
+    return values - values.mean(axis=(0, 1))
+
+
+def _normal(x: Array, y: Array, kernel: Array) -> tuple[Array, Array]:
+    """The normal equations of what `kernel` leaves to be explained: products of inputs, and theirs with the rest.
+
+    The products are float32: they are millions, and the ridge is far above what that rounds.
+    """
+    flat = x.reshape(-1, x.shape[-1]).astype(np.float32)
+    rest = (y.reshape(-1, y.shape[-1]) - x.reshape(-1, x.shape[-1]) @ kernel).astype(np.float32)
+    return (flat.T @ flat).astype(np.float64), (flat.T @ rest).astype(np.float64)
+
+
+def _solved(gram: Array, missing: Array, strength: float) -> Array:
+    variance = gram.trace() / len(gram)
+    if variance == 0:
+        return np.zeros_like(missing)
+    return np.linalg.solve(gram + strength * variance * np.eye(len(gram)), missing)
+
+
+def _samples(tf: Any, op: Op, x: Any, expected: Any) -> tuple[Array, Array]:
+    """What `op` reads at some positions [N, P, inputs], and what it should give there [N, P, outputs]."""
+    if op.kind == "dense":
+        return x.numpy().astype(np.float64)[:, None], expected.numpy().astype(np.float64)[:, None]
+    height, width = expected.shape[1:3]
+    rows, columns = _positions(int(height), int(width), max(SAMPLES // len(x), 1))
+    size = op.weights[0].shape[0]  # square
+    if op.same:  # then of odd size and stride 1
+        x = tf.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
+    taps = [(row * op.stride + i) * int(x.shape[2]) + column * op.stride + j
+            for row, column in zip(rows, columns, strict=True) for i in range(size) for j in range(size)]
+    patches = tf.gather(tf.reshape(x, (len(x), -1, x.shape[-1])), taps, axis=1)
+    targets = tf.gather(tf.reshape(expected, (len(x), -1, expected.shape[-1])), rows * width + columns, axis=1)
+    return patches.numpy().astype(np.float64).reshape(len(x), len(rows), -1), targets.numpy().astype(np.float64)
+
+
+def _positions(height: int, width: int, count: int) -> tuple[Indices, Indices]:
+    """Rows and columns of at most `count` positions, chosen once for each size by a fixed seed."""
+    chosen = np.random.default_rng(height * width).permutation(height * width)[:count]
+    return np.divmod(np.sort(chosen), width)

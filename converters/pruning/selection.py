@@ -1,0 +1,76 @@
+"""The order in which channels are cut: at each step what costs least accuracy per instruction saved, over the whole
+network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.pruning.channels import Indices, LayerChannels, Selection, everything
+from edgedense.converters.pruning.cost import TILE, BlockShape, block_cost, block_shapes
+from edgedense.converters.pruning.importance import Importance
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One step for one dense layer: its channels after it, what that loses, what it saves."""
+
+    block: int
+    layer: int
+    channels: LayerChannels
+    loss: float
+    saving: float
+
+
+def cuts(network: DenseNet, importance: Importance) -> Iterator[Selection]:
+    """Selections from the whole network downward, each a part of the one before, until one dense layer of one tile is
+    left in each block.
+
+    A step takes the least important tile of 16 outputs from a bottleneck or from a dense layer's growth channels; a
+    layer that loses its last growth channels is gone. Which step comes next is decided by loss per cost saved.
+    """
+    shapes = block_shapes(network)
+    selection = everything(network)
+    moves = [_moves(block, selection, shapes[block], importance) for block in range(len(network.blocks))]
+    yield selection
+    while any(moves):
+        best = min((move for block in moves for move in block), key=lambda move: move.loss / move.saving)
+        selection = selection.replaced(best.block, best.layer, best.channels)
+        yield selection
+        moves[best.block] = _moves(best.block, selection, shapes[best.block], importance)
+
+
+def _moves(block: int, selection: Selection, shape: BlockShape, importance: Importance) -> list[_Move]:
+    """The steps that one dense block has left."""
+    rows = selection.layers[block]
+    widths = [(row.bottleneck.size, row.growth.size) for row in rows]
+    before = block_cost(shape, widths)
+    found = []
+    for layer, row in enumerate(rows):
+        name = f"block{block + 1}/layer{layer + 1}"
+        for channels, loss in _smaller(row, importance.bottleneck[name], importance.growth[name]):
+            after = [*widths[:layer], (channels.bottleneck.size, channels.growth.size), *widths[layer + 1 :]]
+            if any(growth for _, growth in after):
+                found.append(_Move(block, layer, channels, loss, before - block_cost(shape, after)))
+    return found
+
+
+def _smaller(row: LayerChannels, bottleneck: np.ndarray, growth: np.ndarray) -> Iterator[tuple[LayerChannels, float]]:
+    """The layer without its least important tile of bottleneck channels or of growth channels, and what that loses."""
+    if not row.growth.size:
+        return
+    if row.bottleneck.size > TILE:
+        stay, loss = _without_a_tile(row.bottleneck, bottleneck)
+        yield LayerChannels(stay, row.growth), loss
+    stay, loss = _without_a_tile(row.growth, growth)
+    yield LayerChannels(row.bottleneck, stay), loss
+
+
+def _without_a_tile(channels: Indices, importance: np.ndarray) -> tuple[Indices, float]:
+    """What stays is a multiple of a tile, or nothing."""
+    going = (channels.size - 1) % TILE + 1
+    order = channels[np.argsort(importance[channels], kind="stable")]
+    return np.sort(order[going:]), float(importance[order[:going]].sum())

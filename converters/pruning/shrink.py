@@ -1,0 +1,77 @@
+"""Channel pruning: a DenseNet with fewer channels that keeps to a goal, and what the cut cost is mended for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.program import lower
+from edgedense.converters.pruning.channels import Selection, correspondence, cut
+from edgedense.converters.pruning.cost import macs
+from edgedense.converters.pruning.importance import Criterion, measure_importance
+from edgedense.converters.pruning.reconstruct import reconstruct
+from edgedense.converters.pruning.selection import cuts
+from edgedense.converters.recovery.kept import Kept
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Pixels
+
+Goal = Callable[[DenseNet], bool]
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """The smaller network, and which of the whole one's channels it has."""
+
+    network: DenseNet
+    kept: Kept
+    selection: Selection
+
+    def describe(self) -> str:
+        """For people: how much of each dense block is left."""
+        parts = []
+        for number, rows in enumerate(self.selection.layers, start=1):
+            staying = [row for row in rows if row.growth.size]
+            width = sum(row.bottleneck.size for row in staying) / len(staying)
+            growth = sum(row.growth.size for row in staying) / len(staying)
+            parts.append(f"block {number}: {len(staying)} of {len(rows)} layers, bottlenecks of {width:.0f} and growth "
+                         f"{growth:.0f} on average")
+        return "; ".join(parts)
+
+
+def fraction_removed(network: DenseNet, fraction: float) -> Goal:
+    """The goal of `fraction` less multiply-accumulates than `network` has."""
+    most = macs(network) * (1 - fraction)
+    return lambda smaller: macs(smaller) <= most
+
+
+def shrink(network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, progress: Progress,
+           wanted: str) -> Shrunk:
+    """Cut the least important channels of `network` until `goal` is met, then fit what is left to the whole network.
+
+    `pixels` [N, H, W, 3] are calibration pictures; no labels are needed. The goal must stay met once it is met on the
+    way down. Raises EdgedenseError, naming the goal as `wanted`, when it is not met by the smallest network.
+    """
+    with progress("measuring channels", len(pixels)) as tick:
+        importance = measure_importance(network, pixels, criterion, tick=tick)
+    way = list(cuts(network, importance))
+    if not goal(cut(network, way[-1])):
+        least = macs(cut(network, way[-1])) / macs(network)
+        raise EdgedenseError(wanted, f"a smallest network, one dense layer per block, of {100 * least:.0f} % of the "
+                                     "multiply-accumulates, which does not meet it", "a lower goal, or --input-size")
+    selection = _first(way, lambda at: goal(cut(network, at)))
+    fits = sum(op.kind in ("conv", "dense") for op in lower(cut(network, selection)).ops)
+    with progress("fitting what is left", fits) as tick:
+        smaller = reconstruct(network, selection, pixels, tick)
+    return Shrunk(smaller, correspondence(network, selection), selection)
+
+
+def _first(way: list[Selection], met: Callable[[Selection], bool]) -> Selection:
+    """The first that is met, of which all behind it are; the last one is."""
+    low, high = 0, len(way) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if met(way[middle]) else (middle + 1, high)
+    return way[high]
