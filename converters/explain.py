@@ -17,6 +17,7 @@ import numpy as np
 
 from edgedense.converters import keras_reader, normalization
 from edgedense.converters.evaluate import gradients
+from edgedense.converters.heads import features_tensor
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import Program, lower
 from edgedense.errors import EdgedenseError
@@ -139,12 +140,6 @@ def tensor_of(program: Program, name: str | None) -> str:
     near = difflib.get_close_matches(str(name), [*maps, *stages(program)], n=5, cutoff=0.5)
     raise EdgedenseError("a layer that has a feature map", repr(name),
                          f"one of {', '.join(near or stages(program))}")
-
-
-def features_tensor(program: Program) -> str:
-    """The last feature map: what the head's first pooling or flattening reads, behind the last norm - ReLU."""
-    first = next(op for op in program.ops if op.output.startswith("head/") and op.output != "head/norm")
-    return first.inputs[0]
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ TENSOR_AXIS_LABELS, RGB = 2, 1  # AssociatedFileType, ColorSpaceType
 IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # members of the unions ContentProperties and ProcessUnitOptions
 
 
-def model_metadata(name: str, labels: Sequence[str], classes: int) -> bytes:
+def model_metadata(name: str, labels: Sequence[str], classes: int, with_features: bool = False) -> bytes:
     """The metadata of an image classifier with uint8 RGB pixels in and scores [1, classes] out.
 
-    Labels are attached to the output where there is one for each score.
+    Labels are attached to the output where there is one for each score. `with_features`: the last feature map is a
+    second output.
     """
     b = flatbuffers.Builder(1024)
     # Raw pixels in: readers that normalize uint8 input must leave it as it is.
@@ -32,7 +33,10 @@ def model_metadata(name: str, labels: Sequence[str], classes: int) -> bytes:
         labelled = [_text(b, LABELS), _text(b, "One label per score"), (TENSOR_AXIS_LABELS, "Int8")]
         files = _vector(b, [_table(b, labelled)])
     scores = _table(b, [_text(b, "scores"), _text(b, "One score per class"), None, None, None, None, files])
-    graph = _table(b, [_text(b, "main"), None, _vector(b, [image]), _vector(b, [scores])])
+    outputs = [scores]
+    if with_features:
+        outputs.append(_table(b, [_text(b, "features"), _text(b, "The last feature map, for heatmaps")]))
+    graph = _table(b, [_text(b, "main"), None, _vector(b, [image]), _vector(b, outputs)])
     # 1.0.0 is the first parser version, and knows all that is used here.
     model = _table(b, [_text(b, name), _text(b, "An image classifier made by edgedense"), None, _vector(b, [graph]),
                        None, None, None, _text(b, "1.0.0")])

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgedense import bundle, golden, metrics
+from edgedense import bundle, golden, gradcam, metrics
 from edgedense.converters import attempts, edgetpu, execute, gate, keras_reader, noise, normalization
 from edgedense.converters.attempts import Attempt, Candidate
 from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
 from edgedense.converters.evaluate import evaluate, logits_tensor
 from edgedense.converters.gate import Trial, Validation
 from edgedense.converters.graph import Activation, DenseNet
+from edgedense.converters.heads import deployed_head, features_tensor
 from edgedense.converters.keras_reader import Source
 from edgedense.converters.metadata import model_metadata
 from edgedense.converters.passes.fold_constants import fold_constants
@@ -28,6 +29,7 @@ from edgedense.converters.passes.round_border import round_border
 from edgedense.converters.passes.space_to_depth import space_to_depth
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import SCORES, lower
+from edgedense.converters.quantize import with_features
 from edgedense.converters.statistics import Statistics, measure
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
@@ -64,6 +66,7 @@ class Options:
     max_drop: float | None = None
     golden_images: int = 0
     target: Literal["cpu", "coral"] = "cpu"
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,10 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
             attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, held,
                                                   options.output_type, tick)
     steps.append(_step("equalize, absorb scales", network, built.network, _probes(pictures))[0])
-    flatbuffer = built.quantized.to_bytes(model_metadata(source.name, names, source.network.classes))
+    quantized = built.quantized
+    if options.explain:
+        quantized = with_features(quantized, features_tensor(lower(built.network)))
+    flatbuffer = quantized.to_bytes(model_metadata(source.name, names, source.network.classes, options.explain))
     if options.target == "coral" and (problems := edgetpu.check(flatbuffer)):
         raise EdgedenseError("a network that an Edge TPU takes whole", "; ".join(problems), "--target cpu")
     outcome = _outcome(flatbuffer, pictures, scores)
@@ -146,6 +152,8 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures)
     entries = {golden.ENTRY: _golden(flatbuffer, network, pictures.pixels[: options.golden_images]),
                noise.ENTRY: noise.to_bytes(built.equalization)}
+    if options.explain:
+        entries[gradcam.ENTRY] = deployed_head(built.network.head).to_bytes()
     return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
                       tuple(trials), (*added, *pictures.notes, *notes), outcome)
 
@@ -311,7 +319,8 @@ def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationS
         "activation": last.kind if isinstance(last, Activation) else "linear",
         "source": {"name": source.name, "sha256": source.sha256, "parameters": sum(source.parameters.values())},
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
-        "options": {"output_type": options.output_type, "target": options.target, "attempt": asdict(attempt)},
+        "options": {"output_type": options.output_type, "target": options.target, "explain": options.explain,
+                    "attempt": asdict(attempt)},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")},
         "figures": figures,
     }

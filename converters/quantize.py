@@ -27,15 +27,17 @@ MANTISSA_BITS = 10  # ranges are rounded to so many bits, so that the order of f
 
 @dataclass(frozen=True)
 class Quantized:
-    """Tensors and operators of the deployed file, ready for the writer, and each activation's quantization."""
+    """Tensors and operators of the deployed file, ready for the writer: its output, and a second one if named."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     output: str = SCORES
+    features: str | None = None
 
     def to_bytes(self, metadata: bytes = b"") -> bytes:
         """The .tflite file, with a TFLite Model Metadata buffer if given."""
-        return write(self.tensors, self.operators, (IMAGE,), (self.output,), metadata)
+        outputs = (self.output,) if self.features is None else (self.output, self.features)
+        return write(self.tensors, self.operators, (IMAGE,), outputs, metadata)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,25 @@ def quantize(program: Program, ranges: Mapping[str, Range], float_ops: Iterable[
              weights: Mapping[str, Weights] | None = None, output_type: str = "float32") -> Quantized:
     """The deployed network. `ranges` holds every int8 activation's range; `weights` replaces round-to-nearest."""
     return _Quantizer(program, ranges, frozenset(float_ops), dict(weights or {}), output_type).build()
+
+
+def with_features(quantized: Quantized, tensor: str) -> Quantized:
+    """The same network with `tensor` as its second output, in the type of the scores: MediaPipe opens no mixture."""
+    known = {known.name: known for known in quantized.tensors}
+    source, wanted = known[tensor], known[quantized.output].dtype
+    name = f"{tensor}/float" if wanted == "float32" else f"{tensor}_uint8"
+    if source.dtype != "int8" or name in known:  # it is a float tensor, or was dequantized for another operator
+        return replace(quantized, features=name if name in known else tensor)
+    assert source.quantization is not None
+    if wanted == "float32":
+        output = Tensor(name, source.shape, "float32")
+        operator = Operator("DEQUANTIZE", 2, (tensor,), (name,), "DequantizeOptions")
+    else:
+        shifted = replace(source.quantization, zero_point=source.quantization.zero_point + 128)
+        output = Tensor(name, source.shape, "uint8", shifted)
+        operator = Operator("QUANTIZE", 1, (tensor,), (name,), "QuantizeOptions")
+    return replace(quantized, tensors=(*quantized.tensors, output), operators=(*quantized.operators, operator),
+                   features=name)
 
 
 def activations(program: Program, ranges: Mapping[str, Range]) -> dict[str, Quantization]:

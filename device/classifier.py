@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedense import bundle
+from edgedense import bundle, gradcam
 from edgedense.device.interpreter import make_interpreter, place
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Pixels, Preprocessing
@@ -23,7 +24,7 @@ class Classifier:
 
     `labels` are the class names, `preprocessing` says how an image becomes the input (see
     `edgedense.preprocessing.load_image` and `resize`), `notes` are remarks for the user about what the file
-    does not say, `invoke_seconds` is how long the last inference took.
+    does not say, `invoke_seconds` is how long the last inference took. `explains` says whether there are heatmaps.
 
     A network with one output and two labels is binary, its output being the probability of the second class;
     it then scores both. Raises EdgedenseError when the file, its input, its operators, its metadata or its
@@ -36,13 +37,20 @@ class Classifier:
         self.notes: list[str] = [remark] if remark else []
         content = bundle.read(path)
         self._interpreter: Any = make_interpreter(content.model, device, threads, self.notes)
-        self._input, self._output = _single_tensors(self._interpreter)
+        self._input, self._output, self._features = _tensors(self._interpreter)
+        head = content.entries.get(gradcam.ENTRY)
+        self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
         height, width = _input_size(self._input)
         outputs = _class_count(self._output)
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
         self._is_pair = outputs == 1 and len(self.labels) == 2
         self.invoke_seconds = 0.0
+
+    @property
+    def explains(self) -> bool:
+        """Whether the file was made with `convert --explain`."""
+        return self._head is not None
 
     def classify(self, image: Pixels) -> NDArray[np.float32]:
         """uint8 [height, width, 3] in RGB -> float32 scores [classes]."""
@@ -56,11 +64,19 @@ class Classifier:
         self.invoke_seconds = time.perf_counter() - started
         return self._scores(self._interpreter.get_tensor(self._output["index"])[0])
 
+    def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:
+        """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
+        whole image. See `edgedense.gradcam`. Raises EdgedenseError where the file has none."""
+        if self._head is None or self._features is None:
+            raise EdgedenseError("a file with the last feature map as its second output", "one without",
+                                 "convert the model again with --explain")
+        raw = self._interpreter.get_tensor(self._features["index"])[0]
+        if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
+            classes = [1 for _ in classes]
+        return self._head.heatmaps(_real(raw, self._features), classes)
+
     def _scores(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        scores = raw.astype(np.float32)
-        if raw.dtype != np.float32:
-            scale, zero_point = self._output["quantization"]
-            scores = (scores - np.float32(zero_point)) * np.float32(scale)
+        scores = _real(raw, self._output)
         return np.concatenate([1 - scores, scores]) if self._is_pair else scores
 
     def close(self) -> None:
@@ -93,12 +109,24 @@ class Classifier:
         return recipe
 
 
-def _single_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+    """The input, the output of scores, and that of the last feature map [1, h, w, C], if there is one: told apart by
+    their dimensions, whose order a compiler may change."""
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
+    features = [tensor for tensor in outputs if len(outputs) > 1 and len(tensor["shape"]) == 4]
+    scores = [tensor for tensor in outputs if len(outputs) == 1 or len(tensor["shape"]) != 4]
+    if len(inputs) != 1 or len(features) > 1 or len(scores) != 1:
         raise EdgedenseError("a classifier with one input and one output",
                              f"{len(inputs)} inputs and {len(outputs)} outputs", _CONVERT)
-    return inputs[0], outputs[0]
+    return inputs[0], scores[0], features[0] if features else None
+
+
+def _real(raw: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
+    """The real values of a tensor that may be quantized."""
+    if raw.dtype == np.float32:
+        return raw
+    scale, zero_point = tensor["quantization"]
+    return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
 def _input_size(tensor: dict[str, Any]) -> tuple[int, int]:

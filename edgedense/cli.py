@@ -97,6 +97,8 @@ def convert(
         help="Labelled pictures for --max-drop, one sub-folder per class.", show_default=False)] = None,
     golden_images: Annotated[int, typer.Option(
         min=0, help="Store so many calibration pictures in the file, to replay beside the synthetic probes.")] = 0,
+    explain: Annotated[bool, typer.Option(
+        "--explain", help="Add the last feature map as a second output, for heatmaps on the device.")] = False,
     force: Annotated[bool, typer.Option(
         "--force", help="Go on although another preprocessing fits the labelled pictures better.")] = False,
 ) -> None:
@@ -120,7 +122,7 @@ def convert(
     options = pipeline.Options(
         preprocess=preprocess, resize=resize, exif=exif, output_type=output_type, ranges=ranges, headroom=headroom,
         size=(input_size, input_size) if input_size else None, images=images, force=force,
-        max_drop=max_drop, golden_images=golden_images, target=target)
+        max_drop=max_drop, golden_images=golden_images, target=target, explain=explain)
     names = read_labels(labels) if labels else None
     result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
@@ -136,7 +138,7 @@ def convert(
 
 def _compile_for_coral(result: Conversion, out: Path) -> None:
     """Write NAME_edgetpu.tflite and print what runs where; without a compiler say how to get one."""
-    from edgedense import bundle
+    from edgedense import bundle, gradcam
     from edgedense.converters import edgetpu
     from edgedense.files import write_atomically
 
@@ -146,7 +148,8 @@ def _compile_for_coral(result: Conversion, out: Path) -> None:
               file=sys.stderr)
         return
     path = out.with_name(out.stem + "_edgetpu.tflite")
-    write_atomically(path, bundle.pack(compiled.model, result.labels, result.recipe))
+    head = {name: data for name, data in bundle.parse(result.data).entries.items() if name == gradcam.ENTRY}
+    write_atomically(path, bundle.pack(compiled.model, result.labels, result.recipe, head))
     log = compiled.log
     print(f"{path}: subgraphs {log.subgraphs}, {log.on_chip / 2**20:.2f} MiB of weights on the chip, "
           f"{log.streamed / 2**20:.2f} MiB fetched at every inference")
@@ -208,17 +211,22 @@ def train(
     work: Annotated[Path | None, typer.Option(
         metavar="DIR", help="Where checkpoints and decoded pictures are kept until the end; by default NAME.work "
                             "beside NAME.keras.", show_default=False)] = None,
+    report: Annotated[Path | None, typer.Option(
+        help="Write figures, learning curves and confusion as one HTML file.", show_default=False)] = None,
 ) -> None:
     """Train a DenseNet121 on labelled pictures. After a kill or Ctrl-C the same command goes on where it was."""
     from rich.console import Console
 
+    from edgedense.converters.training import page
     from edgedense.converters.training import train as module
     from edgedense.converters.training.augmentation import Augmentation
     from edgedense.files import check_writable, write_atomically
 
     if out.suffix != ".keras":
         raise EdgedenseError("--out FILE.keras", str(out), f"--out {out.with_suffix('.keras')}")
-    check_writable(out)
+    for path in (out, report):
+        if path is not None:
+            check_writable(path)
     options = module.Options(
         weights=weights, size=size, head=head, dropout=dropout, sigmoid=sigmoid, normalize=preprocess, epochs=epochs,
         head_epochs=head_epochs, batch=batch, learning_rate=learning_rate, fine_tuning_rate=fine_tuning_rate,
@@ -236,8 +244,10 @@ def train(
         say(f"stopped; the same command goes on after the last whole epoch, which is kept in {folder}")
         raise typer.Exit(130) from None
     write_atomically(out, result.data)
+    if report is not None:
+        write_atomically(report, page.to_html(result).encode())
     module.clear(folder)
-    module.print_result(result, out, Console())
+    page.print_result(result, out, Console())
 
 
 @app.command()
@@ -502,7 +512,8 @@ def compare(
 @app.command()
 def explain(
     model: Annotated[str, typer.Argument(
-        metavar="MODEL", help="A trained Keras model.", show_default=False)],
+        metavar="MODEL", help="A trained Keras model, or a .tflite file made by edgedense convert --explain.",
+        show_default=False)],
     images: Annotated[list[str], typer.Argument(
         metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False)],
     classes: Annotated[list[str] | None, typer.Option(
@@ -528,15 +539,16 @@ def explain(
     input_size: Annotated[int | None, typer.Option(
         min=32, help="Height and width of the input in pixels, in place of the model's own.",
         show_default=False)] = None,
+    device: Annotated[str, typer.Option(
+        help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")] = "cpu",
 ) -> None:
     """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
 
     Of each picture and class there is a heatmap, an overlay, and NAME.png with all side by side. A heatmap shows where
-    the evidence is, each from none to its own strongest, and not how much of it there is.
+    the evidence is, each from none to its own strongest, and not how much of it there is. For a .tflite file it needs
+    no TensorFlow.
     """
     from edgedense import explanation
-    from edgedense.converters import explain as keras
-    from edgedense.converters import features as grids
     from edgedense.device.classifier import read_labels
 
     if features and classes:
@@ -544,16 +556,41 @@ def explain(
     if not features and layers and len(layers) > 1:
         raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
     paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
-    opened = keras.read(model, read_labels(labels) if labels else None, preprocess, resize or "bilinear",
-                        exif or "ignore", (input_size, input_size) if input_size else None)
+    names = read_labels(labels) if labels else None
+    if model.endswith(".tflite"):
+        of_keras = {"--layer": layers, "--features": features, "--preprocess": preprocess, "--resize": resize,
+                    "--exif": exif, "--input-size": input_size}
+        if given := [option for option, value in of_keras.items() if value]:
+            raise EdgedenseError(f"a Keras model for {' and '.join(given)}", model)
+        _explain_deployed(Path(model), device, names, paths, classes or (), out)
+        return
+    if device != "cpu":
+        raise EdgedenseError("a .tflite file for --device", model)
+    from edgedense.converters import explain as keras
+    from edgedense.converters import features as grids
+
+    opened = keras.read(model, names, preprocess, resize or "bilinear", exif or "ignore",
+                        (input_size, input_size) if input_size else None)
     _print_notes(Path(model), list(opened.notes))
-    with _named(paths) as (names, unreadable):
+    with _named(paths) as (called, unreadable):
         if features:
             for found in grids.feature_maps(opened, paths, layers or (), unreadable):
-                print(*explanation.write(grids.files(found, names[found.path]), out), sep="\n")
+                print(*explanation.write(grids.files(found, called[found.path]), out), sep="\n")
             return
         for one in keras.explain(opened, paths, classes or (), layers[0] if layers else None, unreadable):
-            _print_explanation(one, explanation.write(explanation.files(one, names[one.path]), out))
+            _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
+
+
+def _explain_deployed(model: Path, device: str, labels: tuple[str, ...] | None, paths: Sequence[Path],
+                      classes: Sequence[str], out: Path) -> None:
+    from edgedense import explanation
+    from edgedense.device.classifier import Classifier
+    from edgedense.device.explain import explain
+
+    with Classifier(model, device, labels=labels) as classifier, _named(paths) as (called, unreadable):
+        _print_notes(model, classifier.notes)
+        for one in explain(classifier, paths, classes, unreadable):
+            _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
 
 
 @contextmanager

@@ -72,15 +72,16 @@ def agree(reader: Path, folder: Path, model: bytes, pixels: npt.NDArray[np.uint8
         assert [by_index[i] for i in range(len(labels))] == pytest.approx(row, abs=1 / 256)
 
 
+@pytest.mark.parametrize("explain", [False, True])
 @pytest.mark.parametrize("output_type", ["float32", "uint8"])
-def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: Any) -> None:
+def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: Any, explain: bool) -> None:
     model = models.densenet(head=lambda k, x: k.layers.Dense(3)(k.layers.GlobalAveragePooling2D()(x)))
     logits = model.predict(np.random.default_rng(0).normal(0, 1, (20, 32, 32, 3)), verbose=0)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([9 * kernel, 9 * (bias - np.median(logits, axis=0))])  # all classes, and sure of them
     model.save(tmp_path / "model.keras")
     fill(tmp_path / "pictures", IMAGES)
-    options = Options(ranges="minmax", headroom=1.0, output_type=output_type)
+    options = Options(ranges="minmax", headroom=1.0, output_type=output_type, explain=explain)
     conversion = pipeline.convert(tmp_path / "model.keras", tmp_path / "pictures", ("ape", "bat", "cat"), options)
     agree(reader, tmp_path, conversion.data, conversion.outcome.pictures.pixels)
 

@@ -20,7 +20,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
 
-from edgedense import bundle
+from edgedense import bundle, gradcam
 from edgedense.files import write_atomically
 from edgedense.preprocessing import Preprocessing
 
@@ -29,11 +29,12 @@ HEIGHT, WIDTH = 48, 64
 RECIPE = {"edgedense": "0.1.0", "preprocessing": Preprocessing(HEIGHT, WIDTH, "none").to_dict()}
 
 
-def make_colour_model(input_type: int = tfl.TensorType.UINT8, outputs: int = 3, version: int = 1) -> bytes:
+def make_colour_model(input_type: int = tfl.TensorType.UINT8, outputs: int = 3, version: int = 1,
+                      explained: bool = False) -> bytes:
     """CAST, MEAN over the picture, FULLY_CONNECTED of the channels to the classes, SOFTMAX or LOGISTIC.
 
     The weight 0.05 turns a difference of 100 levels into one of 5 in the logits. With one output the class is
-    "more blue than red".
+    "more blue than red". `explained`: the pixels themselves are the feature map, and the second output.
     """
     weights = 0.05 * np.eye(3, dtype=np.float32) if outputs == 3 else np.float32([[-0.05, 0, 0.05]])
     values = [np.int32([1, 2]), weights, np.zeros(outputs, np.float32)]
@@ -58,7 +59,7 @@ def make_colour_model(input_type: int = tfl.TensorType.UINT8, outputs: int = 3, 
         buffer.data = np.frombuffer(value.tobytes(), np.uint8)
     graph = tfl.SubGraphT()
     graph.tensors = [_tensor(*fields) for fields in zip(shapes, kinds, buffers, strict=True)]
-    graph.inputs, graph.outputs = [0], [7]
+    graph.inputs, graph.outputs = [0], [7, 1] if explained else [7]
     graph.operators, model.operatorCodes = [], []
     for index, (builtin, options_type, options, inputs, results) in enumerate(steps):
         code = tfl.OperatorCodeT()
@@ -92,6 +93,17 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The deployed file."""
     path = tmp_path_factory.mktemp("model") / "colours.tflite"
     path.write_bytes(bundle.pack(make_colour_model(), labels=COLOURS, recipe=RECIPE))
+    return path
+
+
+@pytest.fixture(scope="session")
+def explained_colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The deployed file with heatmaps: a class is seen where its colour is."""
+    path = tmp_path_factory.mktemp("explained") / "colours.tflite"
+    head = gradcam.Head((gradcam.Pool("avg"), gradcam.Dense(0.05 * np.eye(3, dtype=np.float32),
+                                                            np.zeros(3, np.float32))))
+    model = make_colour_model(explained=True)
+    path.write_bytes(bundle.pack(model, COLOURS, RECIPE, {gradcam.ENTRY: head.to_bytes()}))
     return path
 
 

@@ -188,6 +188,10 @@ class TestConvertOptions:
         (tmp_path / "labels.txt").write_text("one\ntwo\nthree\nfour\nfive\n")
         assert convert(*QUICK, "--labels", tmp_path / "labels.txt").labels == ("one", "two", "three", "four", "five")
 
+    def test_explain(self, convert: Callable[..., bundle.Bundle]) -> None:
+        assert len(contents(convert(*QUICK, "--explain").model).outputs) == 2
+        assert len(contents(convert(*QUICK).model).outputs) == 1
+
     def test_golden_images(self, convert: Callable[..., bundle.Bundle]) -> None:
         for options, count in (((), 0), (("--golden-images", "2"), 2)):
             golden = Golden.from_bytes(convert(*QUICK, *options).entries["golden.json"])

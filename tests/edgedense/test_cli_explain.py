@@ -105,6 +105,41 @@ class TestKeras:
         assert str(pictures / "0.jpg") in ended.err.splitlines()[-1]
 
 
+@pytest.fixture(scope="module")
+def deployed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deployed")
+    for number, name in enumerate(LABELS):
+        fill(folder / "pictures" / name, 1, seed=number)
+    succeeded("convert", model, "--calibration", folder / "pictures", "--ranges", "minmax", "--headroom", "1",
+              "--force", "--explain", "--out", folder / "insects.tflite")
+    return folder / "insects.tflite"
+
+
+class TestDeployed:
+    def test_its_labels_and_preprocessing_are_those_of_the_file(self, deployed: Path, pictures: Path,
+                                                                tmp_path: Path) -> None:
+        ended = succeeded("explain", deployed, pictures, "--class", "cow", "--class", "ant", "--out", tmp_path)
+        assert [line.split()[0] for line in ended.out.splitlines()] == ["cow", "ant"] * 2
+        assert ended.err == ""
+        assert {"000.png", "000-cow-heatmap.png", "001-ant-overlay.png"} <= set(written(tmp_path))
+
+    def test_other_labels(self, deployed: Path, pictures: Path, tmp_path: Path) -> None:
+        (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\n")
+        ended = succeeded("explain", deployed, pictures, "--class", "d", "--labels", tmp_path / "labels.txt", "--out",
+                          tmp_path)
+        assert ended.out.startswith("d  ")
+
+    @pytest.mark.parametrize("options", [
+        ("--layer", "stem"), ("--features",), ("--preprocess", "none"), ("--resize", "nearest"), ("--exif", "apply"),
+        ("--input-size", "64")])
+    def test_options_of_keras_models(self, options: tuple[str, ...], deployed: Path, pictures: Path) -> None:
+        assert f"a Keras model for {options[0]}" in refused("explain", deployed, pictures, *options)
+
+    def test_device(self, deployed: Path, model: Path, pictures: Path) -> None:
+        assert "a device: cpu" in refused("explain", deployed, pictures, "--device", "gpu")
+        assert "a .tflite file for --device" in refused("explain", model, pictures, "--device", "coral")
+
+
 class TestRefused:
     def test_an_unknown_class(self, model: Path, pictures: Path) -> None:
         assert "a class of the model: 0, 1, 2, 3, 4; found cat" in last_line(model, pictures, "--class", "cat")
