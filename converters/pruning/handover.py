@@ -23,12 +23,12 @@ ARRAY_FIELDS = ("kernel", "bias", "constant")
 class Task:
     """What the child does: train `program` towards `logits` [N, outputs] on uint8 `pixels` [N, h, w, 3].
 
-    `pruned` names the operators whose kernels lose `spec["fraction"]` of their weights, `trained` those whose kernel
-    and bias may change.
+    `pruned` tells which fraction of an operator's kernel becomes zero; `trained` names the operators whose kernel and
+    bias may change.
     """
 
     program: Program
-    pruned: tuple[str, ...]
+    pruned: Mapping[str, float]
     trained: tuple[str, ...]
     spec: Mapping[str, Any]
     pixels: npt.NDArray[np.uint8]
@@ -45,7 +45,7 @@ def write_task(folder: Path, task: Task) -> None:
                 arrays[f"{index}.{name}"] = array
         plain["function"] = None if op.function is None else asdict(op.function)
         ops.append(plain)
-    document = {"ops": ops, "shapes": task.program.shapes, "pruned": task.pruned, "trained": task.trained,
+    document = {"ops": ops, "shapes": task.program.shapes, "pruned": dict(task.pruned), "trained": task.trained,
                 "spec": dict(task.spec)}
     (folder / TASK).write_text(json.dumps(document))
     np.savez(folder / ARRAYS, **arrays)
@@ -59,7 +59,7 @@ def read_task(folder: Path) -> Task:
     with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
         ops = tuple(_op(plain, index, arrays) for index, plain in enumerate(document["ops"]))
     shapes = {name: tuple(shape) for name, shape in document["shapes"].items()}
-    return Task(Program(ops, shapes), tuple(document["pruned"]), tuple(document["trained"]), document["spec"],
+    return Task(Program(ops, shapes), document["pruned"], tuple(document["trained"]), document["spec"],
                 np.load(folder / PIXELS, mmap_mode="r"), np.load(folder / LOGITS))
 
 

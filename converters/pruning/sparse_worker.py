@@ -33,9 +33,9 @@ def train(task: Task) -> Weights:
     keras.utils.set_random_seed(spec["seed"])
     tf.config.experimental.enable_op_determinism()
     steps = spec["epochs"] * math.ceil(len(task.pixels) / spec["batch"])
-    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, spec["fraction"], *_ramp(steps))
 
-    def prune(layer: Any) -> Any:
+    def prune(layer: Any, fraction: float) -> Any:
+        schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, fraction, *_ramp(steps))
         return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
 
     model = build(tf, keras, task, prune)
@@ -64,7 +64,7 @@ def build(tf: Any, keras: Any, task: Task, prune: Any) -> Any:
         inputs = [values[name] for name in op.inputs if name != CONSTANT]
         if op.output in task.trained:
             layer = _layer(keras, op)
-            layer = prune(layer) if op.output in task.pruned else layer
+            layer = prune(layer, task.pruned[op.output]) if op.output in task.pruned else layer
             weights[layer] = op.weights
         else:
             layer = keras.layers.Lambda(_fixed(tf, op), name=op.output)

@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 
 from edgedense.converters.graph import Activation, Affine, Array, Dense, DenseNet, Flatten, Pool
-from edgedense.converters.passes.fold_norms import fold_norms
-from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.pipeline import PASSES
 from edgedense.converters.program import Op, lower
 from edgedense.converters.pruning import sparse_worker
 from edgedense.converters.pruning.handover import Task, read_task, read_weights, write_task, write_weights
@@ -26,20 +23,13 @@ def task(network: DenseNet, count: int = 4) -> Task:
     program = lower(network)
     names = tuple(op.output for op in program.ops if op.kind in ("conv", "dense"))
     random = np.random.default_rng(3)
-    return Task(program, names[1:], names, asdict(SparsitySpec(0.5)), networks.pictures(network, count),
-                random.normal(size=(count, 3)).astype(np.float32))
+    return Task(program, dict.fromkeys(names[1:], 0.5), names, asdict(SparsitySpec(0.5)),
+                networks.pictures(network, count), random.normal(size=(count, 3)).astype(np.float32))
 
 
 def plain(op: Op) -> dict[str, Any]:
     values = {field.name: getattr(op, field.name) for field in fields(op)}
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
-
-
-def deployed(network: DenseNet) -> DenseNet:
-    """With constants in concatenations and pixels regrouped."""
-    for rewrite in (*PASSES, round_border):
-        network = rewrite(network)
-    return network
 
 
 @pytest.mark.parametrize("make", [networks.densenet, networks.folded, networks.rewritten])
@@ -84,7 +74,7 @@ def test_the_keras_model_is_the_network(make: Any) -> None:
     tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("tf_keras")
     network = make()
     given = task(network)
-    model = sparse_worker.build(tf, keras, given, lambda layer: layer)
+    model = sparse_worker.build(tf, keras, given, lambda layer, fraction: layer)
     wanted = networks.logits(network, given.pixels)
     found = model(given.pixels.astype(np.float32)).numpy()
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()  # float32 against float64
@@ -95,14 +85,14 @@ def test_the_keras_model_is_the_network(make: Any) -> None:
 
 def test_only_what_is_named_is_pruned() -> None:
     tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("tf_keras")
-    given, wrapped = task(networks.folded()), []
+    given, wrapped = task(networks.folded()), dict[str, float]()
 
-    def prune(layer: Any) -> Any:
-        wrapped.append(layer.name)
+    def prune(layer: Any, fraction: float) -> Any:
+        wrapped[layer.name] = fraction
         return layer
 
     sparse_worker.build(tf, keras, given, prune)
-    assert tuple(wrapped) == given.pruned
+    assert wrapped == given.pruned
     assert len(wrapped) == len(given.trained) - 1
 
 
@@ -139,9 +129,3 @@ def test_every_picture_comes_once_an_epoch_in_an_order_that_the_seed_decides() -
     assert not np.array_equal(first[0], second[0])
     again = sparse_worker._batches(keras, given)
     np.testing.assert_array_equal(again[0][1], first[0])
-
-
-def test_folding_norms_is_what_the_worker_expects() -> None:
-    """The bottleneck's norm is inside of its convolution, or it would not be trained with it."""
-    assert all(op.kind != "depthwise" or op.output.endswith(("/norm", "normalize"))
-               for op in lower(fold_norms(networks.densenet())).ops)
