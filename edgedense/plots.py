@@ -124,6 +124,37 @@ def layer_profile(layers: Sequence[tuple[str, float]], title: str, mark: int = 3
     return _svg(width, height, title, parts)
 
 
+def learning_curves(
+    training: Sequence[float], validation: Sequence[float], best: int, title: str, top: float | None = None
+) -> str:
+    """A figure over the epochs, on training pictures (`before`) and on validation pictures (`after`); the
+    dashed line marks epoch number `best`, counted from 0. The axis goes from 0 to `top` or the largest value."""
+    width, height, left, base = 420, 230, 40, 190
+    high = top or max([*training, *validation, 1e-9])
+    step = (width - left - 12) / max(len(training) - 1, 1)
+    x = [left + i * step for i in range(len(training))]
+    marked = x[best]
+    parts = [f'<line class="grid dashed" x1="{marked:.1f}" x2="{marked:.1f}" y1="14" y2="{base}"/>']
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        y = base - share * (base - 14)
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y:g}" y2="{y:g}"/>'
+            + _text(left - 6, y + 4, f"{share * high:.3g}", "end")
+        )
+    every = max(1, -(-len(x) // 10))
+    parts += [_text(x[i], base + 16, str(i + 1), "middle") for i in range(0, len(x), every)]
+    for kind, name, values in (("before", "training", training), ("after", "validation", validation)):
+        at = [(px, base - min(v / high, 1) * (base - 14), v) for px, v in zip(x, values, strict=True)]
+        parts.append(f'<polyline class="line {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b, _ in at)}"/>')
+        parts += [
+            f'<circle class="dot {kind}" cx="{a:.1f}" cy="{b:.1f}" r="3"><title>epoch {i + 1}, {name}: {v:.4f}'
+            "</title></circle>"
+            for i, (a, b, v) in enumerate(at)
+        ]
+    parts.append(_text((left + width) / 2, height - 4, "epochs", "middle"))
+    return _svg(width, height, title, parts)
+
+
 def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" style="max-width:{width:g}px" role="img">'

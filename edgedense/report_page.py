@@ -35,6 +35,23 @@ def to_html(content: Report) -> str:
     return _page(content.title, sections)
 
 
+def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str]]) -> str:
+    """The page of `train`: what came out, said in a sentence, and (caption, SVG) for each learning curve."""
+    figures = "".join(
+        f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in curves
+    )
+    legend = '<p class="legend"><i class="before"></i>training<i class="after"></i>validation</p>'
+    sections = [
+        f"<header><h1>{escape(content.title)}</h1><p>{escape(said)}</p></header>",
+        _figures(content),
+        _section("Training", "Training pictures are augmented, so they are harder than validation pictures. The dashed "
+                 "line is the epoch whose weights were kept.", f'{legend}<div class="pair">{figures}</div>'),
+        _classes(content), _confusion(content), _reliability(content),
+        *(_section(e.title, e.said, _table(e.headings, e.rows)) for e in content.extras),
+    ]
+    return _page(content.title, [*sections, _recipe(content)])
+
+
 def noise_to_html(layers: LayerNoise, title: str) -> str:
     """The page of `inspect --layers`: the plot and every layer, worst first."""
     rows = [(name, f"{value:.1f}") for name, value in sorted(layers, key=lambda layer: layer[1])]

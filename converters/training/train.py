@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,6 @@ from edgedense.drift import Evaluation
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Normalization
 from edgedense.progress import progress
-from edgedense.report import Report, print_tables
 
 
 @dataclass(frozen=True)
@@ -171,26 +169,3 @@ def clear(work: Path | str) -> None:
         path.unlink(missing_ok=True)
     if not any(work.iterdir()):
         work.rmdir()
-
-
-def print_result(result: Training, out: Path, console: Any) -> None:
-    """The classification report and the confusion matrix for people, and what to do next."""
-    print_tables(Report(f"{result.name} on {result.images[result.judged_on]} {result.judged_on} pictures",
-                        result.evaluation), console)
-    best = result.history[result.best]
-    console.print(
-        f"{out}: {len(result.data) / 1e6:.1f} MB, {result.parameters:,} parameters, epoch {result.best + 1} of "
-        f"{len(result.history)}, validation loss {best.validation_loss:.4f}, accuracy "
-        f"{100 * best.validation_accuracy:.2f} %.", highlight=False, soft_wrap=True)
-    if result.judged_on == "validation":
-        console.print("There is no test folder: the pictures above also chose the epoch, so new ones may do worse.",
-                      highlight=False, soft_wrap=True)
-    console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
-
-
-def convert_line(result: Training, out: Path) -> str:
-    """The command that makes the deployed file of this model."""
-    words = ["edgedense", "convert", str(out), "--calibration", str(result.train_folder)]
-    if result.test_folder:
-        words += ["--validation", str(result.test_folder), "--max-drop", "1"]
-    return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])

@@ -17,7 +17,7 @@ from edgedense import metrics
 from edgedense.converters import keras_reader
 from edgedense.converters.training import checkpoint, dataset, fit
 from edgedense.converters.training.augmentation import Augmentation
-from edgedense.converters.training.train import Options, Training, clear, convert_line, plan, train
+from edgedense.converters.training.train import Options, Training, clear, plan, train
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Preprocessing, find_labelled, load_image
 from tests.converters.training.conftest import SMALL, fill_classes
@@ -164,12 +164,6 @@ def test_clear_leaves_what_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").unlink()
     clear(tmp_path)
     assert not tmp_path.exists()
-
-
-def test_the_line_to_convert_names_the_pictures(whole: Training, pictures: Path) -> None:
-    assert convert_line(whole, Path("a b.keras")) == (
-        f"edgedense convert 'a b.keras' --calibration {pictures}/train --validation {pictures}/test --max-drop 1 "
-        "--out 'a b.tflite'")
 
 
 def test_sigmoid_takes_two_classes(tmp_path: Path) -> None:

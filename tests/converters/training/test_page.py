@@ -1,0 +1,96 @@
+"""The page of a training: figures, curves, and nothing that could run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedense import drift, plots
+from edgedense.converters.training.checkpoint import Epoch
+from edgedense.converters.training.page import convert_line, summary, to_html
+from edgedense.converters.training.train import Options, Training
+from edgedense.report import Extra
+
+LABELS = ("glioma", "<b>no tumor</b>")
+
+
+@pytest.fixture
+def result() -> Training:
+    """Two phases, four epochs, the third the best."""
+    history = tuple(
+        Epoch(phase, 1e-3, 1.2 - 0.2 * i, 0.5 + 0.1 * i, loss, 0.6 + 0.05 * i, 12.0)
+        for i, (phase, loss) in enumerate(zip(("head", "fine-tuning", "fine-tuning", "fine-tuning"),
+                                              (1.0, 0.8, 0.5, 0.7), strict=True)))
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2]])
+    return Training(
+        name="brain.keras", labels=LABELS, history=history, best=2,
+        evaluation=drift.evaluate(scores, [0, 0, 1, 1], LABELS, model="brain.keras"), judged_on="test",
+        images={"train": 10, "validation": 3, "test": 4}, parameters=7_041_604, data=b"", options=Options(),
+        train_folder=Path("mri/train"), test_folder=Path("mri/test"), device="the processor",
+        versions={"keras": "3"}, notes=("3 pictures show the same as another",))
+
+
+class Tags(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.found.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def test_the_page_tells_all(result: Training) -> None:
+    page = Tags(to_html(result))
+    for said in ("brain.keras on 4 test pictures", "75.00 %", "7,041,604 parameters", "epoch 3 of 4",
+                 "3 pictures show the same as another", "fine-tuning", "0.8000"):
+        assert said in page.text
+    assert page.found.count("svg") == 4  # two curves, confusion, reliability
+
+
+def test_names_are_escaped_and_nothing_is_fetched(result: Training) -> None:
+    text = to_html(result)
+    assert "<b>no tumor" not in text
+    assert "script" not in Tags(text).found
+    assert "http" not in text
+
+
+def test_further_tables_are_shown(result: Training) -> None:
+    page = Tags(to_html(result, [Extra("Beside a ResNet50", "said", ("", "a"), (("accuracy", "87 %"),))]))
+    assert "Beside a ResNet50" in page.text
+    assert "87 %" in page.text
+
+
+def test_without_a_test_folder_it_says_so(result: Training) -> None:
+    assert "no test folder" not in summary(result)
+    assert "no test folder" in summary(replace(result, judged_on="validation"))
+
+
+def test_the_line_to_convert_names_the_pictures(result: Training) -> None:
+    assert convert_line(result, Path("a b.keras")) == (
+        "edgedense convert 'a b.keras' --calibration mri/train --validation mri/test --max-drop 1 --out 'a b.tflite'")
+    assert convert_line(replace(result, test_folder=None), Path("m.keras")) == (
+        "edgedense convert m.keras --calibration mri/train --out m.tflite")
+
+
+class TestCurves:
+    def test_the_line_marks_the_best_epoch(self) -> None:
+        first, last = (plots.learning_curves([3, 2, 1], [3, 2, 1], best, "t") for best in (0, 2))
+        assert 'dashed" x1="40.0"' in first
+        assert 'dashed" x1="408.0"' in last
+
+    def test_larger_is_higher_up_and_the_axis_ends_at_the_top(self) -> None:
+        svg = plots.learning_curves([1.0, 0.5], [0.25, 0.0], 0, "t", top=1.0)
+        assert 'points="40.0,14.0 408.0,102.0"' in svg
+        assert 'points="40.0,146.0 408.0,190.0"' in svg
+
+    def test_one_epoch_is_a_dot(self) -> None:
+        assert plots.learning_curves([1.0], [1.0], 0, "t").count("<circle") == 2
