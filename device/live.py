@@ -27,6 +27,7 @@ from edgedense.device.smoothing import Smoother
 from edgedense.device.stream import Counts, Frame, Stream
 from edgedense.device.telemetry import Clock, temperature
 from edgedense.device.watch import Watch
+from edgedense.heatmap import relative
 
 _PATIENCE = 4.0  # seconds that an orderly end may take after a signal
 _REMEMBERED = 4096  # frames over which medians and percentiles are taken
@@ -38,7 +39,7 @@ class Summary:
     """What happened, for the end of a run; times in seconds, over the last few thousand frames.
 
     `age` is from a frame's capture to its printed result, `other` the inference thread's work on a frame besides
-    the inference itself.
+    the inference itself; `heatmap` the part of it that was a heatmap, of the frames that had one.
     """
 
     seconds: float
@@ -48,6 +49,7 @@ class Summary:
     invoke_p95: float
     age_p95: float
     other_median: float
+    heatmap_median: float
     saved: int
 
     def __str__(self) -> str:
@@ -57,6 +59,9 @@ class Summary:
                  f"inference {self.invoke_median * 1e3:.1f} ms in the median, {self.invoke_p95 * 1e3:.1f} ms at the "
                  f"95th percentile; from capture to result {self.age_p95 * 1e3:.1f} ms at the 95th percentile"]
         lines.append(f"besides inference {self.other_median * 1e3:.2f} ms of work a frame on its thread")
+        if self.heatmap_median:
+            lines.append(f"heatmap {self.heatmap_median * 1e3:.2f} ms in the median, "
+                         f"{self.heatmap_median / self.invoke_median:.1%} of the inference")
         if self.counts.gaps:
             lines.append(f"gaps in the source: {self.counts.gaps}, together {self.counts.gap_seconds:.1f} s")
         if self.saved:
@@ -71,6 +76,7 @@ class _Times:
     invoke: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     age: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     other: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    heatmap: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def percentile(self, name: str, share: float) -> float:
         values = getattr(self, name)
@@ -104,6 +110,7 @@ class LiveRun:
         self._classified = 0
         self._told: Prediction | None = None
         self._temperature_at = float("-inf")
+        self._heat: NDArray[np.float32] | None = None
 
     def run(self) -> Summary:
         """Loop. Raises DeviceError when the source cannot be opened."""
@@ -122,7 +129,8 @@ class LiveRun:
         times = self._times
         return Summary(time.monotonic() - started, self._classified, counts, times.percentile("invoke", 50),
                        times.percentile("invoke", 95), times.percentile("age", 95),
-                       times.percentile("other", 50), self._saver.saved if self._saver else 0)
+                       times.percentile("other", 50), times.percentile("heatmap", 50),
+                       self._saver.saved if self._saver else 0)
 
     def _step(self, stream: Stream) -> bool:
         """Wait for a frame and deal with it. Returns whether to go on."""
@@ -140,7 +148,7 @@ class LiveRun:
         self._notifier.ready()
         if self._options.when_moving and not frame.moving:
             if self._board:
-                self._board.show(frame.picture)
+                self._board.show(frame.picture, self._heat if self._board.wants_heat else None)
             return True
         self._classify(frame)
         return True
@@ -177,9 +185,16 @@ class LiveRun:
 
     def _show(self, board: Board, frame: Frame, scores: NDArray[np.float32]) -> None:
         best = rank(scores, self._classifier.labels, _BARS)
-        board.update({"frame": frame.number, "top": best.top,
-                      "latency_ms": self._classifier.invoke_seconds * 1e3})
-        board.show(frame.picture)
+        facts: dict[str, object] = {"frame": frame.number, "top": best.top,
+                                    "latency_ms": self._classifier.invoke_seconds * 1e3}
+        self._heat = None
+        if board.wants_heat:
+            started = time.perf_counter()
+            self._heat = relative(self._classifier.heatmaps((int(scores.argmax()),))[0])
+            self._times.heatmap.append(time.perf_counter() - started)
+            facts["heatmap_ms"] = self._times.heatmap[-1] * 1e3
+        board.update(facts)
+        board.show(frame.picture, self._heat)
 
     def _tell_page(self, stream: Stream) -> None:
         if not self._board:

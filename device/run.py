@@ -24,10 +24,12 @@ from edgedense.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class PreviewOptions:
-    """Where the preview page is served, HOST:PORT or None for the usual one, and the file with its token."""
+    """Where the preview page is served, HOST:PORT or None for the usual one, and the file with its token; `explain`
+    lays heatmaps over its pictures from the start."""
 
     address: str | None = None
     token_file: Path | None = None
+    explain: bool = False
 
 
 def capture_job(source: Source, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None,
@@ -53,12 +55,18 @@ def capture_job(source: Source, preprocessing: Preprocessing, *, size: tuple[int
 def run_live(classifier: Classifier, job: CaptureJob, options: LiveOptions, *, title: str, as_json: bool,
              saving: SavingRules | None = None, preview: PreviewOptions | None = None,
              watch: Watch | None = None) -> Summary:
-    """Classify until the source ends or a signal comes: results to stdout, everything else to stderr."""
+    """Classify until the source ends or a signal comes: results to stdout, everything else to stderr.
+
+    Raises EdgedenseError when the preview page is to show heatmaps of a file that has none.
+    """
+    if preview and preview.explain and not classifier.explains:
+        raise EdgedenseError("a file with heatmaps for --explain", f"{title}, which has none",
+                             "convert the model again with --explain")
     output = Output(sys.stdout, classifier.labels, as_json=as_json,
                     in_place=sys.stdout.isatty() and not options.on_change)
     saver = Saver(saving, _report) if saving else None
     try:
-        with stop_on_signals() as stop, _page(preview, title, job.source) as board:
+        with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
             run = LiveRun(classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board,
                           watch=watch)
             return run.run()
@@ -68,7 +76,7 @@ def run_live(classifier: Classifier, job: CaptureJob, options: LiveOptions, *, t
 
 
 @contextlib.contextmanager
-def _page(preview: PreviewOptions | None, title: str, source: Source) -> Iterator[Board | None]:
+def _page(preview: PreviewOptions | None, title: str, source: Source, explains: bool) -> Iterator[Board | None]:
     """The preview page's board, while the page is served; None without a page."""
     if preview is None:
         yield None
@@ -80,7 +88,7 @@ def _page(preview: PreviewOptions | None, title: str, source: Source) -> Iterato
         raise DeviceError("Starlette and uvicorn for the preview page", str(error),
                           "pip install 'edgedense[preview]'") from error
     token = read_token(preview.token_file) if preview.token_file else None
-    board = Board()
+    board = Board(explains, preview.explain)
     board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()

@@ -213,10 +213,14 @@ def train(
                             "beside NAME.keras.", show_default=False)] = None,
     report: Annotated[Path | None, typer.Option(
         help="Write figures, learning curves and confusion as one HTML file.", show_default=False)] = None,
+    compare: Annotated[Literal["resnet50"] | None, typer.Option(
+        help="Train this network too under the same conditions, and show both side by side: accuracy, size, and "
+             "latency after int8 conversion.", show_default=False)] = None,
 ) -> None:
     """Train a DenseNet121 on labelled pictures. After a kill or Ctrl-C the same command goes on where it was."""
     from rich.console import Console
 
+    from edgedense.converters.training import compare as side_by_side
     from edgedense.converters.training import page
     from edgedense.converters.training import train as module
     from edgedense.converters.training.augmentation import Augmentation
@@ -233,6 +237,8 @@ def train(
         schedule=schedule, patience=patience, validation=validation, group_by=group_by,
         balanced=class_weights == "balanced", augmentation=Augmentation(flip, rotation, shift, zoom, brightness),
         seed=seed)
+    if compare:
+        side_by_side.check(options)
     folder = work or out.with_suffix(".work")
 
     def say(line: str) -> None:
@@ -240,14 +246,15 @@ def train(
 
     try:
         result = module.train(data, folder, options, name=out.name, say=say)
+        write_atomically(out, result.data)
+        compared = side_by_side.table(side_by_side.compare(result, data, folder, say)) if compare else None
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on after the last whole epoch, which is kept in {folder}")
         raise typer.Exit(130) from None
-    write_atomically(out, result.data)
     if report is not None:
-        write_atomically(report, page.to_html(result).encode())
+        write_atomically(report, page.to_html(result, [compared] if compared else ()).encode())
     module.clear(folder)
-    page.print_result(result, out, Console())
+    page.print_result(result, out, compared, Console())
 
 
 @app.command()
@@ -343,6 +350,9 @@ def run(
     preview_token_file: Annotated[Path | None, typer.Option(
         help="A file that holds the page's token; by default a new one is made and printed.",
         show_default=False)] = None,
+    explain: Annotated[bool, typer.Option(
+        "--explain", help="Show on that page where the best class is seen, from the start; it has a button for that "
+                          "where the file was made with edgedense convert --explain.")] = False,
     save: Annotated[Path | None, typer.Option(
         metavar="DIR", help="Keep frames that the model is unsure of, at most one a second.",
         show_default=False)] = None,
@@ -383,7 +393,7 @@ def run(
             "--smooth": smooth > 1, "--on-change": on_change, "--when-moving": when_moving, "--fps": fps,
             "--live": live, "--size": size, "--rotate": rotate, "--flip": flip != "none", "--crop": crop,
             "--control": control, "--preview": preview, "--preview-address": preview_address,
-            "--preview-token-file": preview_token_file, "--save": save}
+            "--preview-token-file": preview_token_file, "--explain": explain, "--save": save}
         if unusable := [option for option, given in for_streams.items() if given]:
             raise EdgedenseError(f"a camera, a stream or a video for {' and '.join(unusable)}", "images")
         paths = [path for source in parsed for path in find_images(source.name)]
@@ -401,7 +411,9 @@ def run(
 
     view, wanted_size = parse_view(rotate, flip, crop), parse_size(size) if size else None
     saving = saving_rules(save, save_below, save_cap, save_floor)
-    page = PreviewOptions(preview_address, preview_token_file) if preview or preview_address else None
+    page = PreviewOptions(preview_address, preview_token_file, explain) if preview or preview_address else None
+    if explain and not page:
+        raise EdgedenseError("--preview with --explain", "it alone", "edgedense explain MODEL IMAGE, which writes PNGs")
     if preview_token_file and not page:
         raise EdgedenseError("--preview with --preview-token-file", "it alone")
     with Classifier(model, device=device, threads=threads, labels=names) as classifier:

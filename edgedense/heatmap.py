@@ -27,6 +27,7 @@ def _table() -> Pixels:
 
 
 _COLOURS = _table()
+_SHARES = np.rint(STRENGTH * np.arange(256)).astype(np.uint8)
 
 
 def colours(heat: npt.NDArray[Any]) -> Pixels:
@@ -49,9 +50,10 @@ def enlarged(heat: npt.NDArray[Any], height: int, width: int) -> Floats:
 
 def overlay(picture: Pixels, heat: npt.NDArray[Any]) -> Pixels:
     """`heat` [h, w] from 0 to 1 over `picture` uint8 [H, W, 3]: the higher, the less of the picture is left."""
-    full = enlarged(heat, *picture.shape[:2])
-    share = (STRENGTH * full)[..., None]
-    return np.rint(picture * (1 - share) + colours(full) * share).astype(np.uint8)
+    levels = np.rint(np.clip(enlarged(heat, *picture.shape[:2]), 0, 1) * 255).astype(np.uint8)
+    mixed = Image.composite(Image.fromarray(_COLOURS[levels]), Image.fromarray(picture),
+                            Image.fromarray(_SHARES[levels]))
+    return np.asarray(mixed)
 
 
 def png(picture: Pixels) -> bytes:

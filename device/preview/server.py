@@ -8,7 +8,7 @@ import json
 import secrets
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -142,16 +142,26 @@ def _application(board: Board, server: PreviewServer) -> Starlette:
         return StreamingResponse(_facts(board, server), media_type="text/event-stream",
                                  headers={"Cache-Control": "no-store"})
 
-    async def pause(request: Request) -> Response:
-        # Other web sites can send a form here, but not this header.
-        if request.headers.get("x-requested-with") != "edgedense":
-            return JSONResponse({"error": "the header X-Requested-With is missing"}, 403)
-        board.is_paused = request.query_params.get("on") == "1"
-        board.update({})
-        return JSONResponse({"paused": board.is_paused})
+    def switch(name: str, switched: Callable[[bool], None]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            # Other web sites can send a form here, but not this header.
+            if request.headers.get("x-requested-with") != "edgedense":
+                return JSONResponse({"error": "the header X-Requested-With is missing"}, 403)
+            switched(request.query_params.get("on") == "1")
+            board.update({})
+            return JSONResponse({name: board.facts().get(name, False)})
+
+        return answer
+
+    def pause(on: bool) -> None:
+        board.is_paused = on
+
+    def explain(on: bool) -> None:
+        board.is_explaining = on
 
     return Starlette(routes=[Route("/", page), Route("/picture", picture), Route("/events", events),
-                             Route("/pause", pause, methods=["POST"])])
+                             Route("/pause", switch("paused", pause), methods=["POST"]),
+                             Route("/heatmap", switch("heatmap", explain), methods=["POST"])])
 
 
 async def _facts(board: Board, server: PreviewServer) -> AsyncIterator[str]:

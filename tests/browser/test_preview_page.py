@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgedense.heatmap import overlay
 from tests.browser.chromium import Browser, chromium
 from tests.device.conftest import CARDS, Rpicam
 
@@ -54,8 +56,13 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 def shows(colour: str) -> str:
-    """JavaScript: the picture has the card's colour, but for JPEG's rounding."""
-    return f"(({MIDDLE}) || [0, 0, 0]).every((level, i) => Math.abs(level - {list(CARDS[colour])}[i]) < 12)"
+    """JavaScript: the picture has the card's colour."""
+    return is_colour(CARDS[colour])
+
+
+def is_colour(levels: Sequence[int]) -> str:
+    """JavaScript: the picture has this colour, but for JPEG's rounding."""
+    return f"(({MIDDLE}) || [0, 0, 0]).every((level, i) => Math.abs(level - {list(levels)}[i]) < 12)"
 
 
 def test_the_page_follows_the_camera_pauses_and_lets_go(
@@ -90,6 +97,44 @@ def test_the_page_follows_the_camera_pauses_and_lets_go(
         assert process.wait(5) == 0
         assert "frames classified" in process.stderr.read()  # type: ignore[union-attr]
         browser.wait_for("document.getElementById('notice').textContent.includes('lost')")
+
+
+HEATMAP = "document.getElementById('heatmap')"
+
+
+def test_a_heatmap_is_switched_on_and_off(explained_colours: Path, rpicam: Rpicam, browser: Browser) -> None:
+    """The card is of one colour, so the heatmap is highest everywhere."""
+    picture = np.full((64, 64, 3), CARDS["red"], np.uint8)
+    red, hot = CARDS["red"], overlay(picture, np.ones((2, 2)))[0, 0].tolist()
+    with edgedense(explained_colours) as (process, address):
+        browser.open(address)
+        browser.wait_for(is_colour(red))
+        assert browser.value(f"{HEATMAP}.hidden") is False
+        assert browser.value("document.getElementById('heatmap-cost').hidden") is True
+        browser.value(f"{HEATMAP}.click()")
+        browser.wait_for(f"{HEATMAP}.getAttribute('aria-pressed') === 'true'")
+        browser.wait_for(is_colour(hot))
+        browser.wait_for("document.getElementById('heatmap-latency').textContent.includes(' ms')")
+        browser.value(f"{HEATMAP}.click()")
+        browser.wait_for(is_colour(red))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert re.search(r"heatmap [\d.]+ ms in the median, [\d.]+% of the inference",
+                         process.stderr.read())  # type: ignore[union-attr]
+
+
+def test_a_heatmap_from_the_start(explained_colours: Path, rpicam: Rpicam, browser: Browser) -> None:
+    hot = overlay(np.full((64, 64, 3), CARDS["red"], np.uint8), np.ones((2, 2)))[0, 0].tolist()
+    with edgedense(explained_colours, "--explain") as (_, address):
+        browser.open(address)
+        browser.wait_for(is_colour(hot))
+
+
+def test_no_button_where_there_is_no_heatmap(colours: Path, rpicam: Rpicam, browser: Browser) -> None:
+    with edgedense(colours) as (_, address):
+        browser.open(address)
+        browser.wait_for(f"{BEST} === 'red'")
+        assert browser.value(f"{HEATMAP}.hidden") is True
 
 
 def test_a_wrong_token_is_refused_and_the_right_one_opens(

@@ -236,6 +236,8 @@ def test_unsure_frames_are_kept(colours: Path, red_video: Path, tmp_path: Path) 
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "SOURCE"), (["--camera", "0"], "both"), (["{video}", "{video}"], "one camera"),
     (["{folder}", "--smooth", "3"], "--smooth"), (["{folder}", "--preview"], "--preview"),
+    (["{folder}", "--explain"], "--explain"), (["{video}", "--explain"], "--preview with --explain"),
+    (["{video}", "--preview", "--explain"], "convert the model again with --explain"),
     (["{video}", "--size", "640x480"], "--size"), (["{video}", "--control", "hdr"], "rpicam"),
     (["0", "--live"], "--live"), (["{video}", "--rotate", "45"], "--rotate"), (["{video}", "--flip", "left"], "--flip"),
     (["{video}", "--crop", "1"], "--crop"), (["rpicam", "--size", "big"], "--size"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -20,6 +21,7 @@ from PIL import Image
 from edgedense.device.preview.address import Address, parse_address, read_token
 from edgedense.device.preview.board import Board
 from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.heatmap import overlay
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -34,8 +36,8 @@ Serve = Callable[..., tuple[PreviewServer, Board]]
 def serve() -> Iterator[Serve]:
     servers = []
 
-    def start(token: str | None = None, host: str = "127.0.0.1") -> tuple[PreviewServer, Board]:
-        board = Board()
+    def start(token: str | None = None, host: str = "127.0.0.1", explains: bool = False) -> tuple[PreviewServer, Board]:
+        board = Board(explains)
         server = PreviewServer(board, Address(host, 0), token)
         server.start()
         servers.append(server)
@@ -88,7 +90,8 @@ def test_any_other_address_has_a_token_which_is_new_every_time(serve: Serve) -> 
     assert first.token in first.url
 
 
-PATHS = [("/", "GET"), ("/picture", "GET"), ("/events", "GET"), ("/pause?on=1", "POST"), ("/nothing", "GET")]
+PATHS = [("/", "GET"), ("/picture", "GET"), ("/events", "GET"), ("/pause?on=1", "POST"), ("/heatmap?on=1", "POST"),
+         ("/nothing", "GET")]
 
 
 @pytest.mark.parametrize(("path", "method"), PATHS)
@@ -131,6 +134,26 @@ def test_pause_wants_a_header_that_other_sites_cannot_send(serve: Serve) -> None
     assert board.is_paused
     assert json.load(ask(server, "/pause?on=0", "POST", **headers)) == {"paused": False}
     assert not board.is_paused
+
+
+def test_heatmaps_are_switched_like_pause(serve: Serve) -> None:
+    server, board = serve(explains=True)
+    headers = {"X-Requested-With": "edgedense"}
+    assert ask(server, "/heatmap?on=1", "POST").status == 403
+    assert board.facts()["heatmap"] is False
+    assert json.load(ask(server, "/heatmap?on=1", "POST", **headers)) == {"heatmap": True}
+    assert board.facts()["heatmap"] is True
+    assert json.load(ask(server, "/heatmap?on=0", "POST", **headers)) == {"heatmap": False}
+    assert not board.is_explaining
+
+
+def test_heatmaps_of_a_file_that_has_none_cannot_be_switched_on(serve: Serve) -> None:
+    server, board = serve()
+    headers = {"X-Requested-With": "edgedense"}
+    assert json.load(ask(server, "/heatmap?on=1", "POST", **headers)) == {"heatmap": False}
+    assert not board.is_explaining
+    assert "heatmap" not in board.facts()
+    assert not Board(explains=False, is_explaining=True).is_explaining
 
 
 def test_the_next_picture_is_waited_for_and_never_sent_twice(serve: Serve) -> None:
@@ -209,6 +232,31 @@ def test_tokens_are_read_from_files(tmp_path: Path) -> None:
         read_token(tmp_path / "missing")
 
 
+def test_a_heatmap_is_wanted_only_while_somebody_looks() -> None:
+    board = Board(explains=True, is_explaining=True)
+    assert not board.wants_heat
+    board.look()
+    assert board.wants_heat
+    board.is_explaining = False
+    assert not board.wants_heat
+
+
+def test_a_heatmap_is_laid_over_the_picture() -> None:
+    board = Board(explains=True, is_explaining=True)
+    board.look()
+    heat = np.zeros((2, 2), np.float32)
+    heat[0, 0] = 1
+    board.show(CARD, heat)
+    with Image.open(io.BytesIO(board.jpeg()[1])) as image:
+        seen = np.asarray(image).astype(int)
+    assert np.abs(seen[-15:, -15:] - CARD[-15:, -15:]).max() <= 8  # JPEG
+    assert np.abs(seen[:15, :15] - overlay(CARD, heat)[:15, :15]).max() <= 8
+    assert np.abs(seen[0, 0] - CARD[0, 0]).max() > 50
+    board.show(CARD)
+    with Image.open(io.BytesIO(board.jpeg()[1])) as image:
+        assert np.abs(np.asarray(image).astype(int) - CARD).max() <= 8
+
+
 def test_a_board_copies_pictures_only_while_somebody_looks() -> None:
     board = Board()
     board.show(CARD)
@@ -218,7 +266,5 @@ def test_a_board_copies_pictures_only_while_somebody_looks() -> None:
     number, jpeg = board.jpeg()
     assert number == 1
     assert board.jpeg()[1] is jpeg  # encoded once
-    import io
-
     with Image.open(io.BytesIO(jpeg)) as image:
         assert image.size == (960, 540)
