@@ -1,0 +1,177 @@
+"""Do heatmaps show what the model looks at, is the device's heatmap that of the Keras model, and what does it cost?
+
+    python benchmarks/explain.py MODEL.keras FILE.tflite DIR [--images 100] [--json FILE]
+
+FILE.tflite was made from MODEL.keras by `edgedense convert --explain`; DIR holds pictures that neither has seen. Prints
+
+- the correlation (Pearson) of the device's heatmap with Keras' Grad-CAM, for the class that the device sees;
+- the cost of a heatmap in inferences, measured in turns with them, and what the second output adds to an inference;
+- cascading randomization: the rank correlation (Spearman) of heatmaps before and after weights were made random;
+- deletion and insertion: the area under the score, for the heatmap and for a random one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, only its own folder is on the path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.deletion import areas, random_heat
+from benchmarks.randomization import cascade
+from edgedense import bundle
+from edgedense.converters import explain, keras_reader, normalization
+from edgedense.converters.probabilities import with_probabilities
+from edgedense.converters.program import lower
+from edgedense.device import Classifier
+from edgedense.preprocessing import Pixels, find_images, load_image
+
+RANDOMIZED, DELETED = 10, 30  # pictures for the two sanity checks
+
+
+def pearson(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
+    """The correlation of two maps of one shape; 0 where one of them is the same everywhere."""
+    x, y = (np.asarray(a, np.float64).reshape(-1) - a.mean() for a in (one, other))
+    scale = np.sqrt((x**2).sum() * (y**2).sum())
+    return float((x * y).sum() / scale) if scale > 0 else 0.0
+
+
+def spearman(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
+    """The correlation of ranks; equal values share the mean of theirs."""
+    return pearson(*(_ranks(np.asarray(a).reshape(-1)) for a in (one, other)))
+
+
+def _ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+
+
+def without_features(content: bundle.Bundle) -> bytes:
+    """The file without its second output and the operator that makes it."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(bundle.without_archive(content.model)), 0)
+    graph = model.subgraphs[0]
+    scores, features = graph.outputs
+    graph.outputs = [scores]
+    graph.operators = [op for op in graph.operators if features not in op.outputs]
+    builder = flatbuffers.Builder(len(content.model))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bundle.pack(bytes(builder.Output()), content.labels, content.recipe)
+
+
+def beside_keras(model: explain.Model, classifier: Classifier, pixels: Sequence[Pixels]) -> npt.NDArray[np.float64]:
+    """Pearson's correlation of the two heatmaps of the class that the device sees, for each picture."""
+    found = []
+    for picture in pixels:
+        best = int(classifier.classify(picture).argmax())
+        heat = classifier.heatmaps((best,))[0]
+        _, expected = explain.heatmaps(model, picture[None], (best,))
+        found.append(pearson(heat, expected[0, 0]))
+    return np.array(found)
+
+
+def cost(file: Path, pixels: Sequence[Pixels], folder: Path) -> dict[str, float]:
+    """Medians in milliseconds with one thread, taken in turns: an inference without the second output, one with it,
+    and the heatmap behind it; `share` is all that is added, relative to the first."""
+    plain = folder / "plain.tflite"
+    plain.write_bytes(without_features(bundle.read(file)))
+    times: list[tuple[float, float, float]] = []
+    with Classifier(plain, threads=1) as bare, Classifier(file, threads=1) as full:
+        for picture in [*pixels[:5], *pixels]:
+            bare.classify(picture)
+            best = int(full.classify(picture).argmax())
+            started = time.perf_counter()
+            full.heatmaps((best,))
+            times.append((bare.invoke_seconds, full.invoke_seconds, time.perf_counter() - started))
+    without, with_output, heat = 1e3 * np.median(times[5:], axis=0)
+    return {"without": without, "with": with_output, "heatmap": heat, "share": (with_output + heat) / without - 1,
+            "heatmap_share": heat / with_output}
+
+
+def randomized(model: Path, in_force: explain.Model, pixels: Sequence[Pixels]) -> dict[str, float]:
+    """The mean rank correlation of heatmaps with those of the trained network, by the last part made random."""
+    p = in_force.preprocessing
+    source, _ = with_probabilities(keras_reader.read(model, (p.height, p.width)))
+    network = normalization.compose(source.network, p.normalize)
+    batch = np.stack(pixels)
+    scores, before = explain.heatmaps(in_force, batch)
+    best = scores.argmax(axis=1)
+    result = {}
+    for part, changed in cascade(network):
+        _, after = explain.heatmaps(replace(in_force, program=lower(changed)), batch, range(scores.shape[1]))
+        result[part] = float(np.mean([spearman(before[i, 0], after[i, c]) for i, c in enumerate(best)]))
+    return result
+
+
+def deleted(classifier: Classifier, pixels: Sequence[Pixels]) -> dict[str, float]:
+    """Mean areas for the heatmap and for a random one, and the share of pictures on which the heatmap is better."""
+    rows = []
+    for number, picture in enumerate(pixels):
+        best = int(classifier.classify(picture).argmax())
+        heat = classifier.heatmaps((best,))[0]
+
+        def score(mixed: Pixels, best: int = best) -> float:
+            return float(classifier.classify(mixed)[best])
+
+        ours, chance = (areas(score, picture, one) for one in (heat, random_heat(heat.shape, number)))
+        rows.append((ours.deletion, chance.deletion, ours.insertion, chance.insertion))
+    table = np.array(rows)
+    means = dict(zip(("deletion", "deletion_random", "insertion", "insertion_random"), table.mean(axis=0).tolist(),
+                     strict=True))
+    return {**means, "deletion_better": float((table[:, 0] < table[:, 1]).mean()),
+            "insertion_better": float((table[:, 2] > table[:, 3]).mean())}
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    paths = find_images(arguments.pictures)
+    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(arguments.images, len(paths))).astype(int)]
+    with Classifier(arguments.file, threads=1) as classifier, tempfile.TemporaryDirectory() as folder:
+        p = classifier.preprocessing
+        pixels = [load_image(path, p) for path in chosen]
+        paid = cost(arguments.file, pixels, Path(folder))
+        print(f"inference {paid['without']:.2f} ms, with the second output {paid['with']:.2f} ms, heatmap "
+              f"{paid['heatmap']:.3f} ms ({paid['heatmap_share']:.1%} of the inference); together "
+              f"{paid['share']:+.1%}")
+        checked = deleted(classifier, _some(pixels, DELETED))
+        for name, better in (("deletion", "lower"), ("insertion", "higher")):
+            print(f"{name}: area {checked[name]:.3f}, of a random map {checked[name + '_random']:.3f} ({better} is "
+                  f"better), better on {checked[name + '_better']:.0%} of the pictures")
+        model = explain.read(arguments.model, classifier.labels, p.normalize, p.resize, p.exif, (p.height, p.width))
+        correlations = beside_keras(model, classifier, pixels)
+        print(f"device and Keras, {len(pixels)} pictures: Pearson {np.median(correlations):.5f} in the median, "
+              f"{correlations.min():.4f} at least")
+        parts = randomized(arguments.model, model, _some(pixels, RANDOMIZED))
+        for part, correlation in parts.items():
+            print(f"random down to {part:12} rank correlation {correlation:+.2f}")
+    if arguments.json:
+        found = {"images": len(pixels), "cost": paid, "deletion": checked, "randomized": parts,
+                 "pearson": {"median": float(np.median(correlations)), "least": float(correlations.min())}}
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _some(pixels: Sequence[Pixels], count: int) -> list[Pixels]:
+    return [pixels[i] for i in np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)]
+
+
+if __name__ == "__main__":
+    main()
