@@ -44,7 +44,7 @@ class SparsitySpec:
     fraction: float
     epochs: int = 2
     batch: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     seed: int = 0
 
 
