@@ -217,7 +217,10 @@ def train(
         help="Train this network too under the same conditions, and show both side by side: accuracy, size, and "
              "latency after int8 conversion.", show_default=False)] = None,
 ) -> None:
-    """Train a DenseNet121 on labelled pictures. After a kill or Ctrl-C the same command goes on where it was."""
+    """Train a DenseNet121 on labelled pictures. After a kill or Ctrl-C the same command goes on where it was.
+
+    The class names are written to NAME.labels.txt beside NAME.keras.
+    """
     from rich.console import Console
 
     from edgedense.converters.training import compare as side_by_side
@@ -247,6 +250,7 @@ def train(
     try:
         result = module.train(data, folder, options, name=out.name, say=say)
         write_atomically(out, result.data)
+        write_atomically(out.with_suffix(".labels.txt"), "".join(f"{label}\n" for label in result.labels).encode())
         compared = side_by_side.table(side_by_side.compare(result, data, folder, say)) if compare else None
     except KeyboardInterrupt:
         say(f"stopped; the same command goes on after the last whole epoch, which is kept in {folder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ class Architecture:
     """A backbone: `attach(keras, tensor)` puts it behind a tensor and returns the last feature map.
 
     `stock(keras)` is Keras' own model without head and with ImageNet weights, which it downloads into
-    ~/.keras/models under the name `file`; `read(keras, path)` is the same with weights from such a file.
+    ~/.keras/models under the name `file`; `read(keras, path)` is the same with weights from such a file. `own` is
+    the normalization that those weights expect, where it is not DenseNet's, and `bgr` says that they take BGR.
     """
 
     name: str
@@ -32,9 +33,11 @@ class Architecture:
     attach: Callable[[Any, Any], Any]
     stock: Callable[[Any], Any]
     read: Callable[[Any, Path], Any]
+    own: Affine | None = None
+    bgr: bool = False
 
 
-def _application(name: str, maker: str, file: str) -> Architecture:
+def _application(maker: str, file: str, own: Affine | None = None, bgr: bool = False) -> Architecture:
     def attach(keras: Any, pixels: Any) -> Any:
         return getattr(keras.applications, maker)(include_top=False, weights=None, input_tensor=pixels).output
 
@@ -46,14 +49,13 @@ def _application(name: str, maker: str, file: str) -> Architecture:
         model.load_weights(path)
         return model
 
-    return Architecture(name, file, attach, stock, read)
+    return Architecture(maker, file, attach, stock, read, own, bgr)
 
 
-DENSENET = _application("DenseNet121", "DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
-RESNET = _application("ResNet50", "ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5")
-
-# Keras' ResNet50 was trained on BGR less these means; a network from nothing does not care.
-RESNET_MEANS = (103.939, 116.779, 123.68)
+DENSENET = _application("DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
+# keras.applications.resnet.preprocess_input (its mode "caffe"): BGR less the means of ImageNet.
+RESNET = _application("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                      Affine(np.ones(3), -np.array([123.68, 116.779, 103.939])), bgr=True)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def start(weights: str, architecture: Architecture, normalize: Normalization, si
     if weights == "none":
         return Start(None, outside)
     if weights == "imagenet":
-        return Start(_kernels(_imagenet(keras, architecture)), outside)
+        return Start(_rgb(_kernels(_imagenet(keras, architecture)), architecture), architecture.own or outside)
     path = Path(weights)
     if not path.exists():
         raise EdgedenseError("imagenet, none or the file of a trained DenseNet121 for --weights",
@@ -101,7 +103,7 @@ def build(architecture: Architecture, begin: Start, *, size: int, outputs: int, 
     """
     keras = keras_files.load_keras()
     image = keras.Input((size, size, 3), name="image")
-    features = architecture.attach(keras, _normalized(keras, image, architecture, begin))
+    features = architecture.attach(keras, _normalized(keras, image, begin.normalization))
     backbone = keras.Model(image, features)
     x = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
     if head:
@@ -115,12 +117,9 @@ def build(architecture: Architecture, begin: Start, *, size: int, outputs: int, 
     return keras.Model(image, x, name=architecture.name.lower())
 
 
-def _normalized(keras: Any, image: Any, architecture: Architecture, begin: Start) -> Any:
+def _normalized(keras: Any, image: Any, normalization: Affine) -> Any:
     """Normalization is part of the model, so that nobody has to know it later."""
-    if architecture is RESNET and begin.weights is not None:
-        return keras.layers.Normalization(mean=RESNET_MEANS, variance=(1.0,) * 3, name="normalization")(
-            image[..., ::-1])
-    scale, shift = begin.normalization.scale, begin.normalization.shift
+    scale, shift = normalization.scale, normalization.shift
     if np.any(scale <= 0):  # Keras' Normalization divides by a root
         return keras.layers.Rescaling(scale.tolist(), shift.tolist(), name="normalization")(image)
     return keras.layers.Normalization(mean=(-shift / scale).tolist(), variance=(1 / scale**2).tolist(),
@@ -131,6 +130,14 @@ def backbone_layers(model: Any) -> list[Any]:
     """The layers with weights before the head."""
     names = ("hidden", "predictions")
     return [layer for layer in model.layers if layer.weights and layer.name not in names]
+
+
+def _rgb(weights: Weights, architecture: Architecture) -> Weights:
+    """The same network on RGB: the first kernel's channels [h, w, 3, filters] turned around."""
+    if not architecture.bgr:
+        return weights
+    (kernel, *rest), *others = weights
+    return [[kernel[:, :, ::-1], *rest], *others]
 
 
 def _kernels(model: Any) -> Weights:
@@ -175,17 +182,12 @@ def _holds_weights_alone(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Any:
+def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         raise EdgedenseError("weights of the backbone without its head, as Keras offers them", f"{path}: "
                              f"{str(error).strip().splitlines()[0][:200]}", "a whole model's file") from error
-
-
-def parameters(model: Any) -> tuple[int, int]:
-    """All, and those that learn."""
-    return model.count_params(), sum(int(np.prod(w.shape)) for w in model.trainable_weights)
 
 
 def set_phase(model: Any, whole: bool, momentum: float) -> None:
@@ -194,8 +196,3 @@ def set_phase(model: Any, whole: bool, momentum: float) -> None:
         layer.trainable = whole
         if type(layer).__name__ == "BatchNormalization":
             layer.momentum = momentum
-
-
-def variables(model: Any) -> Sequence[Any]:
-    """All of the model's state, the seeds of dropout included."""
-    return model.variables

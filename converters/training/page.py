@@ -8,16 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgedense import plots
+from edgedense import plots, tables
 from edgedense.converters.training.train import Training
 from edgedense.report import Extra, Report, print_tables
 from edgedense.report_page import training_to_html
 
 
-def print_result(result: Training, out: Path, console: Any) -> None:
-    """The classification report and the confusion matrix for people, and what to do next."""
+def print_result(result: Training, out: Path, compared: Extra | None, console: Any) -> None:
+    """The classification report and the confusion matrix for people, a comparison, and what to do next."""
     print_tables(Report(title(result), result.evaluation), console)
     console.print(f"{out}: {len(result.data) / 1e6:.1f} MB. {summary(result)}", highlight=False, soft_wrap=True)
+    if compared is not None:
+        console.print(tables.table(compared.title, compared.headings, compared.rows))
+        console.print(compared.said, highlight=False, soft_wrap=True)
     console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
 
 

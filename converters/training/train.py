@@ -15,6 +15,7 @@ from edgedense import drift
 from edgedense.converters.training import batches, dataset, fit, networks, schedule
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch
+from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.networks import DENSENET, Architecture
 from edgedense.drift import Evaluation
 from edgedense.errors import EdgedenseError
@@ -50,7 +51,8 @@ class Options:
 class Training:
     """A trained model and everything worth telling about it.
 
-    `evaluation` is on the pictures that `judged_on` names: test, or validation where there is no test folder.
+    `evaluation` is on the pictures `judged`, which `judged_on` names: test, or validation where there is no test
+    folder. Their pixels lie in the work folder.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Training:
     images: dict[str, int]
     parameters: int
     data: bytes = field(repr=False)
+    judged: Side = field(repr=False)
     options: Options
     train_folder: Path
     test_folder: Path | None
@@ -70,14 +73,15 @@ class Training:
     notes: tuple[str, ...]
 
 
-def train(data: Path | str, work: Path | str, options: Options | None = None, *, architecture: Architecture = DENSENET,
-          name: str = "model.keras", say: Callable[[str], None] = lambda line: None) -> Training:
+def train(data: Path | str, work: Path | str, options: Options | None = None, *,
+          architecture: Architecture | None = None, name: str = "model.keras",
+          say: Callable[[str], None] = lambda line: None) -> Training:
     """Read, split, build, train and judge. Writes checkpoints and decoded pictures into `work`, and nothing else.
 
     Called again after a kill with the same `work` it goes on where it was. Raises EdgedenseError when pictures,
     weights or options are unusable, or when `work` belongs to another training.
     """
-    options = options or Options()
+    options, architecture = options or Options(), architecture or DENSENET
     _check(options)
     work = Path(work)
     layout = dataset.find(Path(data))
@@ -101,7 +105,7 @@ def train(data: Path | str, work: Path | str, options: Options | None = None, *,
     planned = plan(options, found, architecture)
     say(f"{architecture.name} with {model.count_params():,} parameters, at most {planned.epochs} epochs on {device()}")
     score = fit.scorer(model)
-    history = fit.fit(model, found.train, found.validation, planned, work, score, say)
+    history = fit.fit(model, found.train, found.validation, planned, checkpoints(work, architecture), score, say)
     judged = found.test or found.validation
     evaluation = drift.evaluate(score(judged), judged.labels, found.names, model=name,
                                 activation="sigmoid" if options.sigmoid else "softmax")
@@ -111,8 +115,8 @@ def train(data: Path | str, work: Path | str, options: Options | None = None, *,
         judged_on="test" if found.test else "validation",
         images={side: len(part) for side, part in
                 (("train", found.train), ("validation", found.validation), ("test", found.test)) if part},
-        parameters=model.count_params(), data=saved(model), options=options, train_folder=found.train_folder,
-        test_folder=found.test_folder, device=device(),
+        parameters=model.count_params(), data=saved(model), judged=judged, options=options,
+        train_folder=found.train_folder, test_folder=found.test_folder, device=device(),
         versions={package: version(package) for package in ("tensorflow", "keras", "numpy")}, notes=found.notes)
 
 
@@ -162,10 +166,19 @@ def saved(model: Any) -> bytes:
         return path.read_bytes()
 
 
+def checkpoints(work: Path, architecture: Architecture) -> Path:
+    """The folder that holds a network's checkpoints; it is made."""
+    folder = work / architecture.name.lower()
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def clear(work: Path | str) -> None:
     """Remove what `train` left in `work`, and the folder when nothing else is in it."""
     work = Path(work)
-    for path in [*work.glob("pixels-*.npy"), work / fit.LAST, work / fit.BEST]:
-        path.unlink(missing_ok=True)
-    if not any(work.iterdir()):
-        work.rmdir()
+    for pattern in ("pixels-*.npy", f"*/{fit.LAST}", f"*/{fit.BEST}"):
+        for path in work.glob(pattern):
+            path.unlink()
+    for folder in (*(item for item in work.iterdir() if item.is_dir()), work):
+        if not any(folder.iterdir()):
+            folder.rmdir()

@@ -154,6 +154,23 @@ class TestWeightsFile:
             networks.start(str(path), SMALL, "densenet", 32)
 
 
+def test_weights_for_bgr_are_turned_to_rgb() -> None:
+    """Keras' ResNet50 takes BGR less the means; ours takes RGB and must compute the same."""
+    import keras
+
+    image = keras.Input((32, 32, 3))
+    theirs = keras.Model(image, SMALL.attach(keras, image))
+    own = networks.RESNET.own
+    assert own is not None
+    peer = replace(SMALL, stock=lambda keras: theirs, own=own, bgr=True)
+    ours = build(networks.start("imagenet", peer, "densenet", 32))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    expected = theirs.predict(keras.applications.resnet.preprocess_input(pixels.copy()), verbose=0)
+    features = keras.Model(ours.input, ours.get_layer("pooling").input)
+    # float32 through a few layers, the means subtracted in another order
+    np.testing.assert_allclose(features.predict(pixels, verbose=0), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_imagenet_without_a_network_says_where_the_file_goes() -> None:
     with pytest.raises(EdgedenseError, match=r"small\.h5.*--weights none"):
         networks.start("imagenet", SMALL, "densenet", 32)

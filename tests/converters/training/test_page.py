@@ -11,6 +11,7 @@ import pytest
 
 from edgedense import drift, plots
 from edgedense.converters.training.checkpoint import Epoch
+from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.page import convert_line, summary, to_html
 from edgedense.converters.training.train import Options, Training
 from edgedense.report import Extra
@@ -29,7 +30,8 @@ def result() -> Training:
     return Training(
         name="brain.keras", labels=LABELS, history=history, best=2,
         evaluation=drift.evaluate(scores, [0, 0, 1, 1], LABELS, model="brain.keras"), judged_on="test",
-        images={"train": 10, "validation": 3, "test": 4}, parameters=7_041_604, data=b"", options=Options(),
+        images={"train": 10, "validation": 3, "test": 4}, parameters=7_041_604, data=b"",
+        judged=Side(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, int), np.zeros(0, int)), options=Options(),
         train_folder=Path("mri/train"), test_folder=Path("mri/test"), device="the processor",
         versions={"keras": "3"}, notes=("3 pictures show the same as another",))
 

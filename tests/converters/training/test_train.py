@@ -83,7 +83,7 @@ def test_it_learns(whole: Training) -> None:
 def test_a_killed_training_ends_as_if_nothing_had_happened(whole: Training, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(pictures, tmp_path / "work", say=stopping_after(2))
-    assert (tmp_path / "work" / fit.LAST).exists()
+    assert (tmp_path / "work" / "small" / fit.LAST).exists()
     said: list[str] = []
     resumed = run(pictures, tmp_path / "work", say=said.append)
     assert "going on after epoch 2" in said
@@ -102,8 +102,8 @@ def test_the_best_epoch_is_kept(pictures: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(fit, "cross_entropy", lambda scores, labels: next(losses))
     result = run(pictures, tmp_path, replace(OPTIONS, epochs=3))
     assert result.best == 1
-    settings = json.loads(np.load(tmp_path / fit.LAST)["text"].tobytes())["settings"]
-    last, best = (checkpoint.read(tmp_path / name, settings) for name in (fit.LAST, fit.BEST))
+    settings = json.loads(np.load(tmp_path / "small" / fit.LAST)["text"].tobytes())["settings"]
+    last, best = (checkpoint.read(tmp_path / "small" / name, settings) for name in (fit.LAST, fit.BEST))
     assert last is not None
     assert best is not None
     found = [w for w in weights(result, tmp_path) if w.ndim == 4]
@@ -157,7 +157,8 @@ def test_a_damaged_checkpoint_is_told(tmp_path: Path) -> None:
 
 
 def test_clear_leaves_what_is_not_its_own(tmp_path: Path) -> None:
-    for name in (fit.LAST, fit.BEST, "pixels-0123.npy", "letter.txt"):
+    (tmp_path / "small").mkdir()
+    for name in (f"small/{fit.LAST}", f"small/{fit.BEST}", "pixels-0123.npy", "letter.txt"):
         (tmp_path / name).write_text("x")
     clear(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

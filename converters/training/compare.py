@@ -1,0 +1,177 @@
+"""A ResNet50 trained under the same conditions, and both after int8 conversion, side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgedense import bundle, metrics
+from edgedense.converters import execute, pipeline
+from edgedense.converters.calibration import read_calibration
+from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.networks import RESNET, Architecture
+from edgedense.converters.training.train import Options, Training, train
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.progress import progress
+from edgedense.report import Extra
+
+ROUNDS, WARM_UP = 60, 5
+PICTURES = 16  # different ones in the rounds
+
+Predict = Callable[[Pixels], np.ndarray]  # uint8 [height, width, 3] -> scores [outputs]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network: float and int8. Accuracies are shares of the judged pictures, `milliseconds` the median of an
+    inference on one thread of this machine."""
+
+    name: str
+    converter: str
+    parameters: int
+    accuracy: float
+    int8_accuracy: float
+    keras_bytes: int
+    int8_bytes: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ours first. `judged_on` names the pictures that both were scored on, `images` says how many they are."""
+
+    ours: Entry
+    peer: Entry
+    judged_on: str
+    images: int
+
+
+def check(options: Options) -> None:
+    """Raise EdgedenseError when two networks could not begin under the same conditions."""
+    if options.weights not in ("imagenet", "none"):
+        raise EdgedenseError("--weights imagenet or none with --compare, which both networks can begin with",
+                             f"the file {options.weights}", "--weights none, or leave --compare out")
+
+
+def compare(ours: Training, data: Path | str, work: Path | str, say: Callable[[str], None], *,
+            architecture: Architecture | None = None) -> Comparison:
+    """Train the peer with the same pictures, split and options; convert both; score and time them in turns.
+
+    DenseNet goes through `convert`, the peer through TensorFlow's own TFLiteConverter with the same calibration
+    pictures. It goes on after a kill like `train`.
+    """
+    check(ours.options)
+    architecture = architecture or RESNET
+    say(f"training {architecture.name} under the same conditions")
+    peer = train(data, work, ours.options, architecture=architecture, name=f"{architecture.name}.keras", say=say)
+    say("converting both to int8")
+    size = ours.options.size
+    with progress("reading calibration pictures", pipeline.DEFAULT_IMAGES) as tick:
+        pictures = read_calibration(ours.train_folder, Preprocessing(size, size, "none"), tick=tick)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ours.keras"
+        path.write_bytes(ours.data)
+        # The preprocessing is known here, and needs no check.
+        converted = pipeline.convert(path, ours.train_folder, ours.labels, pipeline.Options(force=True))
+        files = [bundle.without_archive(converted.data), stock_int8(peer.data, pictures.pixels)]
+    with progress("scoring both", 2 * len(ours.judged)) as tick:
+        accuracies = [accuracy(predictor(model), ours.judged, tick) for model in files]
+    chosen = ours.judged.pixels[ours.judged.rows[:PICTURES]]
+    with progress("timing both", ROUNDS + WARM_UP) as tick:
+        times = interleaved([predictor(model, threads=1) for model in files], chosen, ROUNDS, WARM_UP, tick)
+    entries = [
+        Entry(network, converter, result.parameters, result.evaluation.accuracy, right, len(result.data), len(model),
+              milliseconds)
+        for network, converter, result, right, model, milliseconds in zip(
+            ("DenseNet121", architecture.name), ("edgedense convert", "TFLiteConverter"), (ours, peer), accuracies,
+            files, times, strict=True)]
+    return Comparison(entries[0], entries[1], ours.judged_on, len(ours.judged))
+
+
+def stock_int8(keras_file: bytes, pixels: Pixels) -> bytes:
+    """Full integer quantization as TensorFlow's guide has it: uint8 in, float32 out."""
+    import keras
+    import tensorflow as tf
+
+    quiet = contextlib.redirect_stdout(io.StringIO())  # standard output belongs to results
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "peer.keras"
+        path.write_bytes(keras_file)
+        with quiet:
+            converter = tf.lite.TFLiteConverter.from_keras_model(keras.models.load_model(path, compile=False))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in pixels)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    with quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about statistics that a representative dataset does not need
+        return bytes(converter.convert())
+
+
+def predictor(model: bytes, threads: int | None = None) -> Predict:
+    """A function from raw pixels to scores; a uint8 input that has another step than one level is given its own."""
+    runner = execute.interpreter(model, threads)
+    image, output = runner.get_input_details()[0], runner.get_output_details()[0]["index"]
+    scale, zero_point = image["quantization"]
+    table = np.arange(256, dtype=np.float64)
+    if scale:
+        table = np.clip(np.rint(table / scale) + zero_point, 0, 255)
+    levels = table.astype(image["dtype"])
+
+    def predict(pixels: Pixels) -> Any:
+        runner.set_tensor(image["index"], levels[pixels][None])
+        runner.invoke()
+        return runner.get_tensor(output)[0]
+
+    return predict
+
+
+def accuracy(predict: Predict, side: Side, tick: Callable[[int], None]) -> float:
+    """The share of a side's pictures that are decided right."""
+    scores = []
+    for row in side.rows:
+        scores.append(predict(np.asarray(side.pixels[row])))
+        tick(1)
+    return metrics.accuracy(np.stack(scores), side.labels)
+
+
+def interleaved(predict: Sequence[Predict], pixels: Pixels, rounds: int, warm_up: int,
+                tick: Callable[[int], None]) -> list[float]:
+    """The median milliseconds of each, taken in turns, so that what else the machine does meets all of them."""
+    times: list[list[float]] = [[] for _ in predict]
+    for number in range(warm_up + rounds):
+        picture = np.asarray(pixels[number % len(pixels)])
+        for one, kept in zip(predict, times, strict=True):
+            started = time.perf_counter()
+            one(picture)
+            if number >= warm_up:
+                kept.append(1000 * (time.perf_counter() - started))
+        tick(1)
+    return [float(np.median(kept)) for kept in times]
+
+
+def table(found: Comparison) -> Extra:
+    """Both side by side, and ours as a share of the peer's."""
+    ours, peer = found.ours, found.peer
+    rows = (
+        ("accuracy, float", f"{100 * ours.accuracy:.2f} %", f"{100 * peer.accuracy:.2f} %", ""),
+        ("accuracy, int8", f"{100 * ours.int8_accuracy:.2f} %", f"{100 * peer.int8_accuracy:.2f} %", ""),
+        ("parameters", f"{ours.parameters:,}", f"{peer.parameters:,}", f"{ours.parameters / peer.parameters:.2f}"),
+        *((name, f"{a / 1e6:.2f} MB", f"{b / 1e6:.2f} MB", f"{a / b:.2f}") for name, a, b in (
+            ("Keras file", ours.keras_bytes, peer.keras_bytes), ("int8 file", ours.int8_bytes, peer.int8_bytes))),
+        ("int8 latency, one thread", f"{ours.milliseconds:.2f} ms", f"{peer.milliseconds:.2f} ms",
+         f"{ours.milliseconds / peer.milliseconds:.2f}"))
+    said = (f"Trained with the same pictures, split and options, scored on {found.images} {found.judged_on} pictures. "
+            f"int8: {ours.name} by {ours.converter}, {peer.name} by {peer.converter}. Latency: medians of {ROUNDS} "
+            "rounds in turns, on this machine.")
+    return Extra(f"{ours.name} and {peer.name}", said, ("", ours.name, peer.name, "ratio"), rows)

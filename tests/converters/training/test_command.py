@@ -1,0 +1,80 @@
+"""`edgedense train` as a user types it, with a small network in the place of DenseNet121."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgedense.converters.training import compare, fit
+from edgedense.converters.training import train as module
+from edgedense.converters.training.networks import Architecture
+from tests.converters.training.conftest import SMALL, fill_classes
+from tests.edgedense.test_cli import edgedense, refused, succeeded
+
+QUICK = ("--weights", "none", "--size", "32", "--batch", "6", "--epochs", "1", "--validation", "0.25")
+
+
+def attach_plain(keras: Any, pixels: Any) -> Any:
+    """The last feature map of a network with a shortcut."""
+    layers = keras.layers
+    x = layers.Conv2D(8, 3, strides=4, padding="same", activation="relu")(pixels)
+    return layers.Add()([x, layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(x))])
+
+
+PEER = Architecture("Plain", "plain.h5", attach_plain, stock=lambda keras: 1 / 0, read=lambda keras, path: 1 / 0)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DENSENET", SMALL)
+    monkeypatch.setattr(compare, "RESNET", PEER)
+
+
+def test_from_pictures_to_a_file_a_report_and_a_comparison(tmp_path: Path) -> None:
+    data, out, page = tmp_path / "data", tmp_path / "m.keras", tmp_path / "report.html"
+    fill_classes(data / "train", seed=1)
+    fill_classes(data / "test", count=5, seed=2)
+    ended = succeeded("train", data, "--out", out, *QUICK, "--report", page, "--compare", "resnet50")
+    assert out.exists()
+    assert (tmp_path / "m.labels.txt").read_text() == "c0\nc1\n"
+    assert not (tmp_path / "m.work").exists()
+    for said in ("m.keras on 10 test pictures", "precision", "Confusion of", "DenseNet121 and Plain",
+                 "int8 latency, one thread", f"edgedense convert {out} --calibration {data}/train"):
+        assert said in ended.out
+    assert "artifact" not in ended.out  # TFLiteConverter's own chatter
+    for told in ("18 pictures to train on, 6 to validate on, 10 to test on", "epoch 1 (all 1/1)",
+                 "training Plain under the same conditions"):
+        assert told in ended.err
+    assert "DenseNet121 and Plain" in page.read_text()
+    convert = next(line for line in ended.out.splitlines() if line.startswith("    edgedense convert")).split()[1:]
+    # A model of one epoch decides at random, so a limit on its drop would say nothing.
+    place = convert.index("--validation")
+    del convert[place : place + 4]
+    succeeded(*convert, "--ranges", "minmax", "--headroom", "1")
+    assert out.with_suffix(".tflite").exists()
+
+
+def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, data: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "fit", interrupted)
+    ended = edgedense("train", data, "--out", tmp_path / "m.keras", *QUICK)
+    assert ended.code == 130
+    assert f"is kept in {tmp_path / 'm.work'}" in ended.err
+    assert not (tmp_path / "m.keras").exists()
+    assert list((tmp_path / "m.work").glob("pixels-*.npy"))
+
+
+def test_what_is_refused_before_anything_is_written(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "m.keras"
+    assert "--out" in refused("train", data, "--out", tmp_path / "m.h5")
+    assert "no folder" in refused("train", tmp_path / "nowhere", "--out", out, *QUICK)
+    assert "--weights none" in refused("train", data, "--out", out)  # no network: the weights cannot be had
+    assert "no file 'x.keras'" in refused("train", data, "--out", out, "--weights", "x.keras")
+    assert "--compare" in refused("train", data, "--out", out, "--weights", "x.keras", "--compare", "resnet50")
+    assert "does not exist" in refused("train", data, "--out", out, "--report", tmp_path / "no" / "r.html", *QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
