@@ -59,7 +59,7 @@ def sparsify(network: DenseNet, teacher: DenseNet, pixels: Pixels, spec: Sparsit
 
     Depthwise convolutions and norms stay as they are, and so do all shapes. The same input and seed give the same
     weights on the same machine. Raises EdgedenseError when the fraction is not between 0 and 1, when
-    tensorflow-model-optimization is missing, or when the child process fails.
+    tensorflow-model-optimization or room for temporary files is missing, or when the child process fails.
     """
     if not 0 < spec.fraction < 1:
         raise EdgedenseError("a sparsity between 0 and 1", f"{spec.fraction:g}", "--sparsity 0.5")
@@ -69,7 +69,11 @@ def sparsify(network: DenseNet, teacher: DenseNet, pixels: Pixels, spec: Sparsit
     pruned = fractions({name: kernel for name, kernel in kernels.items() if name not in STEM}, spec.fraction)
     task = handover.Task(program, pruned, tuple(kernels), asdict(spec), pixels, _logits(teacher, pixels, tick))
     with tempfile.TemporaryDirectory(prefix="edgedense-sparsity-") as folder:
-        handover.write_task(Path(folder), task)
+        try:
+            handover.write_task(Path(folder), task)
+        except OSError as error:
+            raise EdgedenseError(f"{pixels.nbytes / 2**20:.0f} MiB for pictures in {tempfile.gettempdir()}",
+                                 str(error.strerror), "TMPDIR=FOLDER before the command, or fewer pictures") from error
         _run_child(Path(folder), tick)
         weights = handover.read_weights(Path(folder))
     return with_weights(network, weights)
