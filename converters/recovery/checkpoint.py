@@ -54,7 +54,7 @@ def load(path: Path, fingerprint: str) -> Checkpoint | None:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             state = tuple(file[f"state{i}"] for i in range(len(file.files) - 1))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise EdgedenseError("a checkpoint that can be read", f"{path}: {error}", hint) from error
     if about["fingerprint"] != fingerprint:
         raise EdgedenseError("a checkpoint of this network, these pictures and these options",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edgedense.converters.evaluate import logits_tensor
 from edgedense.converters.graph import Array, DenseNet, Pool
-from edgedense.converters.program import Op, Program
+from edgedense.converters.program import Program
 from edgedense.converters.recovery.kept import Indices, Kept
 from edgedense.converters.recovery.pictures import UNLABELLED
 
@@ -58,10 +58,16 @@ class Objective:
     def loss(self, tf: Any, student: Mapping[str, Any], teacher: Mapping[str, Any], labels: Any) -> Any:
         """A scalar, from both programs' tensors and labels [B] (UNLABELLED where there is none)."""
         z, z_t = student[logits_tensor(self.student)], teacher[logits_tensor(self.teacher)]
-        kind = _ending(self.student.ops)
+        kind = ending(self.student)
         total = score_loss(tf, kind, z, z_t) + LABELS * label_loss(tf, kind, z, labels)
         apart = [_apart(tf, feature, student, teacher) for feature in self.features]
         return total + FEATURES * tf.add_n(apart) / len(apart) if apart else total
+
+
+def ending(program: Program) -> str:
+    """The activation that gives the scores: "softmax", "sigmoid", another, or "linear" for none."""
+    last = program.ops[-1]
+    return last.function.kind if last.kind == "activation" and last.function is not None else "linear"
 
 
 def score_loss(tf: Any, kind: str, z: Any, z_t: Any) -> Any:
@@ -99,8 +105,3 @@ def _apart(tf: Any, feature: Feature, student: Mapping[str, Any], teacher: Mappi
         x = (x - tf.constant(feature.shift, tf.float32)) / tf.constant(feature.scale, tf.float32)
     variance = tf.reduce_mean(tf.math.reduce_variance(x_t, axis=tuple(range(len(x_t.shape) - 1))))
     return tf.reduce_mean((x - x_t) ** 2) / (variance + 1e-12)
-
-
-def _ending(ops: Sequence[Op]) -> str:
-    last = ops[-1]
-    return last.function.kind if last.kind == "activation" and last.function is not None else "linear"

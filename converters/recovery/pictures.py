@@ -36,6 +36,11 @@ class Pictures:
     sha256: str
     notes: tuple[str, ...]
 
+    @classmethod
+    def unlabelled(cls, pixels: Pixels, sha256: str) -> Pictures:
+        """Pictures that are already in memory, without labels."""
+        return cls(pixels, np.full(len(pixels), UNLABELLED, np.int64), sha256, ())
+
 
 def read_pictures(folder: Path | str, preprocessing: Preprocessing, labels: Sequence[str] = (),
                   work: Path | None = None, tick: Callable[[int], None] = lambda n: None,

@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from edgedense.converters.evaluate import evaluate, logits_tensor
 from edgedense.converters.graph import DenseNet
 from edgedense.converters.program import lower
 from edgedense.converters.recovery.checkpoint import Epoch
-from edgedense.converters.recovery.distill import Objective, features
+from edgedense.converters.recovery.distill import Objective, ending, features, score_loss
 from edgedense.converters.recovery.kept import Kept, check
 from edgedense.converters.recovery.norms import estimating, match_norms, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
 from edgedense.converters.recovery.training import RecoverySpec, train
 from edgedense.converters.weights import with_weights
+from edgedense.preprocessing import Pixels
 
 CHECKPOINT = "recovery.npz"  # in the work folder
 
@@ -30,7 +34,7 @@ class Recovered:
 
 def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures, spec: RecoverySpec | None = None,
             work: Path | None = None, stop: Callable[[DenseNet], bool] | None = None) -> Recovered:
-    """Match the norms' statistics to the teacher's, then distil.
+    """Match the norms' statistics to the teacher's, where that brings the scores closer to them, then distil.
 
     Both networks are as after fold_norms and fold_constants, on raw pixels of one size. `kept` says which channels of
     the teacher the student has. `stop(network)` is asked after each epoch whether it is good enough. Shapes, and what
@@ -39,7 +43,7 @@ def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures
     check(student, teacher, kept)
     spec = spec or RecoverySpec()
     some = estimating(pictures.pixels)
-    student = match_norms(student, teacher, kept, some)
+    student = closer(student, match_norms(student, teacher, kept, some), teacher, some)
     program, reference = lower(student), lower(teacher)
     spreads = {name: found.variance**0.5 for name, found in moments(program, some).items()}
     model = Trainable(program, spreads)
@@ -50,3 +54,16 @@ def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures
     history = train(model, Objective(program, reference, features(student, kept)), pictures, spec,
                     work / CHECKPOINT if work else None, met, "recovering")
     return Recovered(with_weights(student, model.trained_weights()), history)
+
+
+def closer(one: DenseNet, other: DenseNet, teacher: DenseNet, pixels: Pixels) -> DenseNet:
+    """Whichever of two networks scores more like the teacher: a network whose layers were already fitted to the
+    teacher's has outputs of less variance for a reason, and gains nothing from having it restored."""
+    import tensorflow as tf
+
+    def logits(network: DenseNet) -> np.ndarray:
+        program = lower(network)
+        return evaluate(program, pixels, output=logits_tensor(program))
+
+    kind, wanted = ending(lower(teacher)), logits(teacher)
+    return min((one, other), key=lambda network: float(score_loss(tf, kind, logits(network), wanted)))

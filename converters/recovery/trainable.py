@@ -98,6 +98,7 @@ def kernel_unit(kernel: Array) -> Array:
 
 
 def bias_unit(spread: Array) -> Array:
-    """`spread` [C], less than whose thousandth part is nothing; 1 where there is none at all."""
-    median = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
-    return np.maximum(spread, SMALLEST_UNIT * median)
+    """`spread` [C], of which none is less than a thousandth of the median; 1 where nothing varies."""
+    if not (spread > 0).any():
+        return np.ones_like(spread)
+    return np.maximum(spread, SMALLEST_UNIT * float(np.median(spread[spread > 0])))

@@ -22,7 +22,7 @@ from edgedense.progress import progress
 BATCH, BATCH_PIXELS, SMALLEST_BATCH = 64, 1 << 19, 8  # pictures of a batch: so many, or as many as hold so many pixels
 WARM_UP = 0.05  # of all steps
 CLIP = 1.0  # largest norm of the gradient of all variables, each in units of its own size
-LAST = 0.01  # of the learning rate, at the last step
+FIRST, LAST = 0.1, 0.01  # of the learning rate, at the first step and at the last
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class _Loop:
         steps = max(spec.epochs * self.batches, 1)
         warm = max(int(WARM_UP * steps), 1)
         rate = spec.learning_rate * np.sqrt(self.batch / BATCH)
-        schedule = keras.optimizers.schedules.CosineDecay(0.0, max(steps - warm, 1), LAST, warmup_target=rate,
+        schedule = keras.optimizers.schedules.CosineDecay(FIRST * rate, max(steps - warm, 1), LAST, warmup_target=rate,
                                                           warmup_steps=warm)
         self.optimizer = keras.optimizers.Adam(schedule, global_clipnorm=CLIP)
         self.optimizer.build(model.flat)
