@@ -62,21 +62,23 @@ class Simulated:
 
     def __call__(self, pixels: Any) -> dict[str, Any]:
         """Every tensor of the program by name, for pixels [B, H, W, 3]."""
-        weights, floats = self.trainable.weights(), self.prepared.floats
-        values = {IMAGE: pixels}
+        weights, values = self.trainable.weights(), {IMAGE: pixels}
         for op in self.program.ops:
-            given = weights.get(op.output)
-            if op.output in floats:
-                values[op.output] = run_op(self.tf, op, values, "float32", given)
-                continue
-            read = {name: self._rounded(name, values[name]) if name in floats else values[name]
-                    for name in op.inputs if name in values}
-            if given is not None and op.kind in ("conv", "dense"):
-                given = self._rounded_kernel(op, given[0]), given[1]
-            y = run_op(self.tf, op, read, "float32", given)
-            moved = op.kind in SAME_SCALE and op.kind != "average_pool"
-            values[op.output] = y if moved else self._rounded(op.output, y)
+            values[op.output] = self.step(op, values, weights.get(op.output))
         return values
+
+    def step(self, op: Op, values: Mapping[str, Any], weights: tuple[Any, Any] | None) -> Any:
+        """One operator's output, from the tensors that it reads and its (kernel, bias), not rounded yet."""
+        floats = self.prepared.floats
+        if op.output in floats:
+            return run_op(self.tf, op, dict(values), "float32", weights)
+        read = {name: self._rounded(name, values[name]) if name in floats else values[name]
+                for name in op.inputs if name in values}
+        if weights is not None and op.kind in ("conv", "dense"):
+            weights = self._rounded_kernel(op, weights[0]), weights[1]
+        y = run_op(self.tf, op, read, "float32", weights)
+        moved = op.kind in SAME_SCALE and op.kind != "average_pool"
+        return y if moved else self._rounded(op.output, y)
 
     def _rounded(self, name: str, x: Any) -> Any:
         """To the int8 steps of the tensor `name`."""
