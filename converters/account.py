@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edgedense import drift, metrics
 from edgedense.converters.pipeline import Conversion
 from edgedense.report import Extra, Report
@@ -20,10 +18,10 @@ def conversion_report(conversion: Conversion) -> str:
     before, after = conversion.outcome.before, conversion.outcome.after
     classes = max(2, before.shape[1])
     names = conversion.labels if len(conversion.labels) == classes else tuple(str(i) for i in range(classes))
-    known = pictures.labels is not None and set(pictures.names) <= set(names)
-    truth = (np.array([names.index(name) for name in pictures.names])[pictures.labels] if known
-             else metrics.predicted(before))
-    images = tuple(path.name for path in pictures.paths)
+    truth = pictures.indices(names)
+    if truth is None:
+        truth = metrics.predicted(before)
+    images = tuple(str(path) for path in pictures.paths)  # whole: two class folders may have equal names
     both = drift.compare(before, after, truth, names, images=images, models=("float", "int8"),
                          activation=conversion.recipe["activation"])
     thumbnails = {change.image: thumbnail(pictures.paths[images.index(change.image)]) for change in both.changed}

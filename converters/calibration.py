@@ -38,6 +38,12 @@ class CalibrationSet:
     sha256: str
     notes: tuple[str, ...]
 
+    def indices(self, labels: Sequence[str]) -> npt.NDArray[np.int64] | None:
+        """Each picture's class [N] as an index into a model's `labels`; None where they cannot be told from folders."""
+        if self.labels is None or not set(self.names) <= set(labels):
+            return None
+        return np.array([labels.index(name) for name in self.names], np.int64)[self.labels]
+
 
 @dataclass(frozen=True)
 class _Picture:

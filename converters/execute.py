@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,3 +38,18 @@ def run(model: bytes, pixels: Pixels, tick: Callable[[int], None] = lambda n: No
         scale, zero_point = scores["quantization"]
         result = (result.astype(np.float32) - zero_point) * scale
     return result
+
+
+def latencies(models: list[bytes], rounds: int) -> list[float]:
+    """Median milliseconds of one inference of each model on one thread, all in turn in every round."""
+    runners = [interpreter(model, threads=1) for model in models]
+    for runner in runners:
+        image = runner.get_input_details()[0]
+        runner.set_tensor(image["index"], np.full(image["shape"], 128, image["dtype"]))
+    times = np.zeros((rounds + 1, len(runners)))
+    for round_ in times:
+        for index, runner in enumerate(runners):
+            start = time.perf_counter()
+            runner.invoke()
+            round_[index] = time.perf_counter() - start
+    return [float(median) for median in 1000 * np.median(times[1:], axis=0)]  # the first round warms up

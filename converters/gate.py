@@ -23,11 +23,24 @@ NOISE_PICTURES = 8
 
 @dataclass(frozen=True)
 class Validation:
-    """Labelled pictures that the ranges have not seen: pixels [N, height, width, 3], labels [N], float scores."""
+    """Labelled pictures that the ranges have not seen: pixels [N, height, width, 3], labels [N], float scores.
+
+    `as_trained`: the pixels at the size that the model was trained with, where that is another one.
+    """
 
     pixels: Pixels
     labels: np.ndarray
     scores: np.ndarray
+    as_trained: Pixels | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The trained model's, in points of 100."""
+        return 100 * metrics.accuracy(self.scores, self.labels)
+
+    def drop(self, file: bytes) -> float:
+        """By how many points of 100 the accuracy of a .tflite file is below that."""
+        return self.accuracy - 100 * metrics.accuracy(execute.run(file, self.pixels), self.labels)
 
 
 @dataclass(frozen=True)
@@ -49,12 +62,10 @@ def passing(network: DenseNet, statistics: Statistics, first: Attempt, tried: tu
 
     Raises GateError, telling what each step gave, when none is left.
     """
-    before = 100 * metrics.accuracy(validation.scores, validation.labels)
     trials = []
     for attempt in ladder(network, statistics, first, tried, validation.pixels, output_type):
         built = attempts.build(network, statistics, attempt, output_type)
-        scores = execute.run(built.quantized.to_bytes(), validation.pixels)
-        trials.append(Trial(attempt, before - 100 * metrics.accuracy(scores, validation.labels)))
+        trials.append(Trial(attempt, validation.drop(built.quantized.to_bytes())))
         tick(1)
         if trials[-1].drop <= max_drop:
             return attempt, built, trials

@@ -27,6 +27,7 @@ class Source:
 
     `network` takes what the Keras model takes; `network.normalization` is what the model itself does to its
     pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
+    `trained_size` is the height and width that the model was built for, None where it takes any.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
     offers.
@@ -38,6 +39,7 @@ class Source:
     name: str
     parameters: dict[str, int]
     reference: Reference
+    trained_size: tuple[int, int] | None = None
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -95,7 +97,10 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         layers = keras_layers.flatten(model)
     activates = isinstance(structure.network.head.steps[-1], Activation)
     reference = Reference(model, layers[structure.final].operation, activates)
-    return Source(structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference)
+    height, width = built[:2]
+    own = None if height is None or width is None else (height, width)
+    return Source(structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference,
+                  own)
 
 
 def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:

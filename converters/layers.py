@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgedense import bundle
-from edgedense.converters import keras_reader, noise, normalization
-from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.pipeline import passes
+from edgedense.converters import keras_reader, noise, normalization, slimming, structure
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import lower
 from edgedense.errors import EdgedenseError
@@ -28,10 +26,14 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
     if preprocessing is None or noise.ENTRY not in content.entries:
         raise EdgedenseError("a file made by edgedense convert", f"{model}, which has no recipe",
                              "edgedense convert MODEL --calibration FOLDER --out FILE.tflite")
+    changed = [step["name"] for step in content.recipe.get("steps", ()) if step["name"] in slimming.CHANGES]
+    if changed:
+        raise EdgedenseError("a file that computes layer by layer what its Keras model does",
+                             f"{model}, made with other weights: {', '.join(changed)}",
+                             "edgedense compare, which compares what both say")
     source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
-    network = normalization.compose(source.network, preprocessing.normalize)
-    for rewrite in (*passes(content.recipe.get("options", {}).get("target", "cpu")), round_border):
-        network = rewrite(network)
+    target = content.recipe.get("options", {}).get("target", "cpu")
+    network = structure.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
     paths = find_images(data)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
     pixels = np.stack([load_image(path, preprocessing) for path in chosen])

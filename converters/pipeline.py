@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,42 +11,40 @@ from typing import Any, Literal
 import numpy as np
 
 from edgedense import bundle, golden, gradcam, metrics
-from edgedense.converters import attempts, edgetpu, execute, gate, keras_reader, noise, normalization
+from edgedense.converters import (
+    attempts,
+    edgetpu,
+    execute,
+    gate,
+    keras_reader,
+    noise,
+    normalization,
+    slimming,
+    structure,
+)
 from edgedense.converters.attempts import Attempt, Candidate
 from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
-from edgedense.converters.evaluate import evaluate, logits_tensor
+from edgedense.converters.evaluate import evaluate
 from edgedense.converters.gate import Trial, Validation
 from edgedense.converters.graph import Activation, DenseNet
 from edgedense.converters.heads import deployed_head, features_tensor
 from edgedense.converters.keras_reader import Source
 from edgedense.converters.metadata import model_metadata
-from edgedense.converters.passes.fold_constants import fold_constants
-from edgedense.converters.passes.fold_normalization import fold_normalization, fold_unshifted
-from edgedense.converters.passes.fold_norms import fold_norms
-from edgedense.converters.passes.pool_first import pool_first
-from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.passes.space_to_depth import space_to_depth
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import SCORES, lower
 from edgedense.converters.quantize import with_features
-from edgedense.converters.statistics import Statistics, measure
+from edgedense.converters.slimming import Change, Slimming
+from edgedense.converters.stages import Stage, StageFigures, View, measure_stages, quick_file, statistics_of
+from edgedense.converters.statistics import Statistics
+from edgedense.converters.structure import Step
+from edgedense.converters.trained import Trained
+from edgedense.converters.trained import trained as as_trained
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
 from edgedense.progress import progress
 from edgedense.validation import read_labelled
 
-PASSES: tuple[Callable[[DenseNet], DenseNet], ...] = (
-    fold_norms,          # batch norms that follow a convolution or meet a Dense
-    fold_constants,      # channels that do not depend on the picture
-    fold_normalization,  # the stem reads pixels
-    space_to_depth,      # ... four at a time
-    pool_first,          # transitions pool before they convolve
-)
-CORAL_PASSES = tuple(fold_unshifted if rewrite is fold_normalization else rewrite for rewrite in PASSES)
-TOLERANCE = 1e-5  # relative to the largest logit; float32 through 120 layers leaves about 1e-6
-BORDER_TOLERANCE = 0.02  # half a level of 255 around the picture; 0.0005 is usual
-PROBES = 4  # pictures on which every pass is compared
-BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
+QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
 
 
 @dataclass(frozen=True)
@@ -67,14 +64,7 @@ class Options:
     golden_images: int = 0
     target: Literal["cpu", "coral"] = "cpu"
     explain: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of the account: what was done, and how far the logits moved, relative to the largest."""
-
-    name: str
-    error: float
+    slimming: Slimming = field(default_factory=Slimming)
 
 
 @dataclass(frozen=True)
@@ -98,6 +88,7 @@ class Conversion:
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]
     outcome: Outcome
+    stages: tuple[StageFigures, ...] = ()
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -114,6 +105,7 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
+    slimming.check(options.slimming)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     source, added = with_probabilities(keras_reader.read(model, options.size))
@@ -121,24 +113,36 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, notes = _labels(labels, pictures, source.network.classes)
-    network, steps = _structure(source, preprocessing, pictures, options.target)
+    trained = as_trained(model, source, preprocessing)
+    own = trained.load(pictures.paths, "calibration") if trained.resized else pictures.pixels
+    scores = None
+    if options.slimming.changes or trained.resized:  # before hours of training
+        scores = trained.predict(own)
+        notes += _check_preprocessing(trained, pictures, names, scores, options)
+    held = None
+    if validation is not None or options.max_drop is not None:
+        held = _validation(trained, preprocessing, validation, names)
+    probes = structure.probes_of(pictures.pixels)
+    prepared, steps = structure.prepared(source, preprocessing.normalize, probes)
+    changes = _changes(prepared, pictures, preprocessing, held, names, options)
+    network, more = structure.deployed(changes[-1].network if changes else prepared, options.target, probes)
+    steps += more
     statistics = _measure(network, pictures)
-    scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
-    if not options.force:
-        notes += _check_preprocessing(source, preprocessing, pictures, names, scores)
+    if scores is None:
+        scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
+        notes += _check_preprocessing(trained, pictures, names, scores, options)
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
         attempt, tried = attempts.choose(network, statistics, pictures.pixels, scores, specs, options.output_type,
                                          tick)
     trials: list[Trial] = []
-    if options.max_drop is None:
+    if options.max_drop is None or held is None:
         built = attempts.build(network, statistics, attempt, options.output_type)
     else:
-        held = _validation(source, preprocessing, validation, names)
         with progress("validating", 1) as tick:
             attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, held,
                                                   options.output_type, tick)
-    steps.append(_step("equalize, absorb scales", network, built.network, _probes(pictures))[0])
+    steps.append(structure.compared("equalize, absorb scales", network, built.network, probes))
     quantized = built.quantized
     if options.explain:
         quantized = with_features(quantized, features_tensor(lower(built.network)))
@@ -149,35 +153,73 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     figures = _figures(flatbuffer, outcome)
     if trials:
         figures["validation_drop_points"] = round(trials[-1].drop, 4)
-    recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures)
+    stages: tuple[StageFigures, ...] = ()
+    if changes or trained.resized:
+        stages = measure_stages(_stages(prepared, changes, trained, own, pictures, held, options), flatbuffer,
+                                options.output_type, scores, None if held is None else held.labels)
+    recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures, stages)
     entries = {golden.ENTRY: _golden(flatbuffer, network, pictures.pixels[: options.golden_images]),
                noise.ENTRY: noise.to_bytes(built.equalization)}
     if options.explain:
         entries[gradcam.ENTRY] = deployed_head(built.network.head).to_bytes()
     return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
-                      tuple(trials), (*added, *pictures.notes, *notes), outcome)
+                      tuple(trials), (*added, *pictures.notes, *notes), outcome, stages)
 
 
-def _validation(source: Source, preprocessing: Preprocessing, folder: Path | str | None,
+def _validation(trained: Trained, preprocessing: Preprocessing, folder: Path | str | None,
                 names: tuple[str, ...]) -> Validation:
-    """The gate's pictures, scored by the Keras model itself."""
+    """The gate's pictures, scored by the trained model itself."""
     if folder is None or not names:
         raise EdgedenseError("labelled pictures for --max-drop", "none" if names else "a model without labels",
                              "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"))
     images = read_labelled(folder, names)
-    with progress("reading validation pictures", len(images.paths)) as tick:
-        rows = []
-        for path in images.paths:
-            rows.append(load_image(path, preprocessing))
-            tick(1)
-    pixels = np.stack(rows)
-    with progress("scoring the float model", len(pixels)) as tick:
-        parts = []
-        for start in range(0, len(pixels), BATCH):
-            batch = normalization.normalized(pixels[start : start + BATCH], preprocessing.normalize)
-            parts.append(source.predict(batch))
-            tick(len(batch))
-    return Validation(pixels, images.labels, np.concatenate(parts))
+    pixels = trained.load(images.paths, "validation")
+    scores = trained.predict(pixels)
+    if not trained.resized:
+        return Validation(pixels, images.labels, scores)
+    smaller = np.stack([load_image(path, preprocessing) for path in images.paths])
+    return Validation(smaller, images.labels, scores, as_trained=pixels)
+
+
+def _changes(network: DenseNet, pictures: CalibrationSet, preprocessing: Preprocessing, held: Validation | None,
+             names: tuple[str, ...], options: Options) -> list[Change]:
+    """The steps that make a prepared network smaller; none where none was asked for."""
+    if not options.slimming.changes:
+        return []
+    training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
+
+    def file(changed: DenseNet, pixels: Pixels) -> bytes:
+        return quick_file(structure.deployed(changed, options.target, pixels[:1])[0], pixels, options.output_type)
+
+    def latency(changed: DenseNet) -> float:
+        return execute.latencies([file(changed, pictures.pixels[:QUICK])], QUICK_ROUNDS)[0]
+
+    def good_enough(changed: DenseNet) -> bool:
+        assert held is not None
+        assert options.max_drop is not None
+        return held.drop(file(changed, pictures.pixels)) <= options.max_drop
+
+    return slimming.slim(network, pictures.pixels, options.slimming, training, latency,
+                         None if options.max_drop is None else good_enough)
+
+
+def _stages(prepared: DenseNet, changes: list[Change], trained: Trained, own: Pixels, pictures: CalibrationSet,
+            held: Validation | None, options: Options) -> list[Stage]:
+    """The network behind each step that changed it, from the trained one on, each ready to be deployed.
+
+    `own` are the calibration pictures at the size that the model was trained with.
+    """
+    here, there = View(pictures.pixels), View(own)
+    if held is not None:
+        here, there = replace(here, validation=held.pixels), replace(there, validation=held.as_trained)
+    steps = [(Change("as trained", {}, prepared), here), *((change, here) for change in changes)]
+    if trained.resized:
+        whole = structure.prepared(trained.source, trained.preprocessing.normalize, own[:1])[0]
+        size = {"height": prepared.height, "width": prepared.width}
+        steps[:1] = [(Change("as trained", {}, whole), there), (Change("input size", size, prepared), here)]
+    return [Stage(change.name, change.parameters,
+                  structure.deployed(change.network, options.target, view.calibration[:1])[0], view)
+            for change, view in steps]
 
 
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
@@ -204,89 +246,24 @@ def _labels(labels: tuple[str, ...] | None, pictures: CalibrationSet,
     return (), ["no labels stored (--labels FILE names the classes)"]
 
 
-def passes(target: str) -> tuple[Callable[[DenseNet], DenseNet], ...]:
-    """The passes that need no measuring, for a processor ("cpu") or an Edge TPU ("coral")."""
-    return CORAL_PASSES if target == "coral" else PASSES
-
-
-def _structure(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet,
-               target: str) -> tuple[DenseNet, list[Step]]:
-    """The network on raw pixels after the passes that need no measuring, each compared with the one before."""
-    probes = _probes(pictures)
-    network = normalization.compose(source.network, preprocessing.normalize)
-    expected = source.logits(normalization.normalized(probes, preprocessing.normalize))
-    logits = _logits(network, probes)
-    steps = [Step("read", _checked("read", _distance(expected, logits)))]
-    for rewrite in passes(target):
-        before, network = network, rewrite(network)
-        step, logits = _step(rewrite.__name__, before, network, probes, logits)
-        steps.append(step)
-    rounded = round_border(network)
-    moved = _distance(logits, _logits(rounded, probes))
-    if moved > BORDER_TOLERANCE:
-        raise EdgedenseError(f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
-                             f"{moved:.2g}", "report this model: it is unusually sensitive to its border")
-    return rounded, [*steps, Step(round_border.__name__, moved)]
-
-
-def _step(name: str, before: DenseNet, after: DenseNet, probes: Pixels,
-          logits: np.ndarray | None = None) -> tuple[Step, np.ndarray]:
-    """The step's error and the logits behind it; float64 decides where float32's own rounding is in doubt.
-
-    `logits` are those before the step, where they are known.
-    """
-    expected = _logits(before, probes) if logits is None else logits
-    found = _logits(after, probes)
-    error = _distance(expected, found)
-    if error > TOLERANCE:
-        error = _distance(_logits(before, probes, "float64"), _logits(after, probes, "float64"))
-    return Step(name, _checked(name, error)), found
-
-
-def _checked(name: str, error: float) -> float:
-    if not error <= TOLERANCE:  # also where it is not a number
-        raise EdgedenseError(f"the step {name!r} to keep the logits (relative {TOLERANCE:g})",
-                             f"a change of {error:.2g}", "report this model: edgedense misreads it")
-    return error
-
-
-def _probes(pictures: CalibrationSet) -> Pixels:
-    spread = np.linspace(0, len(pictures.pixels) - 1, min(PROBES, len(pictures.pixels))).astype(int)
-    return pictures.pixels[spread]
-
-
-def _logits(network: DenseNet, pixels: Pixels, dtype: str = "float32") -> np.ndarray:
-    program = lower(network)
-    return evaluate(program, pixels, output=logits_tensor(program), dtype=dtype)
-
-
-def _distance(expected: np.ndarray, found: np.ndarray) -> float:
-    """Largest difference, relative to the largest expected logit."""
-    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
-
-
 def _measure(network: DenseNet, pictures: CalibrationSet) -> Statistics:
-    pixels = pictures.pixels
-    with progress("measuring ranges", len(pixels)) as tick:
-        return measure(lower(network), [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)], tick)
+    with progress("measuring ranges", len(pictures.pixels)) as tick:
+        return statistics_of(network, pictures.pixels, tick)
 
 
-def _check_preprocessing(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet,
-                         names: tuple[str, ...], scores: np.ndarray) -> list[str]:
+def _check_preprocessing(trained: Trained, pictures: CalibrationSet, names: tuple[str, ...], scores: np.ndarray,
+                         options: Options) -> list[str]:
     """Stop when labelled pictures show that the model was trained with another preprocessing.
 
     Returns a note where folders are no classes, so that nothing could be checked.
     """
-    if pictures.labels is None:
+    if pictures.labels is None or options.force:
         return []
-    if unknown := [name for name in pictures.names if name not in names]:
-        return [f"the preprocessing was not checked: the calibration folder {unknown[0]!r} is no label of the model"]
-    labels = np.array([names.index(name) for name in pictures.names])[pictures.labels]
-
-    def score(pixels: Pixels, normalize: Normalization) -> np.ndarray:
-        return source.predict(normalization.normalized(pixels, normalize))
-
-    choice = normalization.better_choice(preprocessing, scores, pictures.paths, labels, score)
+    labels = pictures.indices(names)
+    if labels is None:
+        unknown = next(name for name in pictures.names if name not in names)
+        return [f"the preprocessing was not checked: the calibration folder {unknown!r} is no label of the model"]
+    choice = normalization.better_choice(trained.preprocessing, scores, pictures.paths, labels, trained.score)
     if choice is not None:
         raise normalization.refuse(choice)
     return []
@@ -310,7 +287,7 @@ def _figures(flatbuffer: bytes, outcome: Outcome) -> dict[str, Any]:
 
 
 def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet, options: Options, attempt: Attempt,
-            network: DenseNet, figures: dict[str, Any]) -> dict[str, Any]:
+            network: DenseNet, figures: dict[str, Any], stages: tuple[StageFigures, ...]) -> dict[str, Any]:
     """All that decides the file's content, and what it measured. No times and no paths: same input, same bytes."""
     last = network.head.steps[-1]
     return {
@@ -323,6 +300,7 @@ def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationS
                     "attempt": asdict(attempt)},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")},
         "figures": figures,
+        **({"steps": [stage.recorded() for stage in stages]} if stages else {}),
     }
 
 

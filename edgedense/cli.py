@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,6 +100,32 @@ def convert(
         min=0, help="Store so many calibration pictures in the file, to replay beside the synthetic probes.")] = 0,
     explain: Annotated[bool, typer.Option(
         "--explain", help="Add the last feature map as a second output, for heatmaps on the device.")] = False,
+    prune_channels: Annotated[float | None, typer.Option(
+        metavar="FRACTION", help="Cut channels until this fraction of the multiply-accumulates is gone: smaller and "
+                                 "faster.", show_default=False)] = None,
+    fit: Annotated[Literal["coral"] | None, typer.Option(
+        help="Cut channels until the int8 weights fit the Edge TPU's cache.", show_default=False)] = None,
+    fit_latency: Annotated[float | None, typer.Option(
+        min=0.01, metavar="MS", help="Cut channels until one inference takes at most so many milliseconds on one "
+                                     "thread of this machine.", show_default=False)] = None,
+    importance: Annotated[Literal["taylor", "l1", "norm", "random"], typer.Option(
+        help="Which channels go first: those that change the scores least (taylor), or the least by their weights "
+             "(l1), by their batch norm's scale (norm), or any.")] = "taylor",
+    sparsity: Annotated[float | None, typer.Option(
+        metavar="FRACTION", help="Make this fraction of the weights zero, for a file that is shipped compressed; it "
+                                 "gets no faster.", show_default=False)] = None,
+    recover: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Train what is left to say what the whole model says about these pictures. Labels are not "
+                            "needed; sub-folders named like classes help.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(
+        min=1, help="At most so many passes over the pictures of --recover; it ends early when --max-drop is kept.  "
+                    "[default: 8]", show_default=False)] = None,
+    work: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Where --recover and --qat keep a checkpoint of each epoch, to go on after a kill; by "
+                            "default NAME.work beside NAME.tflite, until it is done.", show_default=False)] = None,
+    qat: Annotated[bool, typer.Option(
+        "--qat", help="Train the quantized weights too, on the pictures of --recover or else of --calibration.",
+    )] = False,
     force: Annotated[bool, typer.Option(
         "--force", help="Go on although another preprocessing fits the labelled pictures better.")] = False,
 ) -> None:
@@ -108,6 +135,7 @@ def convert(
     from edgedense import tables
     from edgedense.converters import pipeline
     from edgedense.converters.account import conversion_report
+    from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
 
@@ -116,13 +144,19 @@ def convert(
     for path in (out, report):
         if path is not None:
             check_writable(path)
-    if (max_drop is None) != (validation is None):
-        raise EdgedenseError("--max-drop and --validation together", "one of them",
+    slimming = Slimming(prune_channels, fit, fit_latency, importance, sparsity, recover, epochs, qat, work)
+    if max_drop is not None and validation is None:
+        raise EdgedenseError("--validation with --max-drop", "--max-drop alone",
                              "--max-drop POINTS --validation FOLDER")
+    if validation is not None and max_drop is None and not (slimming.changes or qat or input_size):
+        raise EdgedenseError("--max-drop, or something that makes the network smaller, with --validation",
+                             "--validation alone", "--max-drop POINTS --validation FOLDER")
+    if (recover is not None or qat) and work is None:
+        slimming = replace(slimming, work=out.with_suffix(".work"))
     options = pipeline.Options(
         preprocess=preprocess, resize=resize, exif=exif, output_type=output_type, ranges=ranges, headroom=headroom,
         size=(input_size, input_size) if input_size else None, images=images, force=force,
-        max_drop=max_drop, golden_images=golden_images, target=target, explain=explain)
+        max_drop=max_drop, golden_images=golden_images, target=target, explain=explain, slimming=slimming)
     names = read_labels(labels) if labels else None
     result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
@@ -131,6 +165,8 @@ def convert(
     write_atomically(out, result.data)
     if report is not None and page is not None:
         write_atomically(report, page)
+    if work is None and slimming.work is not None:
+        shutil.rmtree(slimming.work, ignore_errors=True)
     tables.print_conversion(result, str(out), Console())
     if target == "coral":
         _compile_for_coral(result, out)
@@ -544,7 +580,8 @@ def explain(
         "--features", help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
         "or of --layer.")] = False,
     labels: Annotated[Path | None, typer.Option(
-        help="Class names, one per line, in the order of the model's outputs.", show_default=False)] = None,
+        help="Class names, one per line, in the order of the model's outputs; by default NAME.labels.txt beside "
+             "NAME.keras, as edgedense train writes it, or those in the .tflite file.", show_default=False)] = None,
     preprocess: Annotated[Normalization | None, typer.Option(
         help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
         show_default=False)] = None,
@@ -572,6 +609,9 @@ def explain(
     if not features and layers and len(layers) > 1:
         raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
     paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
+    beside = Path(model).with_suffix(".labels.txt")
+    if labels is None and not model.endswith(".tflite") and beside.is_file():
+        labels = beside
     names = read_labels(labels) if labels else None
     if model.endswith(".tflite"):
         of_keras = {"--layer": layers, "--features": features, "--preprocess": preprocess, "--resize": resize,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from edgedense.noise import LayerNoise
 
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
+    from edgedense.converters.stages import StageFigures
     from edgedense.converters.summary import Summary
     from edgedense.device.contents import Contents, TensorInfo
 
@@ -34,6 +35,9 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
     """The steps with their error in float, the range estimators tried, and the result."""
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
+    if conversion.stages:
+        console.print(table("The int8 file behind each step; MACs: multiply-accumulates, ms: one thread of this machine",
+                            STAGE_HEADINGS, stage_rows(conversion.stages)))
     if conversion.trials:
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
         console.print(table("Validation", ("tried", "drop, points"), tried))
@@ -46,6 +50,16 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
         f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
         f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
         f"KL {figures['calibration_kl_mean']:.6f}.", soft_wrap=True)
+
+
+STAGE_HEADINGS = ("step", "MACs", "MB", "gzip MB", "ms", "agreement", "accuracy")
+
+
+def stage_rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
+    """Each step's cells; the latency with its ratio to the first."""
+    return [(s.name, f"{s.macs / 1e6:,.1f} M", f"{s.flatbuffer_bytes / 1e6:.2f}", f"{s.compressed_bytes / 1e6:.2f}",
+             f"{s.latency_ms:.2f} ({s.latency_ms / stages[0].latency_ms:.2f} x)", f"{100 * s.agreement:.2f}",
+             "" if s.accuracy is None else f"{100 * s.accuracy:.2f}") for s in stages]
 
 
 def print_noise(layers: LayerNoise, name: str, console: Console) -> None:

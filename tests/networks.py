@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.converters import structure
 from edgedense.converters.evaluate import evaluate, logits_tensor
 from edgedense.converters.graph import (
     Activation,
@@ -25,8 +26,6 @@ from edgedense.converters.graph import (
     Transition,
 )
 from edgedense.converters.passes.fold_norms import fold_norms
-from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.pipeline import PASSES
 from edgedense.converters.program import lower
 from edgedense.converters.statistics import Statistics, measure
 from edgedense.preprocessing import NORMALIZATIONS, Normalization
@@ -144,7 +143,4 @@ def with_head(network: DenseNet, *steps: object) -> DenseNet:
 
 def rewritten(seed: int = 0, **options: Any) -> DenseNet:
     """A network as it is when convert() measures it."""
-    network = densenet(seed, **options)
-    for rewrite in (*PASSES, round_border):
-        network = rewrite(network)
-    return network
+    return structure.rewritten(densenet(seed, **options), "cpu")

@@ -29,8 +29,8 @@ def cuts(network: DenseNet, importance: Importance) -> Iterator[Selection]:
     """Selections from the whole network downward, each a part of the one before, until one dense layer of one tile is
     left in each block.
 
-    A step takes the least important tile of 16 outputs from a bottleneck or from a dense layer's growth channels; a
-    layer that loses its last growth channels is gone. Which step comes next is decided by loss per cost saved.
+    A step takes the least important tile of 16 outputs from a bottleneck or from a dense layer's growth channels, or
+    all of these, and the layer with them. Which step comes next is decided by loss per cost saved.
     """
     shapes = block_shapes(network)
     selection = everything(network)
@@ -59,7 +59,8 @@ def _moves(block: int, selection: Selection, shape: BlockShape, importance: Impo
 
 
 def _smaller(row: LayerChannels, bottleneck: np.ndarray, growth: np.ndarray) -> Iterator[tuple[LayerChannels, float]]:
-    """The layer without its least important tile of bottleneck channels or of growth channels, and what that loses."""
+    """The layer without its least important tile of bottleneck channels or of growth channels, or without all of
+    these, and what that loses."""
     if not row.growth.size:
         return
     if row.bottleneck.size > TILE:
@@ -67,6 +68,8 @@ def _smaller(row: LayerChannels, bottleneck: np.ndarray, growth: np.ndarray) -> 
         yield LayerChannels(stay, row.growth), loss
     stay, loss = _without_a_tile(row.growth, growth)
     yield LayerChannels(row.bottleneck, stay), loss
+    if stay.size:
+        yield LayerChannels(row.bottleneck, stay[:0]), float(growth[row.growth].sum())
 
 
 def _without_a_tile(channels: Indices, importance: np.ndarray) -> tuple[Indices, float]:

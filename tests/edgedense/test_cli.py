@@ -20,7 +20,7 @@ import typer
 from PIL import Image
 
 from edgedense import bundle, cli
-from edgedense.converters import keras_reader, normalization, pipeline
+from edgedense.converters import keras_reader, normalization, structure
 from edgedense.converters.calibration import read_calibration
 from edgedense.device.contents import contents
 from edgedense.golden import Golden
@@ -408,7 +408,7 @@ class TestFailureAfterTheWork:
             conv = replace(network.stem.conv, bias=network.stem.conv.bias + 1e-2)
             return replace(network, stem=replace(network.stem, conv=conv))
 
-        monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES, slip))
+        monkeypatch.setattr(structure, "DEPLOY", (*structure.DEPLOY, slip))
         line = refused("convert", model, "--calibration", folders, "--out", tmp_path / "m.tflite", *QUICK)
         assert "the step 'slip'" in line
         assert list(tmp_path.iterdir()) == []

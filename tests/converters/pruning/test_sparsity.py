@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters import attempts, execute
+from edgedense.converters import attempts, execute, structure
 from edgedense.converters.attempts import Attempt, RangeSpec
 from edgedense.converters.graph import DenseNet
-from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.pipeline import PASSES
 from edgedense.converters.program import Op, lower
 from edgedense.converters.pruning import sparsity as module
 from edgedense.converters.pruning.sparsity import SparsitySpec, compressed_bytes, fractions, pieces, sparsify, sparsity
@@ -102,8 +100,7 @@ def test_the_same_seed_gives_the_same_weights(pruned: Pruned) -> None:
 
 
 def deploy(network: DenseNet, form: Any = "maximum") -> attempts.Built:
-    for rewrite in (*PASSES, round_border):
-        network = rewrite(network)
+    network = structure.rewritten(network, "cpu")
     return attempts.build(network, networks.statistics(network), Attempt(RangeSpec("minmax"), form))
 
 
@@ -181,6 +178,16 @@ def test_a_missing_toolkit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     network = dense()
     with pytest.raises(EdgedenseError, match=r"tensorflow-model-optimization.*pip install 'edgedense\[convert\]'"):
+        sparsify(network, network, networks.pictures(network, 2), SPEC)
+
+
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path, task: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.handover, "write_task", full)
+    network = dense()
+    with pytest.raises(EdgedenseError, match=r"MiB for pictures.*No space left.*TMPDIR"):
         sparsify(network, network, networks.pictures(network, 2), SPEC)
 
 

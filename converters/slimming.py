@@ -1,0 +1,134 @@
+"""What makes a network smaller, and mends what that cost: cut channels, zero weights, learn from the whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.pruning.cost import weights
+from edgedense.converters.pruning.importance import Criterion
+from edgedense.converters.pruning.shrink import Goal, Shrunk, fraction_removed, shrink
+from edgedense.converters.pruning.sparsity import SparsitySpec, pieces, sparsify, sparsity
+from edgedense.converters.recovery import Pictures, RecoverySpec, find_pictures, identity, read_pictures, recover
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.progress import progress
+
+# Of the Edge TPU's 8 MB, what its compiler leaves for weights, less the biases, scales and code beside them.
+CORAL_CACHE = int(6.9 * 2**20)
+SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating what there is
+
+
+CHANGES = PRUNE, SPARSITY, RECOVER = "prune channels", "sparsity", "recover"
+
+
+@dataclass(frozen=True)
+class Slimming:
+    """What a user may choose; at most one of the first three.
+
+    `prune_channels`: the fraction of multiply-accumulates to remove. `fit_latency`: milliseconds of one inference on
+    one thread of this machine. `work` keeps the checkpoints of `recover`.
+    """
+
+    prune_channels: float | None = None
+    fit: Literal["coral"] | None = None
+    fit_latency: float | None = None
+    importance: Criterion = "taylor"
+    sparsity: float | None = None
+    recover: Path | None = None
+    epochs: int | None = None
+    qat: bool = False
+    work: Path | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any of it changes the network before it is quantized."""
+        return self.prunes or self.sparsity is not None or self.recover is not None
+
+    @property
+    def prunes(self) -> bool:
+        """Whether channels are cut."""
+        return self.prune_channels is not None or self.fit is not None or self.fit_latency is not None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change: its name, what decided it, and the network behind it."""
+
+    name: str
+    parameters: dict[str, Any]
+    network: DenseNet
+
+
+def check(options: Slimming) -> None:
+    """Raise EdgedenseError for what does not go together, before anything is read."""
+    goals = {"--prune-channels": options.prune_channels, "--fit": options.fit, "--fit-latency": options.fit_latency}
+    given = [name for name, value in goals.items() if value is not None]
+    if len(given) > 1:
+        raise EdgedenseError("one goal for the channels", " and ".join(given), f"{given[0]} alone")
+    for name, fraction in (("--prune-channels", options.prune_channels), ("--sparsity", options.sparsity)):
+        if fraction is not None and not 0 < fraction < 1:
+            raise EdgedenseError(f"{name} between 0 and 1", f"{fraction:g}", f"{name} 0.5")
+    if options.epochs is not None and options.recover is None and not options.qat:
+        raise EdgedenseError("--epochs with --recover or --qat", "--epochs alone",
+                             "--recover FOLDER: pictures like those the camera will see, no labels needed")
+
+
+def pictures_of(options: Slimming, pixels: Pixels, sha256: str, preprocessing: Preprocessing,
+                names: tuple[str, ...]) -> Pictures:
+    """The pictures to train on: those of `recover`, or else the calibration pictures `pixels`."""
+    if options.recover is None:
+        return Pictures.unlabelled(pixels, sha256)
+    paths = find_pictures(options.recover)
+    with progress("reading pictures to recover with", len(paths)) as tick:
+        return read_pictures(options.recover, preprocessing, names, options.work, tick, paths)
+
+
+def slim(network: DenseNet, pixels: Pixels, options: Slimming, pictures: Pictures,
+         latency: Callable[[DenseNet], float], good_enough: Callable[[DenseNet], bool] | None) -> list[Change]:
+    """The changes that `options` ask for, each on the network that the one before left.
+
+    `network` is as after fold_norms and fold_constants; `pixels` [N, H, W, 3] are calibration pictures, `pictures`
+    those to train on. `latency` measures a network in milliseconds; `good_enough` ends the recovery early.
+    """
+    changes, teacher, kept = list[Change](), network, identity(network)
+    if options.prunes:
+        goal, wanted = _goal(network, options, latency)
+        shrunk = shrink(network, pixels, goal, options.importance, progress, wanted)
+        network, kept = shrunk.network, shrunk.kept
+        changes.append(Change(PRUNE, _told(options, shrunk), network))
+    if options.sparsity is not None:
+        spec = SparsitySpec(options.sparsity, epochs=max(2, ceil(SPARSITY_PICTURES / len(pictures.pixels))))
+        with progress("pruning weights", pieces(len(pictures.pixels), spec)) as tick:
+            network = sparsify(network, teacher, pictures.pixels, spec, tick)
+        found = {**asdict(spec), "pictures": len(pictures.pixels), "zeros": round(sparsity(network), 4)}
+        changes.append(Change(SPARSITY, found, network))
+    if options.recover is not None:
+        spec_of_recovery = RecoverySpec() if options.epochs is None else RecoverySpec(epochs=options.epochs)
+        recovered = recover(network, teacher, kept, pictures, spec_of_recovery, options.work, good_enough)
+        found = {**asdict(spec_of_recovery), "epochs": len(recovered.history), "pictures": len(pictures.pixels),
+                 "sha256": pictures.sha256}
+        changes.append(Change(RECOVER, found, recovered.network))
+    return changes
+
+
+def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], float]) -> tuple[Goal, str]:
+    """What ends the cutting, and what it is called in an error."""
+    if options.prune_channels is not None:
+        share = options.prune_channels
+        return fraction_removed(network, share), f"{100 * share:g} % fewer multiply-accumulates"
+    if options.fit is not None:
+        return lambda smaller: weights(smaller) <= CORAL_CACHE, f"weights of {CORAL_CACHE / 2**20:g} MiB"
+    limit = options.fit_latency
+    assert limit is not None
+    return lambda smaller: latency(smaller) <= limit, f"an inference of {limit:g} ms on this machine"
+
+
+def _told(options: Slimming, shrunk: Shrunk) -> dict[str, Any]:
+    goals = {"fraction": options.prune_channels, "fit": options.fit, "latency_ms": options.fit_latency}
+    return {**{name: value for name, value in goals.items() if value is not None}, "importance": options.importance,
+            "left": shrunk.describe()}
