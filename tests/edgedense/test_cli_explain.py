@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,13 @@ class TestKeras:
         ended = succeeded("explain", model, pictures / "000.png")
         assert len(written(tmp_path / "explained")) == 3
         assert "--labels" in ended.err  # it says that classes are numbered
+
+    def test_labels_beside_the_model(self, model: Path, labels: Path, pictures: Path, tmp_path: Path) -> None:
+        shutil.copy(model, tmp_path / "m.keras")
+        shutil.copy(labels, tmp_path / "m.labels.txt")
+        ended = succeeded("explain", tmp_path / "m.keras", pictures / "000.png", "--out", tmp_path / "out")
+        assert ended.out.split()[0] in LABELS
+        assert ended.err == ""
 
     def test_features(self, model: Path, pictures: Path, tmp_path: Path) -> None:
         ended = succeeded("explain", model, pictures, "--features", "--out", tmp_path / "out")
