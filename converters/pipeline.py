@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from edgedense.converters import (
     slimming,
     structure,
 )
-from edgedense.converters.attempts import Attempt, Candidate
+from edgedense.converters.attempts import Attempt, Built, Candidate
 from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
 from edgedense.converters.evaluate import evaluate
 from edgedense.converters.gate import Trial, Validation
@@ -33,6 +34,7 @@ from edgedense.converters.metadata import model_metadata
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import SCORES, lower
 from edgedense.converters.quantize import with_features
+from edgedense.converters.recovery import Pictures
 from edgedense.converters.slimming import Change, Slimming
 from edgedense.converters.stages import Stage, StageFigures, View, measure_stages, quick_file, statistics_of
 from edgedense.converters.statistics import Statistics
@@ -108,62 +110,122 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     slimming.check(options.slimming)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
+    given, notes = _read(model, calibration, labels, options, validation)
+    prepared, steps = structure.prepared(given.source, given.preprocessing.normalize, given.probes)
+    changes = _changes(prepared, given, options)
+    network, more = structure.deployed(changes[-1].network, options.target, given.probes)
+    with progress("measuring ranges", len(given.pictures.pixels)) as tick:
+        statistics = statistics_of(network, given.pictures.pixels, tick)
+    scores = given.scores
+    if scores is None:
+        scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
+        notes += _check_preprocessing(given.trained, given.pictures, given.names, scores, options)
+    chosen = _quantized(network, statistics, scores, changes, given, options)
+    equalized = structure.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
+    flatbuffer = _flatbuffer(chosen.built, given, options)
+    outcome = _outcome(flatbuffer, given.pictures, scores)
+    stages: tuple[StageFigures, ...] = ()
+    if options.slimming.changes or options.slimming.qat or given.trained.resized:
+        stages = measure_stages(_stages(changes, given, options), flatbuffer, options.output_type, scores,
+                                None if given.held is None else given.held.labels)
+    recipe = _recipe(given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials), stages)
+    entries = {golden.ENTRY: _golden(flatbuffer, network, given.pictures.pixels[: options.golden_images]),
+               noise.ENTRY: noise.to_bytes(chosen.built.equalization)}
+    if options.explain:
+        entries[gradcam.ENTRY] = deployed_head(chosen.built.network.head).to_bytes()
+    return Conversion(bundle.pack(flatbuffer, given.names, recipe, entries), given.names, recipe,
+                      (*steps, *more, equalized), chosen.tried, chosen.trials, tuple(notes), outcome, stages)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """All that a conversion reads.
+
+    `own` are the calibration pictures as the training saw them. `scores` are the trained model's for them, where they
+    are needed before the network is measured; `held` the labelled pictures of the gate; `training` those to train on.
+    """
+
+    source: Source
+    trained: Trained
+    preprocessing: Preprocessing
+    pictures: CalibrationSet
+    names: tuple[str, ...]
+    own: Pixels
+    scores: np.ndarray | None
+    held: Validation | None
+    training: Pictures | None
+
+    @property
+    def probes(self) -> Pixels:
+        """Pictures on which rewrites are compared."""
+        return structure.probes_of(self.pictures.pixels)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The attempt that is deployed, and what was tried before it."""
+
+    attempt: Attempt
+    built: Built
+    tried: tuple[Candidate, ...]
+    trials: tuple[Trial, ...]
+
+
+def _read(model: Path | str, calibration: Path | str, labels: tuple[str, ...] | None, options: Options,
+          validation: Path | str | None) -> tuple[_Given, list[str]]:
+    """Model and pictures, and remarks for the user."""
     source, added = with_probabilities(keras_reader.read(model, options.size))
     preprocessing = _preprocessing(source, options)
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
-    names, notes = _labels(labels, pictures, source.network.classes)
+    names, said = _labels(labels, pictures, source.network.classes)
+    notes = [*added, *pictures.notes, *said]
     trained = as_trained(model, source, preprocessing)
     own = trained.load(pictures.paths, "calibration") if trained.resized else pictures.pixels
-    scores = None
-    if options.slimming.changes or trained.resized:  # before hours of training
+    scores = held = training = None
+    if options.slimming.changes or trained.resized:  # a wrong preprocessing is found before hours of training
         scores = trained.predict(own)
         notes += _check_preprocessing(trained, pictures, names, scores, options)
-    held = None
     if validation is not None or options.max_drop is not None:
         held = _validation(trained, preprocessing, validation, names)
-    probes = structure.probes_of(pictures.pixels)
-    prepared, steps = structure.prepared(source, preprocessing.normalize, probes)
-    changes = _changes(prepared, pictures, preprocessing, held, names, options)
-    network, more = structure.deployed(changes[-1].network if changes else prepared, options.target, probes)
-    steps += more
-    statistics = _measure(network, pictures)
-    if scores is None:
-        scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
-        notes += _check_preprocessing(trained, pictures, names, scores, options)
+    if options.slimming.trains:
+        training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
+        notes += training.notes
+    return _Given(source, trained, preprocessing, pictures, names, own, scores, held, training), notes
+
+
+def _quantized(network: DenseNet, statistics: Statistics, scores: np.ndarray, changes: list[Change], given: _Given,
+               options: Options) -> _Chosen:
+    """The attempt that keeps closest to the trained model's `scores`, or the first that passes the gate."""
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
-        attempt, tried = attempts.choose(network, statistics, pictures.pixels, scores, specs, options.output_type,
+        attempt, tried = attempts.choose(network, statistics, given.pictures.pixels, scores, specs, options.output_type,
                                          tick)
-    trials: list[Trial] = []
-    if options.max_drop is None or held is None:
-        built = attempts.build(network, statistics, attempt, options.output_type)
-    else:
-        with progress("validating", 1) as tick:
-            attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, held,
-                                                  options.output_type, tick)
-    steps.append(structure.compared("equalize, absorb scales", network, built.network, probes))
+    good_enough = _good_enough(given.held, options)
+
+    def build(attempt: Attempt) -> Built:
+        prepared = attempts.prepare(network, statistics, attempt, options.output_type)
+        return slimming.tuned(prepared, attempt, changes[0].network, changes[-1], options.slimming, given.training,
+                              good_enough)
+
+    if options.max_drop is None or given.held is None:
+        return _Chosen(attempt, build(attempt), tried, ())
+    with progress("validating", 1) as tick:
+        attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, given.held,
+                                              options.output_type, build, tick)
+    return _Chosen(attempt, built, tried, tuple(trials))
+
+
+def _flatbuffer(built: Built, given: _Given, options: Options) -> bytes:
+    """The .tflite without what is packed behind it."""
     quantized = built.quantized
     if options.explain:
         quantized = with_features(quantized, features_tensor(lower(built.network)))
-    flatbuffer = quantized.to_bytes(model_metadata(source.name, names, source.network.classes, options.explain))
+    metadata = model_metadata(given.source.name, given.names, given.source.network.classes, options.explain)
+    flatbuffer = quantized.to_bytes(metadata)
     if options.target == "coral" and (problems := edgetpu.check(flatbuffer)):
         raise EdgedenseError("a network that an Edge TPU takes whole", "; ".join(problems), "--target cpu")
-    outcome = _outcome(flatbuffer, pictures, scores)
-    figures = _figures(flatbuffer, outcome)
-    if trials:
-        figures["validation_drop_points"] = round(trials[-1].drop, 4)
-    stages: tuple[StageFigures, ...] = ()
-    if changes or trained.resized:
-        stages = measure_stages(_stages(prepared, changes, trained, own, pictures, held, options), flatbuffer,
-                                options.output_type, scores, None if held is None else held.labels)
-    recipe = _recipe(source, preprocessing, pictures, options, attempt, network, figures, stages)
-    entries = {golden.ENTRY: _golden(flatbuffer, network, pictures.pixels[: options.golden_images]),
-               noise.ENTRY: noise.to_bytes(built.equalization)}
-    if options.explain:
-        entries[gradcam.ENTRY] = deployed_head(built.network.head).to_bytes()
-    return Conversion(bundle.pack(flatbuffer, names, recipe, entries), names, recipe, tuple(steps), tried,
-                      tuple(trials), (*added, *pictures.notes, *notes), outcome, stages)
+    return flatbuffer
 
 
 def _validation(trained: Trained, preprocessing: Preprocessing, folder: Path | str | None,
@@ -181,42 +243,43 @@ def _validation(trained: Trained, preprocessing: Preprocessing, folder: Path | s
     return Validation(smaller, images.labels, scores, as_trained=pixels)
 
 
-def _changes(network: DenseNet, pictures: CalibrationSet, preprocessing: Preprocessing, held: Validation | None,
-             names: tuple[str, ...], options: Options) -> list[Change]:
-    """The steps that make a prepared network smaller; none where none was asked for."""
-    if not options.slimming.changes:
-        return []
-    training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
+def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]:
+    """A prepared network, and the steps that make it smaller."""
+    pixels = given.pictures.pixels
 
-    def file(changed: DenseNet, pixels: Pixels) -> bytes:
-        return quick_file(structure.deployed(changed, options.target, pixels[:1])[0], pixels, options.output_type)
+    def file(changed: DenseNet, some: Pixels) -> bytes:
+        return quick_file(structure.deployed(changed, options.target, some[:1])[0], some, options.output_type)
 
     def latency(changed: DenseNet) -> float:
-        return execute.latencies([file(changed, pictures.pixels[:QUICK])], QUICK_ROUNDS)[0]
+        return execute.latencies([file(changed, pixels[:QUICK])], QUICK_ROUNDS)[0]
 
-    def good_enough(changed: DenseNet) -> bool:
-        assert held is not None
-        assert options.max_drop is not None
-        return held.drop(file(changed, pictures.pixels)) <= options.max_drop
-
-    return slimming.slim(network, pictures.pixels, options.slimming, training, latency,
-                         None if options.max_drop is None else good_enough)
+    good = _good_enough(given.held, options)
+    return slimming.slim(network, pixels, options.slimming, given.training, latency,
+                         None if good is None else lambda changed: good(file(changed, pixels)))
 
 
-def _stages(prepared: DenseNet, changes: list[Change], trained: Trained, own: Pixels, pictures: CalibrationSet,
-            held: Validation | None, options: Options) -> list[Stage]:
-    """The network behind each step that changed it, from the trained one on, each ready to be deployed.
+def _good_enough(held: Validation | None, options: Options) -> Callable[[bytes], bool] | None:
+    """Whether a file passes the gate; None where there is none."""
+    limit = options.max_drop
+    if held is None or limit is None:
+        return None
+    return lambda file: held.drop(file) <= limit
 
-    `own` are the calibration pictures at the size that the model was trained with.
-    """
-    here, there = View(pictures.pixels), View(own)
-    if held is not None:
-        here, there = replace(here, validation=held.pixels), replace(there, validation=held.as_trained)
-    steps = [(Change("as trained", {}, prepared), here), *((change, here) for change in changes)]
+
+def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stage]:
+    """The network behind each step that changed it, from the trained one on, each ready to be deployed."""
+    here, there, trained = View(given.pictures.pixels), View(given.own), given.trained
+    if given.held is not None:
+        here, there = replace(here, validation=given.held.pixels), replace(there, validation=given.held.as_trained)
+    steps = [(change, here) for change in changes]
     if trained.resized:
-        whole = structure.prepared(trained.source, trained.preprocessing.normalize, own[:1])[0]
-        size = {"height": prepared.height, "width": prepared.width}
-        steps[:1] = [(Change("as trained", {}, whole), there), (Change("input size", size, prepared), here)]
+        whole = structure.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
+        size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
+        steps[:1] = [(replace(changes[0], network=whole), there),
+                     (replace(changes[0], name=slimming.RESIZED, parameters=size), here)]
+    if options.slimming.qat:
+        spec = asdict(slimming.qat_spec(options.slimming))
+        steps.append((replace(changes[-1], name=slimming.QAT, parameters=spec), here))
     return [Stage(change.name, change.parameters,
                   structure.deployed(change.network, options.target, view.calibration[:1])[0], view)
             for change, view in steps]
@@ -246,11 +309,6 @@ def _labels(labels: tuple[str, ...] | None, pictures: CalibrationSet,
     return (), ["no labels stored (--labels FILE names the classes)"]
 
 
-def _measure(network: DenseNet, pictures: CalibrationSet) -> Statistics:
-    with progress("measuring ranges", len(pictures.pixels)) as tick:
-        return statistics_of(network, pictures.pixels, tick)
-
-
 def _check_preprocessing(trained: Trained, pictures: CalibrationSet, names: tuple[str, ...], scores: np.ndarray,
                          options: Options) -> list[str]:
     """Stop when labelled pictures show that the model was trained with another preprocessing.
@@ -274,25 +332,27 @@ def _outcome(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) ->
         return Outcome(pictures, scores, execute.run(flatbuffer, pictures.pixels, tick))
 
 
-def _figures(flatbuffer: bytes, outcome: Outcome) -> dict[str, Any]:
-    """What the file does on the calibration pictures, against the float network."""
+def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...]) -> dict[str, Any]:
+    """What the file does on the calibration pictures, against the float network, and what it lost at the gate."""
     divergence = metrics.kl_divergence(outcome.before, outcome.after)
+    lost = {"validation_drop_points": round(trials[-1].drop, 4)} if trials else {}
     return {
         "images": len(outcome.before),
         "calibration_agreement": round(metrics.agreement(outcome.before, outcome.after), 6),
         "calibration_kl_mean": round(float(divergence.mean()), 6),
         "calibration_kl_worst": round(float(divergence.max()), 6),
         "flatbuffer_bytes": len(flatbuffer),
+        **lost,
     }
 
 
-def _recipe(source: Source, preprocessing: Preprocessing, pictures: CalibrationSet, options: Options, attempt: Attempt,
-            network: DenseNet, figures: dict[str, Any], stages: tuple[StageFigures, ...]) -> dict[str, Any]:
+def _recipe(given: _Given, options: Options, attempt: Attempt, network: DenseNet, figures: dict[str, Any],
+            stages: tuple[StageFigures, ...]) -> dict[str, Any]:
     """All that decides the file's content, and what it measured. No times and no paths: same input, same bytes."""
-    last = network.head.steps[-1]
+    last, source, pictures = network.head.steps[-1], given.source, given.pictures
     return {
         "edgedense": version("edgedense"),
-        "preprocessing": preprocessing.to_dict(),
+        "preprocessing": given.preprocessing.to_dict(),
         "activation": last.kind if isinstance(last, Activation) else "linear",
         "source": {"name": source.name, "sha256": source.sha256, "parameters": sum(source.parameters.values())},
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},

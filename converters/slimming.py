@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
-from edgedense.converters.graph import DenseNet
+from edgedense.converters import attempts
+from edgedense.converters.attempts import Attempt, Built, Prepared
+from edgedense.converters.graph import Array, DenseNet
 from edgedense.converters.pruning.cost import weights
 from edgedense.converters.pruning.importance import Criterion
 from edgedense.converters.pruning.shrink import Goal, Shrunk, fraction_removed, shrink
 from edgedense.converters.pruning.sparsity import SparsitySpec, pieces, sparsify, sparsity
-from edgedense.converters.recovery import Pictures, RecoverySpec, find_pictures, identity, read_pictures, recover
+from edgedense.converters.recovery import (
+    Kept,
+    Pictures,
+    RecoverySpec,
+    find_pictures,
+    identity,
+    qat,
+    read_pictures,
+    recover,
+)
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Pixels, Preprocessing
 from edgedense.progress import progress
@@ -23,7 +35,8 @@ CORAL_CACHE = int(6.9 * 2**20)
 SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating what there is
 
 
-CHANGES = PRUNE, SPARSITY, RECOVER = "prune channels", "sparsity", "recover"
+TRAINED, RESIZED = "as trained", "input size"
+CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune channels", "sparsity", "recover", "quantization-aware training"
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,11 @@ class Slimming:
         return self.prunes or self.sparsity is not None or self.recover is not None
 
     @property
+    def trains(self) -> bool:
+        """Whether there is any training."""
+        return self.sparsity is not None or self.recover is not None or self.qat
+
+    @property
     def prunes(self) -> bool:
         """Whether channels are cut."""
         return self.prune_channels is not None or self.fit is not None or self.fit_latency is not None
@@ -57,11 +75,12 @@ class Slimming:
 
 @dataclass(frozen=True)
 class Change:
-    """One change: its name, what decided it, and the network behind it."""
+    """One change: its name, what decided it, the network behind it, and which channels of the whole one that has."""
 
     name: str
     parameters: dict[str, Any]
     network: DenseNet
+    kept: Kept
 
 
 def check(options: Slimming) -> None:
@@ -88,32 +107,59 @@ def pictures_of(options: Slimming, pixels: Pixels, sha256: str, preprocessing: P
         return read_pictures(options.recover, preprocessing, names, options.work, tick, paths)
 
 
-def slim(network: DenseNet, pixels: Pixels, options: Slimming, pictures: Pictures,
+def slim(network: DenseNet, pixels: Pixels, options: Slimming, pictures: Pictures | None,
          latency: Callable[[DenseNet], float], good_enough: Callable[[DenseNet], bool] | None) -> list[Change]:
-    """The changes that `options` ask for, each on the network that the one before left.
+    """The network as it is, then the changes that `options` ask for, each on the network that the one before left.
 
     `network` is as after fold_norms and fold_constants; `pixels` [N, H, W, 3] are calibration pictures, `pictures`
-    those to train on. `latency` measures a network in milliseconds; `good_enough` ends the recovery early.
+    those to train on, where there is training. `latency` measures a network in milliseconds; `good_enough` ends the recovery early.
     """
-    changes, teacher, kept = list[Change](), network, identity(network)
+    teacher, kept = network, identity(network)
+    changes = [Change(TRAINED, {}, network, kept)]
     if options.prunes:
         goal, wanted = _goal(network, options, latency)
         shrunk = shrink(network, pixels, goal, options.importance, progress, wanted)
         network, kept = shrunk.network, shrunk.kept
-        changes.append(Change(PRUNE, _told(options, shrunk), network))
-    if options.sparsity is not None:
+        changes.append(Change(PRUNE, _told(options, shrunk), network, kept))
+    if options.sparsity is not None and pictures is not None:
         spec = SparsitySpec(options.sparsity, epochs=max(2, ceil(SPARSITY_PICTURES / len(pictures.pixels))))
         with progress("pruning weights", pieces(len(pictures.pixels), spec)) as tick:
             network = sparsify(network, teacher, pictures.pixels, spec, tick)
         found = {**asdict(spec), "pictures": len(pictures.pixels), "zeros": round(sparsity(network), 4)}
-        changes.append(Change(SPARSITY, found, network))
-    if options.recover is not None:
+        changes.append(Change(SPARSITY, found, network, kept))
+    if options.recover is not None and pictures is not None:
         spec_of_recovery = RecoverySpec() if options.epochs is None else RecoverySpec(epochs=options.epochs)
         recovered = recover(network, teacher, kept, pictures, spec_of_recovery, options.work, good_enough)
         found = {**asdict(spec_of_recovery), "epochs": len(recovered.history), "pictures": len(pictures.pixels),
                  "sha256": pictures.sha256}
-        changes.append(Change(RECOVER, found, recovered.network))
+        changes.append(Change(RECOVER, found, recovered.network, kept))
     return changes
+
+
+def tuned(prepared: Prepared, attempt: Attempt, teacher: DenseNet, change: Change, options: Slimming,
+          pictures: Pictures | None, good_enough: Callable[[bytes], bool] | None) -> Built:
+    """An attempt, its weights tuned with their rounding against `teacher` where `options.qat` says so.
+
+    Each attempt has a checkpoint of its own.
+    """
+    if not options.qat or pictures is None:
+        return attempts.finish(prepared)
+
+    def stop(weights: Mapping[str, tuple[Array, Array]]) -> bool:
+        assert good_enough is not None
+        return good_enough(attempts.finish(prepared, weights).quantized.to_bytes())
+
+    work = options.work and options.work / re.sub(r"\W+", "-", attempt.describe())
+    found = qat.tune(prepared, teacher, change.kept, pictures, qat_spec(options), work,
+                     None if good_enough is None else stop)
+    return attempts.finish(prepared, found.weights)
+
+
+def qat_spec(options: Slimming) -> RecoverySpec:
+    """How long the tuning lasts; `epochs` is its own where there is no recovery before it."""
+    if options.epochs is None or options.recover is not None:
+        return qat.SPEC
+    return replace(qat.SPEC, epochs=options.epochs)
 
 
 def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], float]) -> tuple[Goal, str]:

@@ -36,8 +36,8 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
     if conversion.stages:
-        console.print(table("The int8 file behind each step; MACs: multiply-accumulates, ms: one thread of this machine",
-                            STAGE_HEADINGS, stage_rows(conversion.stages)))
+        title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread of this machine)"
+        console.print(table(title, STAGE_HEADINGS, stage_rows(conversion.stages)))
     if conversion.trials:
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
         console.print(table("Validation", ("tried", "drop, points"), tried))

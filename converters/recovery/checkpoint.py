@@ -39,6 +39,10 @@ def save(path: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
     arrays: dict[str, Any] = {f"state{i}": part for i, part in enumerate(checkpoint.state)}
     data = io.BytesIO()
     np.savez(data, about=np.array(json.dumps(about)), **arrays)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgedenseError("a folder for checkpoints", f"{path.parent}: {error.strerror}", "--work FOLDER") from error
     write_atomically(path, data.getvalue())
 
 

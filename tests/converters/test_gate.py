@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edgedense.converters import execute, gate
-from edgedense.converters.attempts import Attempt, Candidate
+from edgedense.converters import attempts, execute, gate
+from edgedense.converters.attempts import Attempt, Built, Candidate
 from edgedense.converters.gate import Trial, Validation, ladder, passing
 from edgedense.converters.graph import DenseNet
 from edgedense.converters.ranges import RangeSpec
@@ -50,7 +50,12 @@ def answering(monkeypatch: pytest.MonkeyPatch, validation: Validation, rights: l
 def pass_gate(network: DenseNet, validation: Validation, max_drop: float, output_type: str = "float32",
               tried: tuple[Candidate, ...] = TRIED) -> tuple[Attempt, list[Trial]]:
     statistics = networks.statistics(network, validation.pixels)
-    attempt, _, trials = passing(network, statistics, FIRST, tried, max_drop, validation, output_type, lambda n: None)
+
+    def build(attempt: Attempt) -> Built:
+        return attempts.build(network, statistics, attempt, output_type)
+
+    attempt, _, trials = passing(network, statistics, FIRST, tried, max_drop, validation, output_type, build,
+                                 lambda n: None)
     return attempt, trials
 
 
