@@ -5,7 +5,8 @@
 FILE.tflite was made from MODEL.keras by `edgedense convert --explain`; DIR holds pictures that neither has seen. Prints
 
 - the correlation (Pearson) of the device's heatmap with Keras' Grad-CAM, for the class that the device sees;
-- the cost of a heatmap in inferences, measured in turns with them, and what the second output adds to an inference;
+- the cost of a heatmap in inferences, measured in turns with them, and what the second output adds to an inference, in
+  processor time, which other programs on the machine change little;
 - cascading randomization: the rank correlation (Spearman) of heatmaps before and after weights were made random;
 - deletion and insertion: the area under the score, for the heatmap and for a random one.
 """
@@ -83,18 +84,21 @@ def beside_keras(model: explain.Model, classifier: Classifier, pixels: Sequence[
 
 
 def cost(file: Path, pixels: Sequence[Pixels], folder: Path) -> dict[str, float]:
-    """Medians in milliseconds with one thread, taken in turns: an inference without the second output, one with it,
-    and the heatmap behind it; `share` is all that is added, relative to the first."""
+    """Medians of processor time in milliseconds with one thread, taken in turns: an inference without the second
+    output, one with it, and the heatmap behind it; `share` is all that is added, relative to the first."""
     plain = folder / "plain.tflite"
     plain.write_bytes(without_features(bundle.read(file)))
-    times: list[tuple[float, float, float]] = []
+    times: list[list[float]] = []
     with Classifier(plain, threads=1) as bare, Classifier(file, threads=1) as full:
         for picture in [*pixels[:5], *pixels]:
+            marks = [time.thread_time()]
             bare.classify(picture)
+            marks.append(time.thread_time())
             best = int(full.classify(picture).argmax())
-            started = time.perf_counter()
+            marks.append(time.thread_time())
             full.heatmaps((best,))
-            times.append((bare.invoke_seconds, full.invoke_seconds, time.perf_counter() - started))
+            marks.append(time.thread_time())
+            times.append(np.diff(marks).tolist())
     without, with_output, heat = 1e3 * np.median(times[5:], axis=0)
     return {"without": without, "with": with_output, "heatmap": heat, "share": (with_output + heat) / without - 1,
             "heatmap_share": heat / with_output}

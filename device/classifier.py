@@ -70,7 +70,7 @@ class Classifier:
         if self._head is None or self._features is None:
             raise EdgedenseError("a file with the last feature map as its second output", "one without",
                                  "convert the model again with --explain")
-        raw = self._interpreter.get_tensor(self._features["index"])[0]
+        raw = self._interpreter.tensor(self._features["index"])()[0]  # a view: a copy would cost as much as the rest
         if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
             classes = [1 for _ in classes]
         return self._head.heatmaps(_real(raw, self._features), classes)

@@ -597,9 +597,9 @@ def explain(
 ) -> None:
     """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
 
-    Of each picture and class there is a heatmap, an overlay, and NAME.png with all side by side. A heatmap shows where
-    the evidence is, each from none to its own strongest, and not how much of it there is. For a .tflite file it needs
-    no TensorFlow.
+    Of each picture and class there is a heatmap, an overlay, and NAME-explained.png with all side by side. A heatmap
+    shows where the evidence is, each from none to its own strongest, and not how much of it there is. For a .tflite
+    file it needs no TensorFlow.
     """
     from edgedense import explanation
     from edgedense.device.classifier import read_labels

@@ -49,8 +49,8 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
 
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
-    """(file name, PNG) of each picture to write: NAME.png with everything side by side, and of each class
-    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png."""
+    """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
+    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
     picture = shown(explanation.picture)
     rows = []
     slugs = _slugs([heat.label for heat in explanation.heats])
@@ -62,7 +62,7 @@ def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
         yield f"{name}-{slug}-overlay.png", heatmap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
         rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
-    yield f"{name}.png", heatmap.png(sheet(rows, _SCALE))
+    yield f"{name}-explained.png", heatmap.png(sheet(rows, _SCALE))
 
 
 def shown(picture: Pixels) -> Pixels:

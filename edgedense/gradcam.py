@@ -182,18 +182,18 @@ class Head:
 
     def heatmaps(self, features: Floats, classes: Sequence[int]) -> Floats:
         """Grad-CAM [K, h, w] >= 0, float32, of K `classes` for `features` float32 [h, w, C]."""
-        weights = self._weights(features, classes)
-        return np.maximum(np.moveaxis(features @ weights.T, -1, 0), 0)
+        maps = self._weights(features, classes) @ features.reshape(-1, features.shape[-1]).T
+        return np.maximum(maps, 0).reshape(-1, *features.shape[:2])
 
     def _weights(self, features: Floats, classes: Sequence[int]) -> Floats:
         """a [K, C]: the mean gradient in each channel."""
-        if not all(step.is_linear for step in self.steps):
+        if not self._is_linear:
             return self._mean_gradient(features, self._seeds(classes))
         key = features.shape
-        if key not in self._constant:  # the same for every picture
-            every = np.eye(self.outputs, dtype=np.float32)
+        if key not in self._constant:  # of every class, the same for every picture
+            every = self._seeds(range(max(self.outputs, 2)))
             self._constant[key] = self._mean_gradient(np.zeros_like(features), every)
-        return self._seeds(classes) @ self._constant[key]
+        return self._constant[key][list(classes)]
 
     def _mean_gradient(self, features: Floats, seeds: Floats) -> Floats:
         inputs = [features]
@@ -211,6 +211,10 @@ class Head:
         if self.outputs == 1:
             return np.array([[1.0 if number == 1 else -1.0] for number in classes], np.float32)
         return np.eye(self.outputs, dtype=np.float32)[list(classes)]
+
+    @cached_property
+    def _is_linear(self) -> bool:
+        return all(step.is_linear for step in self.steps)
 
     @cached_property
     def _constant(self) -> dict[tuple[int, ...], Floats]:

@@ -110,5 +110,5 @@ def test_without_tensorflow(explained_colours: Path, halves: Path, tmp_path: Pat
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("red  ")
-    assert (tmp_path / "halves.png").exists()
+    assert (tmp_path / "halves-explained.png").exists()
     assert (tmp_path / "halves-red-overlay.png").exists()

@@ -48,11 +48,17 @@ class TestKeras:
         out = tmp_path / "out"
         ended = succeeded("explain", model, pictures, "--labels", labels, "--class", "cow", "--out", out)
         assert written(out) == [f"{i}{part}.png" for i in ("000", "001") for part in ("-cow-heatmap", "-cow-overlay",
-                                                                                     "")]
+                                                                                     "-explained")]
         first, second = ended.out.splitlines()
         assert first.startswith("cow  ")
-        assert first.endswith(f"%  {pictures / '000.png'} -> {out / '000.png'}")
+        assert first.endswith(f"%  {pictures / '000.png'} -> {out / '000-explained.png'}")
         assert str(pictures / "001.png") in second
+
+    def test_beside_the_pictures(self, model: Path, pictures: Path) -> None:
+        before = (pictures / "000.png").read_bytes()
+        succeeded("explain", model, pictures / "000.png", "--out", pictures)
+        assert (pictures / "000.png").read_bytes() == before
+        assert len(written(pictures)) == 5
 
     def test_several_classes(self, model: Path, labels: Path, pictures: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
@@ -129,7 +135,7 @@ class TestDeployed:
         ended = succeeded("explain", deployed, pictures, "--class", "cow", "--class", "ant", "--out", tmp_path)
         assert [line.split()[0] for line in ended.out.splitlines()] == ["cow", "ant"] * 2
         assert ended.err == ""
-        assert {"000.png", "000-cow-heatmap.png", "001-ant-overlay.png"} <= set(written(tmp_path))
+        assert {"000-explained.png", "000-cow-heatmap.png", "001-ant-overlay.png"} <= set(written(tmp_path))
 
     def test_other_labels(self, deployed: Path, pictures: Path, tmp_path: Path) -> None:
         (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\n")

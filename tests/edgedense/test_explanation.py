@@ -28,24 +28,24 @@ class TestFiles:
     def test_one_of_each_kind_for_each_class(self) -> None:
         found = dict(explanation.files(explained("cat", "dog"), "b"))
         assert list(found) == ["b-cat-heatmap.png", "b-cat-overlay.png", "b-dog-heatmap.png", "b-dog-overlay.png",
-                               "b.png"]
+                               "b-explained.png"]
         share = np.eye(3, dtype=np.float32)
         assert (pixels(found["b-dog-heatmap.png"]) == heatmap.colours(heatmap.enlarged(share, 300, 300))).all()
         assert (pixels(found["b-dog-overlay.png"]) == heatmap.overlay(explained("x").picture, share)).all()
 
     def test_all_stand_side_by_side_with_their_names(self) -> None:
-        one, two = (pixels(dict(explanation.files(explained(*labels), "b"))["b.png"])
+        one, two = (pixels(dict(explanation.files(explained(*labels), "b"))["b-explained.png"])
                     for labels in (("cat",), ("cat", "dog")))
         assert one.shape[1] == two.shape[1] >= 3 * 300
         assert two.shape[0] >= one.shape[0] + 300
-        other = pixels(dict(explanation.files(explained("cow"), "b"))["b.png"])
+        other = pixels(dict(explanation.files(explained("cow"), "b"))["b-explained.png"])
         different = np.argwhere((one != other).any(axis=2))
         assert len(different)
         assert different[:, 0].max() < 30  # in the title alone
 
     def test_labels_that_are_no_file_names(self) -> None:
         found = list(dict(explanation.files(explained("a/b", "a b", "../x"), "n")))
-        assert found[::2] == ["n-a_b-0-heatmap.png", "n-a_b-1-heatmap.png", "n-x-heatmap.png", "n.png"]
+        assert found[::2] == ["n-a_b-0-heatmap.png", "n-a_b-1-heatmap.png", "n-x-heatmap.png", "n-explained.png"]
 
     @pytest.mark.parametrize(("side", "shown"), [(28, 224), (224, 224), (500, 500), (4000, 1024)])
     def test_pictures_are_shown_at_a_size_to_look_at(self, side: int, shown: int) -> None:
@@ -55,7 +55,7 @@ class TestFiles:
     def test_no_evidence_is_said(self) -> None:
         one = Explanation(Path("a"), np.zeros((224, 224, 3), np.uint8), (Heat("x", 0.1, np.zeros((2, 2), np.float32)),))
         some = Explanation(Path("a"), one.picture, (Heat("x", 0.1, np.eye(2, dtype=np.float32)),))
-        found, other = (pixels(dict(explanation.files(e, "n"))["n.png"]) for e in (one, some))
+        found, other = (pixels(dict(explanation.files(e, "n"))["n-explained.png"]) for e in (one, some))
         assert (found[:25] != other[:25]).any()
 
 
