@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgedense.errors import EdgedenseError
-from edgedense.files import write_atomically
+from edgedense.files import check_writable, write_atomically
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class Checkpoint:
     state: tuple[np.ndarray, ...]
     history: tuple[Epoch, ...]
     done: bool
+
+
+def make_folder(folder: Path) -> None:
+    """Make the work folder where it is missing. EdgedenseError, before any work is done, where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgedenseError("a folder for checkpoints", f"{folder}: {error.strerror}",
+                             "another --work folder") from error
+    check_writable(folder / "checkpoint")
 
 
 def save(path: Path, fingerprint: str, checkpoint: Checkpoint) -> None:

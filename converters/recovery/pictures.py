@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
 from edgedense.preprocessing import Pixels, Preprocessing, decode, find_images, resize
@@ -88,6 +89,8 @@ def find_pictures(folder: Path | str) -> list[Path]:
 def _room(shape: tuple[int, ...], work: Path | None) -> Pixels:
     if int(np.prod(shape)) <= IN_MEMORY:
         return np.empty(shape, np.uint8)
+    if work is not None:
+        make_folder(work)
     with tempfile.TemporaryFile(dir=work) as file:  # without a name: it goes away with the array, or after a kill
         try:
             file.truncate(int(np.prod(shape)))

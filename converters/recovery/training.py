@@ -13,7 +13,7 @@ import numpy as np
 from edgedense.converters.evaluate import forward
 from edgedense.converters.graph import Array
 from edgedense.converters.program import Program
-from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, save
+from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, make_folder, save
 from edgedense.converters.recovery.distill import Objective
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.errors import EdgedenseError
@@ -64,6 +64,8 @@ def train(model: Model, objective: Objective, pictures: Pictures, spec: Recovery
     With a `path`, what is found there is gone on with and every epoch is written there. The order of pictures depends
     on seed and epoch alone, so a run that was killed ends with the weights of one that was not.
     """
+    if path is not None:
+        make_folder(path.parent)
     loop = _Loop(model, objective, pictures, spec)
     mark = fingerprint(model, objective, pictures, spec)
     history: tuple[Epoch, ...] = ()

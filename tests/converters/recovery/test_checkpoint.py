@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, save
+from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, make_folder, save
 from edgedense.errors import EdgedenseError
 
 STATE = (np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64), np.zeros(0, np.float32))
@@ -43,3 +43,16 @@ def test_damage_is_told(tmp_path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(EdgedenseError, match="a checkpoint that can be read"):
         load(path, "mark")
+
+
+def test_the_work_folder_is_made(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_work_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/work"):
+        with pytest.raises(EdgedenseError, match="a folder for checkpoints"):
+            make_folder(tmp_path / place)

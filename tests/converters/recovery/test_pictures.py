@@ -69,8 +69,7 @@ def test_many_pictures_are_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.Mo
     small = read_pictures(folder, SIZE)
     monkeypatch.setattr(module, "IN_MEMORY", 1000)
     monkeypatch.setattr(module, "AHEAD", 7)
-    work = tmp_path / "work"
-    work.mkdir()
+    work = tmp_path / "work"  # is made
     large = read_pictures(folder, SIZE, work=work)
     assert isinstance(large.pixels, np.memmap)
     assert np.array_equal(large.pixels, small.pixels)

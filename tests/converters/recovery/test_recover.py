@@ -60,6 +60,7 @@ def test_it_stops_when_it_is_good_enough_and_is_not_done_again(tmp_path: Path) -
     teacher = nets.teacher()
     student, kept = nets.cut(teacher)
     pictures, spec = nets.pictures(teacher), RecoverySpec(epochs=5, batch=16)
+    tmp_path = tmp_path / "work"  # is made
     first = recover(student, teacher, kept, pictures, spec, tmp_path, lambda network: True)
     assert [(epoch.number, epoch.met) for epoch in first.history] == [(1, True)]
 
