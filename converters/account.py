@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from edgedense import drift, metrics
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgedense import drift, metrics, plots
 from edgedense.converters.pipeline import Conversion
+from edgedense.converters.stages import ROUNDS, StageFigures
 from edgedense.report import Extra, Report
 from edgedense.report_page import to_html
+from edgedense.tables import STAGE_HEADINGS, stage_rows
 from edgedense.validation import thumbnail
 
 
@@ -21,7 +28,7 @@ def conversion_report(conversion: Conversion) -> str:
     truth = pictures.indices(names)
     if truth is None:
         truth = metrics.predicted(before)
-    images = tuple(str(path) for path in pictures.paths)  # whole: two class folders may have equal names
+    images = _names(pictures.paths)
     both = drift.compare(before, after, truth, names, images=images, models=("float", "int8"),
                          activation=conversion.recipe["activation"])
     thumbnails = {change.image: thumbnail(pictures.paths[images.index(change.image)]) for change in both.changed}
@@ -29,6 +36,7 @@ def conversion_report(conversion: Conversion) -> str:
     steps = tuple((step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps)
     tried = tuple((c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates)
     extras = (
+        *_steps(conversion.stages),
         Extra("Rewriting", "How far each exact rewrite moved the logits, relative to the largest.",
               ("step", "change"), steps),
         Extra("Ranges", "Mean KL divergence on the half of the pictures that the ranges were not fitted on.",
@@ -36,3 +44,31 @@ def conversion_report(conversion: Conversion) -> str:
     )
     return to_html(Report(title, both.after, both, recipe=conversion.recipe, thumbnails=thumbnails,
                           extras=tuple(extra for extra in extras if extra.rows)))
+
+
+def _names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Each path below the folder that holds all: two class folders may hold pictures of one name."""
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    return tuple(path.relative_to(root).as_posix() for path in paths)
+
+
+def _steps(stages: Sequence[StageFigures]) -> tuple[Extra, ...]:
+    """What each step did to the file: a plot against the first, and the figures."""
+    if not stages:
+        return ()
+    series: dict[str, list[float]] = {
+        "multiply-accumulates": [stage.macs for stage in stages],
+        "file": [stage.flatbuffer_bytes for stage in stages],
+        "file, gzip": [stage.compressed_bytes for stage in stages],
+        "time": [stage.latency_ms for stage in stages],
+    }
+    plot = plots.relative_bars([stage.name for stage in stages], series, "Each step against the trained model's file")
+    said = (f"The int8 file behind each step. Its time is the median of {ROUNDS} inferences on one thread of the "
+            "machine that converted; agreement is with the trained model on the calibration pictures.")
+    told = tuple((stage.name, _told(stage.parameters)) for stage in stages if stage.parameters)
+    return (Extra("Steps", said, STAGE_HEADINGS, tuple(stage_rows(stages)), plot),
+            Extra("Parameters of the steps", "", ("step", "parameters"), told))
+
+
+def _told(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in parameters.items() if value is not None)

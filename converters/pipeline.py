@@ -280,7 +280,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
     if options.slimming.qat:
         spec = asdict(slimming.qat_spec(options.slimming))
         steps.append((replace(changes[-1], name=slimming.QAT, parameters=spec), here))
-    return [Stage(change.name, change.parameters,
+    return [Stage(change.name, change.parameters, change.network,
                   structure.deployed(change.network, options.target, view.calibration[:1])[0], view)
             for change, view in steps]
 

@@ -36,7 +36,7 @@ SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating w
 
 
 TRAINED, RESIZED = "as trained", "input size"
-CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune channels", "sparsity", "recover", "quantization-aware training"
+CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune channels", "sparsity", "recover", "QAT"
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,14 @@ class View:
 class Stage:
     """A network on the way: the step that led to it, that step's parameters, and the pictures as it sees them.
 
-    `network` is ready to be deployed: after all passes that need no measuring.
+    `deployed` is `network` after all passes that need no measuring; one of them pads the stem with zeros, which are no
+    multiplications of the network's.
     """
 
     name: str
     parameters: dict[str, Any]
     network: DenseNet
+    deployed: DenseNet
     view: View
 
 
@@ -77,7 +79,7 @@ def measure_stages(stages: list[Stage], last: bytes, output_type: str, scores: n
     with progress("measuring each step", len(stages)) as tick:
         files = []
         for stage in stages[:-1]:
-            files.append(quick_file(stage.network, stage.view.calibration, output_type))
+            files.append(quick_file(stage.deployed, stage.view.calibration, output_type))
             tick(1)
         files.append(last)
         times = execute.latencies(files, ROUNDS)

@@ -7,7 +7,7 @@ screen readers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from edgedense.metrics import ReliabilityBin
@@ -153,6 +153,29 @@ def learning_curves(
         ]
     parts.append(_text((left + width) / 2, height - 4, "epochs", "middle"))
     return _svg(width, height, title, parts)
+
+
+def relative_bars(steps: Sequence[str], series: Mapping[str, Sequence[float]], title: str) -> str:
+    """For each step a group of bars, one per named series, as a share of that series' value at the first step."""
+    row, width, left_of = 16, 520, _label_width([*steps, *series])
+    longest = max(value / values[0] for values in series.values() for value in values)
+    reach = (width - left_of - 48) / max(longest, 1.0)
+    parts, y = [], 0
+    for i, step in enumerate(steps):
+        parts.append(_text(0, y + 13, step, "start"))
+        y += 20
+        for name, values in series.items():
+            share = values[i] / values[0]
+            kind = "before" if i == 0 else "after"
+            parts.append(
+                _text(left_of - 8, y + 12, _short(name), "end")
+                + f'<rect class="dot {kind}" x="{left_of}" y="{y + 2}" width="{max(share * reach, 0.5):.1f}" '
+                f'height="{row - 4}" rx="2"/>'
+                + _text(left_of + share * reach + 5, y + 12, f"{100 * share:.0f} %", "start")
+            )
+            y += row
+        y += 6
+    return _svg(width, y, title, parts)
 
 
 def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:

@@ -34,12 +34,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Extra:
-    """A further table of the page: its title, a sentence, headings and rows."""
+    """A further table of the page: its title, a sentence, headings, rows, and a plot as SVG where there is one."""
 
     title: str
     said: str
     headings: Row
     rows: tuple[Row, ...]
+    plot: str = ""
 
 
 @dataclass(frozen=True)

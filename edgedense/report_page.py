@@ -29,7 +29,7 @@ def to_html(content: Report) -> str:
         sections.append(_noise(content.layer_noise))
     if content.drift:
         sections.append(_changed(content.drift, content))
-    sections += [_section(e.title, e.said, _table(e.headings, e.rows)) for e in content.extras]
+    sections += [_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras]
     if content.recipe:
         sections.append(_recipe(content))
     return _page(content.title, sections)
@@ -47,7 +47,7 @@ def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str
         _section("Training", "Training pictures are augmented, so they are harder than validation pictures. The dashed "
                  "line is the epoch whose weights were kept.", f'{legend}<div class="pair">{figures}</div>'),
         _classes(content), _confusion(content), _reliability(content),
-        *(_section(e.title, e.said, _table(e.headings, e.rows)) for e in content.extras),
+        *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras),
     ]
     return _page(content.title, [*sections, _recipe(content)])
 

@@ -1,0 +1,109 @@
+"""convert --prune-channels, --recover, --qat ...: what a user sees, and what is left on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgedense import bundle, plots
+from edgedense.converters import keras_reader
+from edgedense.converters.recovery.training import RecoverySpec
+from tests import models
+from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
+from tests.pictures import fill
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "insects.keras"
+    models.densenet().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classes")
+    for number, name in enumerate(CLASSES):
+        fill(folder / name, 4, seed=number)
+    return folder
+
+
+@pytest.fixture
+def usual(model: Path, folders: Path, tmp_path: Path) -> tuple[object, ...]:
+    return "convert", model, "--calibration", folders, "--out", tmp_path / "m.tflite", "--force", *QUICK
+
+
+def test_every_step_is_told(usual: tuple[object, ...], model: Path, folders: Path, tmp_path: Path) -> None:
+    ended = succeeded(*usual, "--prune-channels", "0.1", "--recover", folders, "--epochs", "1", "--qat",
+                      "--validation", folders, "--report", tmp_path / "m.html")
+    names = ["as trained", "prune channels", "recover", "QAT"]
+    for name in names:
+        assert name.split()[0] in ended.out
+    found = bundle.read(tmp_path / "m.tflite")
+    steps = found.recipe["steps"]
+    assert [step["name"] for step in steps] == names
+    assert steps[1]["macs"] < steps[0]["macs"] == pytest.approx(_macs(model))
+    assert steps[1]["flatbuffer_bytes"] < steps[0]["flatbuffer_bytes"]
+    assert all(0 <= step["accuracy"] <= 1 for step in steps)
+    page = (tmp_path / "m.html").read_text()
+    for words in ("Steps", "prune channels", "QAT", "<svg", "importance: taylor"):
+        assert words in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.html", "m.tflite"]  # no work folder
+
+    # What was made of other weights has no layers to compare with the Keras model's.
+    line = refused("inspect", tmp_path / "m.tflite", "--layers", "--reference", model, "--data", folders)
+    assert "prune channels, recover, QAT" in line
+
+
+def _macs(model: Path) -> int:
+    from edgedense.converters.passes.fold_norms import fold_norms
+    from edgedense.converters.pruning.cost import macs
+
+    return macs(fold_norms(keras_reader.read(model).network))
+
+
+def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
+        usual: tuple[object, ...], folders: Path, tmp_path: Path) -> None:
+    options = (*usual, "--recover", folders, "--epochs", "2", "--work", tmp_path / "work")
+    succeeded(*options)
+    assert list((tmp_path / "work").iterdir())
+    first = (tmp_path / "m.tflite").read_bytes()
+    succeeded(*options)  # all from the checkpoint
+    assert (tmp_path / "m.tflite").read_bytes() == first
+    line = refused(*usual, "--recover", folders, "--epochs", "3", "--work", tmp_path / "work")
+    assert "checkpoint" in line
+
+
+def test_a_gate_that_is_kept_ends_the_recovery(usual: tuple[object, ...], folders: Path, tmp_path: Path) -> None:
+    """A drop of 100 points is always kept."""
+    succeeded(*usual, "--prune-channels", "0.1", "--recover", folders, "--epochs", "3", "--validation", folders,
+              "--max-drop", "100")
+    recovered = bundle.read(tmp_path / "m.tflite").recipe["steps"][-1]
+    assert (recovered["name"], recovered["parameters"]["epochs"]) == ("recover", 1)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("--prune-channels", "0.5", "--fit", "coral"), "one goal"),
+    (("--prune-channels", "2"), "--prune-channels between 0 and 1"),
+    (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
+    (("--recover", "nowhere"), "nowhere"),
+    (("--epochs", "2"), "--recover"),
+])
+def test_refused(usual: tuple[object, ...], options: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    assert words in refused(*usual, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_validation_without_anything_to_validate(usual: tuple[object, ...], folders: Path) -> None:
+    assert "--max-drop" in refused(*usual, "--validation", folders)
+
+
+def test_the_help_names_the_default_number_of_epochs() -> None:
+    assert f"[default: {RecoverySpec().epochs}]" in " ".join(edgedense("convert", "--help").out.split())
+
+
+def test_bars_are_shares_of_the_first() -> None:
+    page = plots.relative_bars(["as trained", "prune <it>"], {"size": [8.0, 2.0], "time": [4.0, 3.0]}, "t")
+    assert [page.count(f">{share} %<") for share in (100, 25, 75)] == [2, 1, 1]
+    assert "prune &lt;it&gt;" in page
