@@ -49,7 +49,8 @@ def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str
         _classes(content), _confusion(content), _reliability(content),
         *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras),
     ]
-    return _page(content.title, [*sections, _recipe(content)])
+    made = _table(("", ""), _flat(content.recipe), "recipe")
+    return _page(content.title, [*sections, _section("How it was made", "Pictures, options and versions.", made)])
 
 
 def noise_to_html(layers: LayerNoise, title: str) -> str:

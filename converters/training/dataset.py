@@ -114,26 +114,22 @@ def prepare(layout: Layout, size: int, work: Path, *, share: float, group_by: st
     paths = [path for folder in layout.folders for path in folder.paths]
     labels = np.concatenate([folder.labels for folder in layout.folders])
     pixels, fingerprint = read_pixels(paths, size, work, tick)
-    ends = np.cumsum([len(folder.paths) for folder in layout.folders])
-    part = np.searchsorted(ends, np.arange(len(paths)), side="right")
+    part = np.repeat(np.arange(len(layout.folders)), [len(folder.paths) for folder in layout.folders])
     same = same_pictures(pixels)
-    notes = _duplicate_notes(same, labels)
-    elsewhere = np.isin(same, same[part > 0])
-    train = np.flatnonzero((part == 0) & ~elsewhere)
-    if left_out := int(np.sum((part == 0) & elsewhere)):
-        notes.append(f"{left_out} training pictures are also in the folders beside train and are left out")
-    groups = same[train]
+    train = np.flatnonzero((part == 0) & ~np.isin(same, same[part > 0]))
+    notes = [*_duplicate_notes(same, labels), *_left_out_notes(int(np.sum(part == 0)) - len(train))]
+    groups, shared = same[train], list[str]()
     if group_by:
-        notes += _overlap_notes(layout, part, group_by)
-        named = split.named_groups([_below(path, layout.train.root) for path in layout.train.paths], group_by)
-        pairs = duplicates.equal_pairs([named[row] for row in train])
-        groups = duplicates.joined(len(train), [pairs, duplicates.equal_pairs(groups.tolist())])
+        groups, shared = _joined_groups(layout, train, groups, group_by)
     if layout.validation is not None:
         training, validation = train, np.flatnonzero(part == 1)
     else:
         held = split.held_out(labels[train], groups, share, seed)
         training, validation = train[~held], train[held]
-    _require_classes(labels[training], layout.names, left_out)
+    counts = np.bincount(labels[training], minlength=len(layout.names))
+    if counts.min() == 0:
+        raise EdgedenseError("training pictures of every class", f"none of {layout.names[int(counts.argmin())]}",
+                             "pictures that are not also in the folders beside train")
     test = np.flatnonzero(part == len(layout.folders) - 1) if layout.test is not None else None
     digest = hashlib.sha256(fingerprint.encode() + training.tobytes() + validation.tobytes()).hexdigest()
 
@@ -141,14 +137,19 @@ def prepare(layout: Layout, size: int, work: Path, *, share: float, group_by: st
         return Side(pixels, rows, labels[rows])
 
     return Data(layout.names, side(training), side(validation), None if test is None else side(test),
-                layout.train.root, layout.test.root if layout.test else None, digest, tuple(notes))
+                layout.train.root, layout.test.root if layout.test else None, digest, (*notes, *shared))
 
 
-def _require_classes(labels: Integers, names: tuple[str, ...], left_out: int) -> None:
-    counts = np.bincount(labels, minlength=len(names))
-    if counts.min() == 0:
-        raise EdgedenseError("training pictures of every class", f"none of {names[int(counts.argmin())]}"
-                             + (f", {left_out} left out as duplicates" if left_out else ""), "more pictures")
+def _joined_groups(layout: Layout, train: Integers, same: Integers, group_by: str) -> tuple[Integers, list[str]]:
+    """The group of each training picture: one patient's pictures, and those that show the same, together."""
+    named = [split.named_groups([path.relative_to(folder.root).as_posix() for path in folder.paths], group_by)
+             for folder in layout.folders]
+    pairs = duplicates.equal_pairs([named[0][row] for row in train])
+    groups = duplicates.joined(len(train), [pairs, duplicates.equal_pairs(same.tolist())])
+    shared = len(set(named[0]) & {name for some in named[1:] for name in some})
+    # Told and not taken apart: numbering may start anew in each folder.
+    note = f"{shared} groups of train are also beside it: if they are the same patients, the figures flatter"
+    return groups, [note] if shared else []
 
 
 def same_pictures(pixels: npt.NDArray[np.uint8]) -> Integers:
@@ -170,18 +171,8 @@ def _duplicate_notes(same: Integers, labels: Integers) -> list[str]:
     return notes
 
 
-def _overlap_notes(layout: Layout, part: Integers, group_by: str) -> list[str]:
-    """Groups that are also beside train are told, not taken apart: numbering may start anew in each folder."""
-    found = [set(split.named_groups([_below(path, folder.root) for path in folder.paths], group_by))
-             for folder in layout.folders]
-    beside = set().union(*found[1:])
-    if shared := len(found[0] & beside):
-        return [f"{shared} groups of train are also beside it: if they are the same patients, the figures flatter"]
-    return []
-
-
-def _below(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _left_out_notes(left_out: int) -> list[str]:
+    return [f"{left_out} training pictures are also in the folders beside train and are left out"] if left_out else []
 
 
 def read_pixels(paths: Sequence[Path], size: int, work: Path,
