@@ -37,8 +37,8 @@ OLDER = ("2.1.6", "2.2.0")  # every release of ai-edge-litert that the extra `de
 STEP = 1 / 256  # what an output of 8 bits resolves
 # The last bits of a float softmax: exp and the sums before it are vectorized differently. Measured: 7e-7.
 TOLERANCE = 1e-5
-# By how much a score may differ. One step where the softmax is int8 too: on aarch64 its exponentials come from a table of
-# 16 bits, elsewhere they are floats, and a score that is half a step rounds the other way. Its inputs are equal.
+# By how much a score may differ. By one step where the softmax is int8 too: on aarch64 its exponentials come from a
+# table of 16 bits, elsewhere they are floats, and a score of half a step rounds the other way. Its inputs are equal.
 ALLOWED = {MODEL.name: TOLERANCE, MODEL_UINT8.name: STEP}
 
 each_model = pytest.mark.parametrize("model", ALLOWED)
