@@ -37,7 +37,7 @@ from edgedense.converters.program import lower
 from edgedense.device import Classifier
 from edgedense.preprocessing import Pixels, find_images, load_image
 
-RANDOMIZED, DELETED = 10, 30  # pictures for the two sanity checks
+RANDOMIZED, DELETED = 8, 30  # pictures for the two sanity checks
 
 
 def pearson(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
@@ -75,11 +75,16 @@ def without_features(content: bundle.Bundle) -> bytes:
 def beside_keras(model: explain.Model, classifier: Classifier, pixels: Sequence[Pixels]) -> npt.NDArray[np.float64]:
     """Pearson's correlation of the two heatmaps of the class that the device sees, for each picture."""
     found = []
-    for picture in pixels:
-        best = int(classifier.classify(picture).argmax())
-        heat = classifier.heatmaps((best,))[0]
-        _, expected = explain.heatmaps(model, picture[None], (best,))
-        found.append(pearson(heat, expected[0, 0]))
+    for start in range(0, len(pixels), explain.BATCH):
+        batch = pixels[start : start + explain.BATCH]
+        best, heats = [], []
+        for picture in batch:
+            best.append(int(classifier.classify(picture).argmax()))
+            heats.append(classifier.heatmaps(best[-1:])[0])
+        classes = sorted(set(best))
+        _, expected = explain.heatmaps(model, np.stack(batch), classes)
+        found += [pearson(heat, maps[classes.index(number)])
+                  for heat, maps, number in zip(heats, expected, best, strict=True)]
     return np.array(found)
 
 
