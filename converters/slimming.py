@@ -33,8 +33,6 @@ from edgedense.progress import progress
 # Of the Edge TPU's 8 MB, what its compiler leaves for weights, less the biases, scales and code beside them.
 CORAL_CACHE = int(6.9 * 2**20)
 SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating what there is
-
-
 TRAINED, RESIZED = "as trained", "input size"
 CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune channels", "sparsity", "recover", "QAT"
 
@@ -112,7 +110,8 @@ def slim(network: DenseNet, pixels: Pixels, options: Slimming, pictures: Picture
     """The network as it is, then the changes that `options` ask for, each on the network that the one before left.
 
     `network` is as after fold_norms and fold_constants; `pixels` [N, H, W, 3] are calibration pictures, `pictures`
-    those to train on, where there is training. `latency` measures a network in milliseconds; `good_enough` ends the recovery early.
+    those to train on, where there is training. `latency` measures a network in milliseconds; `good_enough` ends the
+    recovery early.
     """
     teacher, kept = network, identity(network)
     changes = [Change(TRAINED, {}, network, kept)]

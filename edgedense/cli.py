@@ -930,6 +930,8 @@ def service_status(name: _ServiceName = "edgedense") -> None:
 def main() -> None:
     """The one boundary at which errors become text and exit codes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets every user with its build options
+    # The child process of --sparsity trains on the same GPU: TensorFlow would else take all of its memory at once.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     try:
         app()
     except EdgedenseError as error:

@@ -103,13 +103,6 @@ class TestHelp:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "insects.keras"
-    models.densenet().save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two pictures for each of five classes. One is marked as lying on its side."""
     folder = tmp_path_factory.mktemp("classes")

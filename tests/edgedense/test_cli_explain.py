@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import models
 from tests.edgedense.test_cli import edgedense, refused, succeeded
 from tests.pictures import fill
 
 LABELS = ("ant", "bee", "cow", "dog", "emu")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "insects.keras"
-    models.densenet().save(path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,8 @@ import pytest
 from edgedense import bundle, plots
 from edgedense.converters import keras_reader
 from edgedense.converters.recovery.training import RecoverySpec
-from tests import models
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
 from tests.pictures import fill
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "insects.keras"
-    models.densenet().save(path)
-    return path
 
 
 @pytest.fixture(scope="module")
