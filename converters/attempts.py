@@ -168,8 +168,7 @@ def _ranges(network: DenseNet, program: Program, statistics: Statistics, spec: R
     unit = {groups[f"block{number}/layer1/concat"] for number in equalized(network)}
     ranges = {}
     for op in program.ops:
-        reads = op.inputs[0] if op.kind == "add" else op.output  # relu(x + t), t <= 0, stays within the range of x
-        if groups[reads] in unit:
+        if groups[op.output] in unit:
             ranges[op.output] = UNIT
         elif op.output in statistics:
             ranges[op.output] = tensor_range(statistics[op.output], spec)

@@ -17,16 +17,16 @@ FLOAT32 = 1e-6  # ... for samples are float32 and floors are not
 
 def round_constants(program: Program, quantization: dict[str, Quantization],
                     statistics: Statistics) -> tuple[Program, Statistics]:
-    """Round the constants of MAXIMUM and ADD to the steps of their input, and clip them to its range.
+    """Round the constants of MAXIMUM to the steps of their input, and clip them to its range.
 
-    Inputs saturate at that range, so a constant beyond it is always or never active: what clipping changes is the
-    same for every picture. What rounding changes, it changes where the channel is active (ADD) or not (MAXIMUM); the
-    share of that is measured. Both go into the bias of the operator that reads the output, through poolings. Returns
-    the program and the statistics of its changed tensors.
+    Inputs saturate at that range, so a constant beyond it is always or never the output: what clipping changes is the
+    same for every picture. What rounding changes, it changes where the constant is the output; the share of that is
+    measured. Both go into the bias of the operator that reads the output, through poolings. Returns the program and the
+    statistics of its changed tensors.
     """
     statistics, missing, ops = dict(statistics), {}, []
     for op in program.ops:
-        if op.kind in ("maximum", "add") and op.constant is not None and op.inputs[0] in quantization:
+        if op.kind == "maximum" and op.constant is not None and op.inputs[0] in quantization:
             q = quantization[op.inputs[0]]
             op, missing[op.output], statistics[op.output] = _rounded(op, q, statistics[op.output])
         elif op.inputs[0] in missing:
@@ -46,20 +46,11 @@ def _rounded(op: Op, q: Quantization, channels: Channels) -> tuple[Op, Array, Ch
     assert op.constant is not None
     scale = float(q.scale[0])
     low, high = (-128 - q.zero_point) * scale, (127 - q.zero_point) * scale
-    floor = op.constant if op.kind == "maximum" else np.zeros_like(op.constant)
-    floor = floor + np.maximum(IDLE * scale, FLOAT32 * np.abs(floor))
-    active = (channels.samples > floor).mean(axis=0)
-    if op.kind == "maximum":
-        constant = np.round(np.clip(op.constant, low, high) / scale) * scale
-        idle = np.where(op.constant >= high, 1.0, 1.0 - active)
-        gap = np.where(op.constant <= low, 0.0, (op.constant - constant) * idle)
-        return replace(op, constant=constant), gap, channels.refloored(floor, constant, np.zeros_like(constant))
-    # relu(x + t), x in [low, high]: t >= -low is always active, t <= -high never.
-    constant = np.round(np.clip(op.constant, -high, -low) / scale) * scale
-    active = np.where(op.constant >= -low, 1.0, active)
-    gap = np.where(op.constant <= -high, 0.0, (op.constant - constant) * active)
-    after = channels.refloored(floor, np.zeros_like(constant), constant - op.constant)
-    return replace(op, constant=constant), gap, after
+    floor = op.constant + np.maximum(IDLE * scale, FLOAT32 * np.abs(op.constant))
+    idle = np.where(op.constant >= high, 1.0, 1.0 - (channels.samples > floor).mean(axis=0))
+    constant = np.round(np.clip(op.constant, low, high) / scale) * scale
+    gap = np.where(op.constant <= low, 0.0, (op.constant - constant) * idle)
+    return replace(op, constant=constant), gap, channels.refloored(floor, constant)
 
 
 def corrected_weights(program: Program, quantization: dict[str, Quantization], statistics: Statistics,

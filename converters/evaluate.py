@@ -112,9 +112,6 @@ def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str, weights: tuple[A
     x: Any = values.get(op.inputs[0])
     if op.kind in ("conv", "depthwise", "dense"):
         return _weighted(tf, op, x, dtype, weights)
-    if op.kind == "add":
-        y = x + tf.constant(op.constant, dtype)
-        return tf.nn.relu(y) if op.relu else y
     if op.kind == "maximum":
         return tf.maximum(x, tf.constant(op.constant, dtype))
     if op.kind == "concat":

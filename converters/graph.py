@@ -47,11 +47,10 @@ class MaxPool:
     padding: Padding = NO_PADDING
 
 
-# How norm - ReLU in front of a 1x1 convolution is computed. A reader of all three may take `norm` as written:
+# How norm - ReLU in front of a 1x1 convolution is computed:
 #   depthwise  relu(scale * x + shift), as a 1x1 depthwise convolution
-#   add        relu(x + shift); scale is 1, the convolution behind it has absorbed the true scale
-#   maximum    max(x, -shift), and its "+ shift" is in the bias of the convolution behind it; scale is 1
-Form = Literal["depthwise", "add", "maximum"]
+#   maximum    max(x, -shift); scale is 1, the convolution behind it has absorbed the true scale and the "+ shift"
+Form = Literal["depthwise", "maximum"]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from edgedense.converters.graph import (
 )
 
 Kind = Literal[
-    "conv", "depthwise", "add", "maximum", "concat", "pad", "max_pool", "average_pool", "mean", "reduce_max",
+    "conv", "depthwise", "maximum", "concat", "pad", "max_pool", "average_pool", "mean", "reduce_max",
     "space_to_depth", "reshape", "dense", "activation",
 ]
 IMAGE, SCORES = "image", "scores"
@@ -45,7 +45,7 @@ class Op:
 
     conv         kernel [h, w, in, out], bias, stride, same, relu
     depthwise    kernel [h, w, channels], bias, stride, same, relu
-    add, maximum constant [channels] beside the one input; relu (add)
+    maximum      constant [channels] beside the one input
     concat       `inputs` along `axis`; a `constant` of full rank goes before or after them as `inputs` names it
     pad          `padding`, with zeros
     max_pool, average_pool   `size`, `strides`, valid
@@ -177,8 +177,6 @@ def _is_same(conv: Conv, size: tuple[int, int]) -> bool:
 def _norm_relu(norm: Affine, form: Form, x: str, output: str) -> Op:
     if form == "depthwise":
         return Op("depthwise", output, (x,), norm.scale[None, None], norm.shift, relu=True)
-    if form == "add":
-        return Op("add", output, (x,), constant=norm.shift, relu=True)
     return Op("maximum", output, (x,), constant=-norm.shift)
 
 

@@ -63,12 +63,6 @@ def activation_quantization(span: Range) -> Quantization:
     return Quantization(np.array([scale], np.float32), zero_point)
 
 
-def addend_quantization(x: Quantization) -> Quantization:
-    """Of t in relu(x + t): the scale of x, and as far as t matters; compensate.round_constants moves the rest into
-    biases. With x in [low, high] that is [-high, -low]: below the sum is never active, above it always is."""
-    return Quantization(x.scale, -1 - x.zero_point)
-
-
 def weight_scale(kernel: Array) -> Array:
     """One scale per output channel (the last axis), so that the largest weight is 127."""
     largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0)
@@ -249,11 +243,9 @@ class _Quantizer:
             self.emit_op(op, (tensor, weight, bias), int8=True)
         elif op.constant is not None:
             name = f"{op.output}/constant"
-            constant_q = addend_quantization(self.quantization[op.inputs[0]]) if op.kind == "add" else q
-            steps = np.round(op.constant / float(constant_q.scale[0]))
-            integers = np.clip(steps + constant_q.zero_point, -128, 127)
+            integers = np.clip(np.round(op.constant / float(q.scale[0])) + q.zero_point, -128, 127)
             shape = integers if op.kind == "concat" else integers.reshape(1, 1, 1, -1)
-            self.constant(name, shape, "int8", constant_q)
+            self.constant(name, shape, "int8", q)
             inputs = tuple(name if n == CONSTANT else n for n in inputs)
             self.emit_op(op, inputs if op.kind == "concat" else (*inputs, name), int8=True)
         else:
@@ -290,8 +282,6 @@ class _Quantizer:
         elif op.kind == "dense":
             self.emit("FULLY_CONNECTED", 4 if int8 else 1, inputs, out, "FullyConnectedOptions",
                       fusedActivationFunction=relu)
-        elif op.kind == "add":
-            self.emit("ADD", two, inputs, out, "AddOptions", fusedActivationFunction=relu)
         elif op.kind == "maximum":
             self.emit("MAXIMUM", two, inputs, out, "MaximumMinimumOptions")
         elif op.kind == "concat":

@@ -39,10 +39,10 @@ class Channels:
         return Channels(self.low * a + b, self.high * a + b, self.samples * a + b, self.scale * scale,
                         self.shift * scale + shift)
 
-    def refloored(self, old: Array, new: Array, change: Array) -> Channels:
-        """The statistics of an output whose floor `old` [C] becomes `new`; what is above it moves by `change`."""
-        a, b, shift = (part.astype(np.float32) for part in (old, new, change))
-        low, high, samples = (np.where(part > a, np.maximum(part + shift, b), b)
+    def refloored(self, old: Array, new: Array) -> Channels:
+        """The statistics of an output whose floor `old` [C] becomes `new`."""
+        a, b = old.astype(np.float32), new.astype(np.float32)
+        low, high, samples = (np.where(part > a, np.maximum(part, b), b)
                               for part in (self.low, self.high, self.samples))
         return replace(self, low=low, high=high, samples=samples)
 

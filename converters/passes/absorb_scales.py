@@ -1,4 +1,4 @@
-"""norm - ReLU in its cheaper forms: the scale moves into the convolution behind, ADD or MAXIMUM is left."""
+"""norm - ReLU in its cheaper form: scale and shift move into the convolution behind, MAXIMUM is left."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgedense.converters.statistics import Statistics
 
 def absorb_scales(network: DenseNet, statistics: Statistics,
                   forms: Mapping[str, Form]) -> tuple[DenseNet, Statistics]:
-    """For s > 0, relu(s x + t) = s relu(x + t/s) = s max(x, -t/s) + t: s and t move into the 1x1 convolution behind.
+    """For s > 0, relu(s x + t) = s max(x, -t/s) + t: s and t move into the 1x1 convolution behind.
 
     `forms` maps a dense layer's or transition's place ("block1/layer2", "transition1", "head") to its form; those not
     named, and norms with a scale below zero, stay depthwise. A scale of zero belongs to a channel that is not read
@@ -47,7 +47,7 @@ def _block(block: Block, number: int, forms: Mapping[str, Form]) -> Block:
 def _layer(layer: DenseLayer, form: Form) -> DenseLayer:
     if not _possible(layer.norm1, layer.conv1, layer.form, form):
         return layer
-    norm, kernel, bias = _absorb(layer.norm1, layer.conv1.kernel[0, 0], layer.conv1.bias, form)
+    norm, kernel, bias = _absorb(layer.norm1, layer.conv1.kernel[0, 0], layer.conv1.bias)
     return replace(layer, norm1=norm, conv1=replace(layer.conv1, kernel=kernel[None, None], bias=bias), form=form)
 
 
@@ -55,8 +55,8 @@ def _transition(transition: Transition | None, form: Form) -> Transition | None:
     if transition is None or not _possible(transition.norm, transition.conv, transition.form, form):
         return transition
     if transition.pool_first:  # the pooling multiplies, so that what it pools keeps a range of its own
-        return replace(transition, form="maximum") if form == "maximum" else transition
-    norm, kernel, bias = _absorb(transition.norm, transition.conv.kernel[0, 0], transition.conv.bias, form)
+        return replace(transition, form=form)
+    norm, kernel, bias = _absorb(transition.norm, transition.conv.kernel[0, 0], transition.conv.bias)
     conv = replace(transition.conv, kernel=kernel[None, None], bias=bias)
     return replace(transition, norm=norm, conv=conv, form=form)
 
@@ -67,34 +67,34 @@ def _head(head: Head, form: Form) -> Head:
         case (Pool(), Dense() as dense, *rest) if head.norm is not None and head.form != form != "depthwise":
             if (head.norm.scale <= 0).any():
                 return head
-            norm, kernel, bias = _absorb(head.norm, dense.kernel, dense.bias, form)
+            norm, kernel, bias = _absorb(head.norm, dense.kernel, dense.bias)
             return replace(head, norm=norm, form=form, steps=(head.steps[0], Dense(kernel, bias), *rest))
     return head
 
 
 def _statistics(before: DenseNet, after: DenseNet, statistics: Statistics) -> Statistics:
-    """What the tensors behind a changed norm hold now: relu(s x + t) / s, less t/s in the form "maximum"."""
+    """What the tensors behind a changed norm hold now: relu(s x + t) / s - t/s."""
     statistics = dict(statistics)
-    for norm, form, tensors in _changed(before, after):
+    for norm, tensors in _changed(before, after):
         live = norm.scale > 0
         scale = np.where(live, 1 / np.where(live, norm.scale, 1.0), 1.0)
-        shift = np.where(live, -norm.shift * scale, 0.0) if form == "maximum" else np.zeros_like(scale)
+        shift = np.where(live, -norm.shift * scale, 0.0)
         for tensor in tensors:
             if tensor in statistics:
                 statistics[tensor] = statistics[tensor].affine(scale, shift)
     return statistics
 
 
-def _changed(before: DenseNet, after: DenseNet) -> Iterator[tuple[Affine, Form, tuple[str, ...]]]:
-    """The norms whose form changed: as they were, the new form, and the tensors that hold their output."""
+def _changed(before: DenseNet, after: DenseNet) -> Iterator[tuple[Affine, tuple[str, ...]]]:
+    """The norms whose form changed: as they were, and the tensors that hold their output."""
     for number, (old, new) in enumerate(zip(before.blocks, after.blocks, strict=True), start=1):
         for position, (a, b) in enumerate(zip(old.layers, new.layers, strict=True), start=1):
             if a.form != b.form:
-                yield a.norm1, b.form, (f"block{number}/layer{position}/norm",)
+                yield a.norm1, (f"block{number}/layer{position}/norm",)
         if old.transition and new.transition and old.transition.form != new.transition.form:
-            yield old.transition.norm, new.transition.form, (f"transition{number}/norm",)
+            yield old.transition.norm, (f"transition{number}/norm",)
     if before.head.norm is not None and before.head.form != after.head.form:
-        yield before.head.norm, after.head.form, ("head/norm", "head/1_pool")
+        yield before.head.norm, ("head/norm", "head/1_pool")
 
 
 def _possible(norm: Affine, conv: Conv, old: Form, new: Form) -> bool:
@@ -104,10 +104,8 @@ def _possible(norm: Affine, conv: Conv, old: Form, new: Form) -> bool:
     return bool(((norm.scale > 0) | unread).all())
 
 
-def _absorb(norm: Affine, kernel: np.ndarray, bias: np.ndarray, form: Form) -> tuple[Affine, np.ndarray, np.ndarray]:
+def _absorb(norm: Affine, kernel: np.ndarray, bias: np.ndarray) -> tuple[Affine, np.ndarray, np.ndarray]:
     scale = np.where(norm.scale > 0, norm.scale, 1.0)
     shift = np.where(norm.scale > 0, norm.shift / scale, 0.0)
     kernel = kernel * scale[:, None]
-    if form == "maximum":
-        bias = bias + shift @ kernel
-    return Affine(np.ones_like(scale), shift), kernel, bias
+    return Affine(np.ones_like(scale), shift), kernel, bias + shift @ kernel

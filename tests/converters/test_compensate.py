@@ -18,8 +18,8 @@ STEP = Quantization(np.array([1.0], np.float32), -128)  # x holds 0 to 255 in st
 SAMPLES = np.array([[0], [10], [20], [30]], np.float32)  # of x
 
 
-def program(kind: str, constant: float, kernel: float = 2.0) -> Program:
-    norm = Op(kind, "norm", ("x",), constant=array(constant), relu=kind == "add")  # type: ignore[arg-type]
+def program(constant: float, kernel: float = 2.0) -> Program:
+    norm = Op("maximum", "norm", ("x",), constant=array(constant))
     conv = Op("conv", "y", ("norm",), np.full((1, 1, 1, 1), kernel), array(5))
     return Program((norm, conv), {IMAGE: (1, 1, 1), "x": (1, 1, 1), "norm": (1, 1, 1), "y": (1, 1, 1)})
 
@@ -28,10 +28,10 @@ def statistics(output: np.ndarray) -> Statistics:
     return {"norm": Channels.of(output, output, output)}
 
 
-def rounded(kind: str, constant: float) -> tuple[float, float, np.ndarray]:
+def rounded(constant: float) -> tuple[float, float, np.ndarray]:
     """The constant on the grid, the bias behind, and the new samples."""
-    before = np.maximum(SAMPLES, constant) if kind == "maximum" else np.maximum(SAMPLES + constant, 0)
-    after, found = round_constants(program(kind, constant), {"x": STEP}, statistics(before.astype(np.float32)))
+    before = np.maximum(SAMPLES, constant).astype(np.float32)
+    after, found = round_constants(program(constant), {"x": STEP}, statistics(before))
     norm, conv = after.ops
     assert norm.constant is not None
     assert conv.bias is not None
@@ -41,54 +41,42 @@ def rounded(kind: str, constant: float) -> tuple[float, float, np.ndarray]:
 class TestMaximum:
     def test_rounding_costs_where_it_is_idle(self) -> None:
         """max(x, 14.4) is 14.4 in two of four samples and becomes 14 there: 0.2 on average, times the weight 2."""
-        constant, bias, samples = rounded("maximum", 14.4)
+        constant, bias, samples = rounded(14.4)
         assert (constant, bias) == (14, pytest.approx(5 + 2 * 0.4 / 2))
         assert samples.tolist() == pytest.approx([14, 14, 20, 30])
 
     @pytest.mark.parametrize("constant", [1000, 1.7e9])
     def test_a_constant_above_the_range_is_the_output(self, constant: float) -> None:
         """A tiny gamma makes constants far beyond float32's whole numbers."""
-        found, bias, samples = rounded("maximum", constant)
+        found, bias, samples = rounded(constant)
         assert (found, bias) == (255, pytest.approx(5 + 2 * (constant - 255)))
         assert samples.tolist() == [255] * 4
 
     def test_a_constant_below_the_range_never_shows(self) -> None:
-        assert rounded("maximum", -1000)[:2] == (0, 5)
+        assert rounded(-1000)[:2] == (0, 5)
 
     def test_on_the_grid_nothing_changes(self) -> None:
-        assert rounded("maximum", 14)[:2] == (14, 5)
+        assert rounded(14)[:2] == (14, 5)
 
     def test_samples_that_float32_rounds_above_the_constant_are_idle_all_the_same(self) -> None:
         """Whichever way float32 rounds the constants, half of the gap shows up behind."""
         for constant in np.arange(10.05, 19, 0.37):
             rest = constant - np.round(constant)
-            assert rounded("maximum", constant)[1] == pytest.approx(5 + 2 * rest * 0.5, abs=1e-9), constant
+            assert rounded(constant)[1] == pytest.approx(5 + 2 * rest * 0.5, abs=1e-9), constant
 
     def test_both_corrections_together_keep_the_mean(self) -> None:
         """The constant's rounding is made up for once, not by the bias correction again."""
         for constant in (14.4, 14.6):
             before = np.maximum(SAMPLES, np.float32(constant))
-            after, found = round_constants(program("maximum", constant), {"x": STEP}, statistics(before))
+            after, found = round_constants(program(constant), {"x": STEP}, statistics(before))
             weights = corrected_weights(after, {"norm": STEP}, found, frozenset())["y"]
             integers = np.maximum(SAMPLES, np.round(constant))
             mean = float(((integers * weights.kernel.ravel() + weights.bias) * weights.scale).mean())
             assert mean == pytest.approx(2 * before.mean() + 5, abs=float(weights.scale[0]))
 
 
-class TestAdd:
-    def test_rounding_costs_where_it_is_active(self) -> None:
-        """relu(x - 14.4) is active in two of four samples and grows by 0.4 there."""
-        constant, bias, samples = rounded("add", -14.4)
-        assert (constant, bias) == (-14, pytest.approx(5 - 2 * 0.4 / 2))
-        assert samples.tolist() == pytest.approx([0, 0, 6, 16])
-
-    def test_a_constant_beyond_the_range_is_always_or_never_active(self) -> None:
-        assert rounded("add", 3.5)[:2] == (0, pytest.approx(5 + 2 * 3.5))
-        assert rounded("add", -1000)[:2] == (-255, 5)
-
-
 def test_the_gap_goes_through_a_pooling() -> None:
-    norm, conv = program("maximum", 14.4).ops
+    norm, conv = program(14.4).ops
     pool = Op("mean", "pool", ("norm",))
     dense = Op("dense", "y", ("pool",), array([2.0]), array(5))
     shapes = {"x": (1, 1, 1), "norm": (1, 1, 1), "pool": (1,), "y": (1,)}

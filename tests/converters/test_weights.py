@@ -62,7 +62,7 @@ def test_names_without_weights_are_refused(name: str) -> None:
 
 def test_a_norm_in_another_form_has_no_weights() -> None:
     network = networks.folded()
-    network = replace(network, head=replace(network.head, form="add"))
+    network = replace(network, head=replace(network.head, form="maximum"))
     with pytest.raises(KeyError, match="head/norm"):
         with_weights(network, {"head/norm": (np.ones((1, 1, 15)), np.zeros(15))})
 

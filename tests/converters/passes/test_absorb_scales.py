@@ -1,4 +1,4 @@
-"""norm - ReLU in its cheaper forms: the scale moves into the convolution behind, ADD or MAXIMUM is left."""
+"""norm - ReLU in its cheaper form: scale and shift move into the convolution behind, MAXIMUM is left."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.converters.passes.test_equalize_concat import agree
 from tests.networks import array
 
 PLACES = ("block1/layer1", "block1/layer2", "block2/layer1", "block2/layer2", "transition1", "head")
+FORMS: dict[str, Form] = dict.fromkeys(PLACES, "maximum")
 
 
 def with_norm(norm: Affine) -> DenseNet:
@@ -25,27 +26,18 @@ def with_norm(norm: Affine) -> DenseNet:
     return replace(network, blocks=(replace(network.blocks[0], layers=(replace(layer, norm1=norm),)),))
 
 
-def absorbed(network: DenseNet, form: Form) -> DenseNet:
-    return absorb_scales(network, {}, dict.fromkeys(PLACES, form))[0]
-
-
-def test_add_by_hand() -> None:
-    """relu(2x + 6) = 2 relu(x + 3), relu(4x + 2) = 4 relu(x + 0.5)."""
-    network = with_norm(Affine(array(2, 4), array(6, 2)))
-    conv = network.blocks[0].layers[0].conv1
-    (layer,) = absorbed(network, "add").blocks[0].layers
-    assert (layer.norm1.scale.tolist(), layer.norm1.shift.tolist()) == ([1, 1], [3, 0.5])
-    assert layer.conv1.kernel[0, 0].tolist() == (conv.kernel[0, 0] * [[2], [4]]).tolist()
-    assert layer.conv1.bias.tolist() == conv.bias.tolist()
+def absorbed(network: DenseNet) -> DenseNet:
+    return absorb_scales(network, {}, FORMS)[0]
 
 
 def test_maximum_by_hand() -> None:
     """relu(2x + 6) = 2 max(x, -3) + 6, and the 6 is in the bias behind."""
     network = with_norm(Affine(array(2, 4), array(6, 2)))
     conv = network.blocks[0].layers[0].conv1
-    after = absorbed(network, "maximum")
+    after = absorbed(network)
     (layer,) = after.blocks[0].layers
-    assert layer.norm1.shift.tolist() == [3, 0.5]
+    assert (layer.norm1.scale.tolist(), layer.norm1.shift.tolist()) == ([1, 1], [3, 0.5])
+    assert layer.conv1.kernel[0, 0].tolist() == (conv.kernel[0, 0] * [[2], [4]]).tolist()
     assert layer.conv1.bias.tolist() == (conv.bias + array(6, 2) @ conv.kernel[0, 0]).tolist()
     op = next(op for op in lower(after).ops if op.kind == "maximum")
     assert op.constant is not None
@@ -54,13 +46,13 @@ def test_maximum_by_hand() -> None:
 
 def test_norms_with_a_scale_below_zero_are_left_alone() -> None:
     network = with_norm(Affine(array(2, -4), array(6, 2)))
-    assert absorbed(network, "maximum").blocks[0].layers[0] is network.blocks[0].layers[0]
+    assert absorbed(network).blocks[0].layers[0] is network.blocks[0].layers[0]
 
 
 def test_a_scale_of_zero_is_allowed_where_the_channel_is_not_read() -> None:
     network = with_norm(Affine(array(2, 0), array(6, 2)))
-    assert absorbed(network, "maximum").blocks[0].layers[0].form == "depthwise"
-    assert absorbed(fold_constants(network), "maximum").blocks[0].layers[0].form == "maximum"
+    assert absorbed(network).blocks[0].layers[0].form == "depthwise"
+    assert absorbed(fold_constants(network)).blocks[0].layers[0].form == "maximum"
 
 
 def test_places_that_are_not_named_are_left_alone() -> None:
@@ -72,19 +64,17 @@ def test_places_that_are_not_named_are_left_alone() -> None:
     assert after.head is network.head
 
 
-@pytest.mark.parametrize("form", ["add", "maximum"])
 @pytest.mark.parametrize("pool", ["avg", "max"])
 @pytest.mark.parametrize("first", [False, True])
-def test_exact_and_statistics_are_those_of_the_new_network(form: Form, pool: str, first: bool) -> None:
+def test_exact_and_statistics_are_those_of_the_new_network(pool: str, first: bool) -> None:
     network = networks.folded(positive=True)
     network = networks.with_head(network, Pool(pool), *network.head.steps[1:])
     pixels = networks.pictures(network, 5)
     wanted = reference.logits(network, pixels)
     network = pool_first(network) if first else network
-    after, moved = absorb_scales(network, networks.statistics(network, pixels), dict.fromkeys(PLACES, form))
-    assert {layer.form for block in after.blocks for layer in block.layers} == {form}
-    pooled = "depthwise" if first and form == "add" else form  # only a maximum can leave its scale to the pooling
-    assert (after.blocks[0].transition.form, after.head.form) == (pooled, form)
+    after, moved = absorb_scales(network, networks.statistics(network, pixels), FORMS)
+    assert {layer.form for block in after.blocks for layer in block.layers} == {"maximum"}
+    assert (after.blocks[0].transition.form, after.head.form) == ("maximum", "maximum")
     assert reference.relative_error(networks.logits(after, pixels), wanted) < networks.EXACT
     agree(moved, networks.statistics(after, pixels))
 
@@ -100,6 +90,5 @@ def test_tiny_scales_stay_exact() -> None:
     network = replace(network, blocks=(replace(network.blocks[0], layers=layers), *network.blocks[1:]))
     pixels = networks.pictures(network)
     wanted = reference.logits(network, pixels)
-    for form in ("add", "maximum"):
-        # 0.2e9 * 1e-9 in float64 keeps 7 digits less than the rest.
-        assert reference.relative_error(networks.logits(absorbed(network, form), pixels), wanted) < 1e-6
+    # 0.2e9 * 1e-9 in float64 keeps 7 digits less than the rest.
+    assert reference.relative_error(networks.logits(absorbed(network), pixels), wanted) < 1e-6

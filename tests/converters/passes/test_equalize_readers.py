@@ -98,7 +98,7 @@ def test_heads_without_global_pooling_are_left_alone() -> None:
 
 def test_other_forms_are_left_alone() -> None:
     network = networks.folded(positive=True)
-    blocks = tuple(replace(block, layers=tuple(replace(layer, form="add") for layer in block.layers))
+    blocks = tuple(replace(block, layers=tuple(replace(layer, form="maximum") for layer in block.layers))
                    for block in network.blocks)
     network = replace(network, blocks=blocks)
     after, _ = equalize_readers(network, networks.statistics(network))
