@@ -36,7 +36,7 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
     if conversion.stages:
-        title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread of this machine)"
+        title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
         console.print(table(title, STAGE_HEADINGS, stage_rows(conversion.stages)))
     if conversion.trials:
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
@@ -52,13 +52,13 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
         f"KL {figures['calibration_kl_mean']:.6f}.", soft_wrap=True)
 
 
-STAGE_HEADINGS = ("step", "MACs", "MB", "gzip MB", "ms", "agreement", "accuracy")
+STAGE_HEADINGS = ("step", "MACs, M", "MB", "gzip", "ms", "ratio", "agreement", "accuracy")
 
 
 def stage_rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
-    """Each step's cells; the latency with its ratio to the first."""
-    return [(s.name, f"{s.macs / 1e6:,.1f} M", f"{s.flatbuffer_bytes / 1e6:.2f}", f"{s.compressed_bytes / 1e6:.2f}",
-             f"{s.latency_ms:.2f} ({s.latency_ms / stages[0].latency_ms:.2f} x)", f"{100 * s.agreement:.2f}",
+    """Each step's cells; the ratio is that of the latency to the first."""
+    return [(s.name, f"{s.macs / 1e6:,.1f}", f"{s.flatbuffer_bytes / 1e6:.2f}", f"{s.compressed_bytes / 1e6:.2f}",
+             f"{s.latency_ms:.2f}", f"{s.latency_ms / stages[0].latency_ms:.2f}", f"{100 * s.agreement:.2f}",
              "" if s.accuracy is None else f"{100 * s.accuracy:.2f}") for s in stages]
 
 
