@@ -113,7 +113,7 @@ def _studies(arguments: argparse.Namespace, console: Console) -> Iterator[Study]
                                           "scores": str(folder / "reference.npy")}, folder)
         preprocessing = Preprocessing.from_dict(answer["preprocessing"])
         reference = np.load(folder / "reference.npy")
-        job = Job(model, calibration, CALIBRATION_IMAGES, preprocessing, folder)
+        job = Job(Path(answer["model"]), calibration, CALIBRATION_IMAGES, preprocessing, folder)
         study = _study(f"{model.name}, {answer['parameters']:,} parameters", job, arguments, console)
         runners = _time(study, job, paths, arguments)
         _score(study, runners, reference, paths, labels, preprocessing)

@@ -59,12 +59,15 @@ def call(stage: str, request: Mapping[str, Any], folder: Path) -> dict[str, Any]
 
 
 def reference(request: dict[str, Any]) -> dict[str, Any]:
-    """Writes float Keras' scores [N, classes] of `paths` to `scores`. Answers with the preprocessing in force."""
+    """Writes float Keras' scores [N, classes] of `paths` to `scores`. Answers with the preprocessing in force, and with
+    the model that the peers get: where `model` ends in plain logits, a copy that gives probabilities as edgedense's
+    file does, for scores are compared as such."""
     from edgedense.converters import keras_reader
     from edgedense.converters.normalization import normalized
+    from edgedense.converters.probabilities import with_probabilities
     from edgedense.preprocessing import Normalization, Preprocessing, load_image
 
-    source = keras_reader.read(request["model"])
+    source, added = with_probabilities(keras_reader.read(request["model"]))
     normalize: Normalization = request["preprocess"] or ("none" if source.normalized else "densenet")
     preprocessing = Preprocessing(source.network.height, source.network.width, normalize)
     rows, paths = [], request["paths"]
@@ -72,7 +75,21 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
         pixels = np.stack([load_image(path, preprocessing) for path in paths[start : start + 32]])
         rows.append(source.predict(normalized(pixels, normalize)))
     np.save(request["scores"], np.concatenate(rows))
-    return {"preprocessing": preprocessing.to_dict(), "parameters": sum(source.parameters.values())}
+    model = request["model"]
+    if added:
+        model = str(Path(request["scores"]).with_name("with_probabilities.keras"))
+        _save_activated(source.reference.model, source.network.head.steps[-1].kind, model)
+    return {"preprocessing": preprocessing.to_dict(), "parameters": sum(source.parameters.values()), "model": model}
+
+
+def _save_activated(model: Any, kind: str, path: str) -> None:
+    keras = _keras_of(model)
+    keras.Model(model.inputs[0], keras.layers.Activation(kind)(model.outputs[0])).save(path)
+
+
+def _keras_of(model: Any) -> Any:
+    """The module that the model is of, keras or tf_keras."""
+    return importlib.import_module(type(model).__module__.split(".")[0])
 
 
 def resize(request: dict[str, Any]) -> dict[str, Any]:
@@ -80,8 +97,7 @@ def resize(request: dict[str, Any]) -> dict[str, Any]:
     from edgedense.converters.keras_files import open_model
 
     model = open_model(request["model"]).model
-    keras = importlib.import_module(type(model).__module__.split(".")[0])  # keras or tf_keras
-    size = request["size"]
+    keras, size = _keras_of(model), request["size"]
     try:
         copy = keras.models.clone_model(model, input_tensors=keras.Input((size, size, 3)))
         copy.set_weights(model.get_weights())

@@ -7,15 +7,18 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from benchmarks import figures, latency, peers, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
 from edgedense.preprocessing import Preprocessing
+from tests import models
 
 
 class Recorder:
@@ -179,6 +182,44 @@ def test_json_holds_every_figure() -> None:
 def test_a_job_survives_the_way_into_its_process(tmp_path: Path) -> None:
     job = Job(tmp_path / "m.keras", tmp_path, 7, Preprocessing(8, 9, "rescale"), tmp_path)
     assert Job.from_json(job.to_json()) == job
+
+
+@pytest.mark.parametrize(("outputs", "kind"), [(3, "softmax"), (1, "sigmoid")])
+def test_every_peer_gets_a_model_of_probabilities(tmp_path: Path, outputs: int, kind: str) -> None:
+    keras = pytest.importorskip("keras")
+    plain = _densenet(tmp_path / "plain.keras", outputs, None)
+    scores, chosen = _reference(tmp_path / "plain.keras")
+    pixels = np.asarray(Image.open(tmp_path / "picture.png"), np.float32)[None]
+    # float32 through 20 layers
+    assert scores == pytest.approx(getattr(keras.ops, kind)(plain(pixels)).numpy(), abs=1e-5)
+    assert scores == pytest.approx(keras.models.load_model(chosen)(pixels).numpy(), abs=1e-5)
+    size = {"model": str(chosen), "size": 64, "resized": str(tmp_path / "resized.keras")}
+    stage.resize(size)
+    assert keras.models.load_model(size["resized"]).layers[-1].activation.__name__ == kind
+
+
+def test_a_model_of_probabilities_is_every_peers_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    _densenet(tmp_path / "model.keras", 3, "softmax")
+    assert _reference(tmp_path / "model.keras")[1] == tmp_path / "model.keras"
+
+
+def _densenet(path: Path, outputs: int, activation: str | None) -> Any:
+    def head(k: Any, x: Any) -> Any:
+        return k.layers.Dense(outputs, activation=activation)(k.layers.GlobalAveragePooling2D()(x))
+
+    model = models.densenet(before=lambda k, x: k.layers.Rescaling(1 / 255)(x), head=head)
+    model.save(path)
+    return model
+
+
+def _reference(model: Path) -> tuple[np.ndarray, Path]:
+    """The scores of one picture and the model that the peers get."""
+    picture, scores = model.with_name("picture.png"), model.with_name("reference.npy")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(picture)
+    answer = stage.reference({"model": str(model), "preprocess": "none", "paths": [str(picture)],
+                              "scores": str(scores)})
+    return np.load(scores), Path(answer["model"])
 
 
 def test_a_stage_that_fails_gives_its_error(tmp_path: Path) -> None:
