@@ -4,8 +4,9 @@ from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.kept import Kept, identity
 from edgedense.converters.recovery.pictures import Pictures, find_pictures, read_pictures
 from edgedense.converters.recovery.recover import Recovered, recover
-from edgedense.converters.recovery.training import RecoverySpec
+from edgedense.converters.recovery.training import Course, RecoverySpec
 
 __all__ = [
-    "Epoch", "Kept", "Pictures", "Recovered", "RecoverySpec", "find_pictures", "identity", "read_pictures", "recover",
+    "Course", "Epoch", "Kept", "Pictures", "Recovered", "RecoverySpec", "find_pictures", "identity", "read_pictures",
+    "recover",
 ]

@@ -17,18 +17,23 @@ from edgedense.files import check_writable, write_atomically
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the pictures: its number from 1, the mean loss, and whether the gate was met after it."""
+    """One pass over the pictures: its number from 1, the mean loss of its steps, how far behind it the scores of
+    held-out pictures are from the teacher's (`distill.score_loss`), and whether the gate was met."""
 
     number: int
     loss: float
+    held: float
     met: bool = False
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`state`: variables and the optimizer's, in a fixed order. `done`: nothing is left to train."""
+    """`state`: variables and the optimizer's, in a fixed order; `best`: the variables with the closest scores
+    so far; `start`: their distance before the first epoch; `done`: nothing is left to train."""
 
     state: tuple[np.ndarray, ...]
+    best: tuple[np.ndarray, ...]
+    start: float
     history: tuple[Epoch, ...]
     done: bool
 
@@ -45,8 +50,10 @@ def make_folder(folder: Path) -> None:
 
 def save(path: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
     """Write it in place of an older one. EdgedenseError where that is not possible."""
-    about = {"fingerprint": fingerprint, "done": checkpoint.done, "history": [asdict(e) for e in checkpoint.history]}
+    about = {"fingerprint": fingerprint, "start": checkpoint.start, "done": checkpoint.done,
+             "history": [asdict(epoch) for epoch in checkpoint.history]}
     arrays: dict[str, Any] = {f"state{i}": part for i, part in enumerate(checkpoint.state)}
+    arrays |= {f"best{i}": part for i, part in enumerate(checkpoint.best)}
     data = io.BytesIO()
     np.savez(data, about=np.array(json.dumps(about)), **arrays)
     try:
@@ -67,10 +74,12 @@ def load(path: Path, fingerprint: str) -> Checkpoint | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            state = tuple(file[f"state{i}"] for i in range(len(file.files) - 1))
+            state, best = (tuple(file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files)))
+                           for kind in ("state", "best"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise EdgedenseError("a checkpoint that can be read", f"{path}: {error}", hint) from error
     if about["fingerprint"] != fingerprint:
         raise EdgedenseError("a checkpoint of this network, these pictures and these options",
                              f"{path}, which is of another run", hint)
-    return Checkpoint(state, tuple(Epoch(**epoch) for epoch in about["history"]), about["done"])
+    history = tuple(Epoch(**epoch) for epoch in about["history"])
+    return Checkpoint(state, best, about["start"], history, about["done"])

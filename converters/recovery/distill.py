@@ -57,11 +57,15 @@ class Objective:
 
     def loss(self, tf: Any, student: Mapping[str, Any], teacher: Mapping[str, Any], labels: Any) -> Any:
         """A scalar, from both programs' tensors and labels [B] (UNLABELLED where there is none)."""
-        z, z_t = student[logits_tensor(self.student)], teacher[logits_tensor(self.teacher)]
-        kind = ending(self.student)
-        total = score_loss(tf, kind, z, z_t) + LABELS * label_loss(tf, kind, z, labels)
+        logits = student[logits_tensor(self.student)]
+        total = self.scores(tf, student, teacher) + LABELS * label_loss(tf, ending(self.student), logits, labels)
         apart = [_apart(tf, feature, student, teacher) for feature in self.features]
         return total + FEATURES * tf.add_n(apart) / len(apart) if apart else total
+
+    def scores(self, tf: Any, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Any:
+        """The part of the loss that users see: how far the scores are from the teacher's."""
+        return score_loss(tf, ending(self.student), student[logits_tensor(self.student)],
+                          teacher[logits_tensor(self.teacher)])
 
 
 def ending(program: Program) -> str:

@@ -19,7 +19,7 @@ from edgedense.converters.recovery.kept import Kept
 from edgedense.converters.recovery.norms import estimating, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
-from edgedense.converters.recovery.training import RecoverySpec, train
+from edgedense.converters.recovery.training import Course, RecoverySpec, train
 
 CHECKPOINT = "qat.npz"  # in the work folder
 SPEC = RecoverySpec(epochs=2, learning_rate=0.001)  # rounding is a small harm: small steps, and few
@@ -27,10 +27,15 @@ SPEC = RecoverySpec(epochs=2, learning_rate=0.001)  # rounding is a small harm: 
 
 @dataclass(frozen=True)
 class Tuned:
-    """(kernel, bias) by operator, for `attempts.finish`, and what each epoch gave."""
+    """(kernel, bias) by operator, for `attempts.finish`, none where training gained nothing; and what it gave."""
 
     weights: dict[str, tuple[Array, Array]]
-    history: tuple[Epoch, ...]
+    course: Course
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """Each epoch."""
+        return self.course.history
 
 
 class Simulated:
@@ -121,7 +126,8 @@ def tune(prepared: Prepared, teacher: DenseNet, kept: Kept, pictures: Pictures, 
     """Weights for `attempts.finish`, trained with the attempt's own rounding against the float `teacher`.
 
     `teacher` is on raw pixels, as for `recover`; `kept` says which of its channels are left. `stop(weights)` is asked
-    after each epoch. Raises EdgedenseError for a checkpoint in `work` that belongs to another run.
+    after an epoch that is the best so far on held-out pictures; that one's weights are returned. Raises EdgedenseError
+    for a checkpoint in `work` of another run.
     """
     program = corrected(prepared)
     found = moments(program, estimating(pictures.pixels))
@@ -131,9 +137,9 @@ def tune(prepared: Prepared, teacher: DenseNet, kept: Kept, pictures: Pictures, 
         return stop is not None and stop(model.trainable.trained_weights())
 
     common = tuple(_rescaled(feature, prepared) for feature in features(prepared.network, kept))
-    history = train(model, Objective(program, lower(teacher), common), pictures, spec,
-                    work / CHECKPOINT if work else None, met, "training with int8 rounding")
-    return Tuned(model.trainable.trained_weights(), history)
+    course = train(model, Objective(program, lower(teacher), common), pictures, spec,
+                   work / CHECKPOINT if work else None, met, "training with int8 rounding")
+    return Tuned(model.trainable.trained_weights() if course.best else {}, course)
 
 
 def _rescaled(feature: Feature, prepared: Prepared) -> Feature:

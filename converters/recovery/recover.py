@@ -17,7 +17,7 @@ from edgedense.converters.recovery.kept import Kept, check
 from edgedense.converters.recovery.norms import estimating, match_norms, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
-from edgedense.converters.recovery.training import RecoverySpec, train
+from edgedense.converters.recovery.training import Course, RecoverySpec, train
 from edgedense.converters.weights import with_weights
 from edgedense.preprocessing import Pixels
 
@@ -26,10 +26,16 @@ CHECKPOINT = "recovery.npz"  # in the work folder
 
 @dataclass(frozen=True)
 class Recovered:
-    """The student with its new weights, and what each epoch gave."""
+    """The student with its new weights, whose scores are never further from the teacher's on pictures held out of the
+    training than they were before, and what training gave."""
 
     network: DenseNet
-    history: tuple[Epoch, ...]
+    course: Course
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """Each epoch."""
+        return self.course.history
 
 
 def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures, spec: RecoverySpec | None = None,
@@ -37,8 +43,9 @@ def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures
     """Match the norms' statistics to the teacher's, where that brings the scores closer to them, then distil.
 
     Both networks are as after fold_norms and fold_constants, on raw pixels of one size. `kept` says which channels of
-    the teacher the student has. `stop(network)` is asked after each epoch whether it is good enough. Shapes, and what
-    is exactly zero in a kernel, stay. Raises EdgedenseError for a checkpoint in `work` that belongs to another run.
+    the teacher the student has. The weights of the epoch with the closest scores on held-out pictures are kept, or
+    those before the first. `stop(network)` is asked after an epoch that is the best so far whether it is good enough.
+    Shapes, and what is exactly zero in a kernel, stay. Raises EdgedenseError for a checkpoint in `work` of another run.
     """
     check(student, teacher, kept)
     spec = spec or RecoverySpec()
@@ -51,9 +58,9 @@ def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures
     def met() -> bool:
         return stop is not None and stop(with_weights(student, model.trained_weights()))
 
-    history = train(model, Objective(program, reference, features(student, kept)), pictures, spec,
-                    work / CHECKPOINT if work else None, met, "recovering")
-    return Recovered(with_weights(student, model.trained_weights()), history)
+    course = train(model, Objective(program, reference, features(student, kept)), pictures, spec,
+                   work / CHECKPOINT if work else None, met, "recovering")
+    return Recovered(with_weights(student, model.trained_weights()) if course.best else student, course)
 
 
 def closer(one: DenseNet, other: DenseNet, teacher: DenseNet, pixels: Pixels) -> DenseNet:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from edgedense.converters.evaluate import forward
 from edgedense.converters.graph import Array
@@ -20,6 +21,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.progress import progress
 
 BATCH, BATCH_PIXELS, SMALLEST_BATCH = 64, 1 << 19, 8  # pictures of a batch: so many, or as many as hold so many pixels
+HELD, FEWEST_HELD, MOST_HELD = 10, 8, 1024  # every tenth picture is not trained on; at least, and at most so many
 WARM_UP = 0.05  # of all steps
 CLIP = 1.0  # largest norm of the gradient of all variables, each in units of its own size
 FIRST, LAST = 0.1, 0.01  # of the learning rate, at the first step and at the last
@@ -57,9 +59,24 @@ class Model(Protocol):
 Weighted = Mapping[str, tuple[Array, Array]]
 
 
+@dataclass(frozen=True)
+class Course:
+    """What training gave: the scores' distance from the teacher's on held-out pictures before it, and each epoch."""
+
+    start: float
+    history: tuple[Epoch, ...] = ()
+
+    @property
+    def best(self) -> int:
+        """The epoch whose scores are closest to the teacher's; 0 for the start."""
+        distances = [self.start, *(epoch.held for epoch in self.history)]
+        return distances.index(min(distances))
+
+
 def train(model: Model, objective: Objective, pictures: Pictures, spec: RecoverySpec, path: Path | None,
-          stop: Callable[[], bool], title: str) -> tuple[Epoch, ...]:
-    """Train `model` in place, for `spec.epochs` or until `stop()` says so after an epoch.
+          stop: Callable[[], bool], title: str) -> Course:
+    """Train `model` in place, for `spec.epochs` or until `stop()` says that an epoch's weights, better than all before,
+    are good enough. It is left with the weights whose scores are closest on held-out pictures, be they the start's.
 
     With a `path`, what is found there is gone on with and every epoch is written there. The order of pictures depends
     on seed and epoch alone, so a run that was killed ends with the weights of one that was not.
@@ -68,23 +85,27 @@ def train(model: Model, objective: Objective, pictures: Pictures, spec: Recovery
         make_folder(path.parent)
     loop = _Loop(model, objective, pictures, spec)
     mark = fingerprint(model, objective, pictures, spec)
-    history: tuple[Epoch, ...] = ()
-    if path is not None and (found := load(path, mark)) is not None:
+    found = None if path is None else load(path, mark)
+    if found is None:
+        course, best, done = Course(loop.held_out()), loop.weights(), False
+    else:
+        course, best, done = Course(found.start, found.history), found.best, found.done
         loop.restore(found.state)
-        history = found.history
-        if found.done:
-            return history
-    batches = loop.batches * (spec.epochs - len(history))
+    batches = loop.batches * (spec.epochs - len(course.history))
     with progress(title, batches) as tick:
-        for number in range(len(history) + 1, spec.epochs + 1):
-            loss = loop.epoch(number, tick)
-            met = stop()
-            history = (*history, Epoch(number, loss, met))
-            if path is not None:
-                save(path, mark, Checkpoint(loop.state(), history, met or number == spec.epochs))
-            if met:
+        for number in range(len(course.history) + 1, spec.epochs + 1):
+            if done:
                 break
-    return history
+            epoch = Epoch(number, loop.epoch(number, tick), loop.held_out())
+            course = replace(course, history=(*course.history, epoch))
+            if course.best == number:
+                best, done = loop.weights(), stop()
+                course = replace(course, history=(*course.history[:-1], replace(epoch, met=done)))
+            if path is not None:
+                finished = done or number == spec.epochs
+                save(path, mark, Checkpoint(loop.state(), best, course.start, course.history, finished))
+    loop.put(best)
+    return course
 
 
 def fingerprint(model: Model, objective: Objective, pictures: Pictures, spec: RecoverySpec) -> str:
@@ -98,6 +119,16 @@ def fingerprint(model: Model, objective: Objective, pictures: Pictures, spec: Re
     return digest.hexdigest()
 
 
+def split(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of the pictures to train on, and of those held out. So few that none can be spared are both."""
+    everything = np.arange(count)
+    if count < 4 * FEWEST_HELD:
+        return everything, everything
+    spacing = max(min(HELD, count // FEWEST_HELD), -(-count // MOST_HELD))
+    held = everything % spacing == spacing - 1
+    return everything[~held], everything[held]
+
+
 class _Loop:
     """The traced step, the optimizer, and the order of the pictures."""
 
@@ -107,8 +138,9 @@ class _Loop:
 
         self.tf, self.model, self.objective, self.pictures, self.spec = tf, model, objective, pictures, spec
         count, height, width, _ = pictures.pixels.shape
-        self.batch = spec.batch_of(count, height, width)
-        self.batches = count // self.batch
+        self.trained, self.held = split(count)
+        self.batch = spec.batch_of(len(self.trained), height, width)
+        self.batches = len(self.trained) // self.batch
         steps = max(spec.epochs * self.batches, 1)
         warm = max(int(WARM_UP * steps), 1)
         rate = spec.learning_rate * np.sqrt(self.batch / BATCH)
@@ -116,8 +148,13 @@ class _Loop:
                                                           warmup_steps=warm)
         self.optimizer = keras.optimizers.Adam(schedule, global_clipnorm=CLIP)
         self.optimizer.build(model.flat)
-        shapes = tf.TensorSpec((self.batch, height, width, 3), tf.uint8), tf.TensorSpec((self.batch,), tf.int64)
+        shapes = tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
         self.step = tf.function(self._step, input_signature=shapes, autograph=False)
+        self.distance = tf.function(self._distance, input_signature=shapes[:1], autograph=False)
+
+    def _distance(self, pixels: Any) -> Any:
+        pixels = self.tf.cast(pixels, self.tf.float32)
+        return self.objective.scores(self.tf, self.model(pixels), forward(self.tf, self.objective.teacher, pixels))
 
     def _step(self, pixels: Any, labels: Any) -> Any:
         tf = self.tf
@@ -141,10 +178,19 @@ class _Loop:
                                      "report this model: its weights take no steps of 1 %")
         return float(np.mean(losses))
 
+    def held_out(self) -> float:
+        """How far the scores of pictures that are not trained on are from the teacher's, as the weights are now."""
+        total = 0.0
+        for start in range(0, len(self.held), self.batch):
+            chosen = self.held[start : start + self.batch]
+            pixels = self.tf.constant(np.asarray(self.pictures.pixels[chosen]))
+            total += float(self.distance(pixels)) * len(chosen)
+        return total / len(self.held)
+
     def _pictures(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         random = np.random.default_rng((self.spec.seed, number))
-        order = random.permutation(len(self.pictures.pixels))
-        turned = random.random(len(order)) < (0.5 if self.spec.flip else 0.0)
+        order = random.permutation(self.trained)
+        turned = random.random(len(self.pictures.pixels)) < (0.5 if self.spec.flip else 0.0)
         for start in range(0, self.batches * self.batch, self.batch):
             chosen = np.sort(order[start : start + self.batch])  # in the file's order
             pixels = np.asarray(self.pictures.pixels[chosen])
@@ -161,4 +207,13 @@ class _Loop:
     def restore(self, state: tuple[np.ndarray, ...]) -> None:
         """Go on from what `state` gave."""
         for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """The trained variables as they are now."""
+        return tuple(variable.numpy() for variable in self.model.flat)
+
+    def put(self, weights: tuple[np.ndarray, ...]) -> None:
+        """Give the trained variables what `weights` gave."""
+        for variable, value in zip(self.model.flat, weights, strict=True):
             variable.assign(value)

@@ -16,7 +16,7 @@ from tests.converters.recovery import nets
 
 def main(work: Path, wait: bool) -> None:
     teacher = nets.teacher()
-    student, kept = nets.cut(teacher)
+    student, kept = nets.student(teacher)
     asked: list[int] = []
 
     def stop(network: DenseNet) -> bool:

@@ -46,3 +46,20 @@ def pictures(network: DenseNet, count: int = 32, labels: list[int] | None = None
     pixels = networks.pictures(network, count)
     places = np.full(count, UNLABELLED, np.int64) if labels is None else np.array(labels, np.int64)
     return Pictures(pixels, places, "a hash", ())
+
+
+def student(network: DenseNet) -> tuple[DenseNet, Kept]:
+    """A cut network with noise on kernels, which no norm makes up for and training does."""
+    network, kept = cut(network)
+    random = np.random.default_rng(3)
+
+    def noisy(kernel: np.ndarray) -> np.ndarray:
+        return kernel * (1 + random.normal(0, 0.5, kernel.shape))
+
+    blocks = tuple(
+        replace(block, layers=tuple(replace(layer, conv2=replace(layer.conv2, kernel=noisy(layer.conv2.kernel)))
+                                    for layer in block.layers))
+        for block in network.blocks)
+    pool, dense, softmax = network.head.steps
+    noisy_dense = replace(dense, kernel=noisy(dense.kernel))  # type: ignore[union-attr]
+    return replace(network, blocks=blocks, head=replace(network.head, steps=(pool, noisy_dense, softmax))), kept

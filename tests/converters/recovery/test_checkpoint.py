@@ -11,7 +11,8 @@ from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, ma
 from edgedense.errors import EdgedenseError
 
 STATE = (np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64), np.zeros(0, np.float32))
-CHECKPOINT = Checkpoint(STATE, (Epoch(1, 0.5), Epoch(2, 0.25, True)), True)
+BEST = (np.ones(3, np.float32),)
+CHECKPOINT = Checkpoint(STATE, BEST, 0.7, (Epoch(1, 0.5, 0.6), Epoch(2, 0.25, 0.4, True)), True)
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
@@ -19,8 +20,8 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     save(path, "mark", CHECKPOINT)
     found = load(path, "mark")
     assert found is not None
-    assert (found.history, found.done) == (CHECKPOINT.history, True)
-    for one, other in zip(found.state, STATE, strict=True):
+    assert (found.start, found.history, found.done) == (0.7, CHECKPOINT.history, True)
+    for one, other in zip((*found.state, *found.best), (*STATE, *BEST), strict=True):
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
     assert [item.name for item in tmp_path.iterdir()] == ["run.npz"]
