@@ -82,7 +82,7 @@ def rebuild(model: Any, free_size: bool) -> Any:
 
 
 def load_keras() -> Any:
-    """The module keras, imported without TensorFlow's greeting. EdgedenseError when it is missing or has no TensorFlow."""
+    """Keras, imported without TensorFlow's greeting. EdgedenseError when it is missing or has no TensorFlow."""
     try:
         with _silent():
             import keras
