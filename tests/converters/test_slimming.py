@@ -1,0 +1,93 @@
+"""What makes a network smaller: each option does what it says, and what does not go together is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedense.converters import slimming
+from edgedense.converters.graph import DenseNet
+from edgedense.converters.pruning.cost import macs, weights
+from edgedense.converters.recovery import Pictures
+from edgedense.converters.slimming import Change, Slimming, check, slim
+from edgedense.errors import EdgedenseError
+from edgedense.preprocessing import Pixels, Preprocessing
+from tests import networks
+
+
+@pytest.fixture(scope="module")
+def network() -> DenseNet:
+    return networks.folded(growth=32, bottleneck=48)
+
+
+@pytest.fixture(scope="module")
+def pixels(network: DenseNet) -> Pixels:
+    return networks.pictures(network, 16)
+
+
+def changed(network: DenseNet, pixels: Pixels, **options: object) -> list[Change]:
+    def latency(smaller: DenseNet) -> float:
+        return macs(smaller) / 1e6  # a machine of a million a millisecond
+
+    return slim(network, pixels, Slimming(**options), Pictures.unlabelled(pixels, "x"), latency, None)  # type: ignore[arg-type]
+
+
+def test_nothing_asked_for_leaves_the_network_alone(network: DenseNet, pixels: Pixels) -> None:
+    (only,) = changed(network, pixels)
+    assert (only.name, only.parameters) == ("as trained", {})
+    assert only.network is network
+
+
+def test_a_fraction(network: DenseNet, pixels: Pixels) -> None:
+    whole, pruned = changed(network, pixels, prune_channels=0.3, importance="l1")
+    assert 0.5 < macs(pruned.network) / macs(whole.network) <= 0.7
+    assert (pruned.parameters["fraction"], pruned.parameters["importance"]) == (0.3, "l1")
+    assert not networks.equal(pruned.network, changed(network, pixels, prune_channels=0.3)[-1].network)  # taylor
+
+
+def test_the_cache_of_an_edge_tpu(network: DenseNet, pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slimming, "CORAL_CACHE", weights(network) * 3 // 4)
+    pruned = changed(network, pixels, fit="coral", importance="l1")[-1]
+    assert 0.5 * weights(network) < weights(pruned.network) <= 0.75 * weights(network)
+
+
+def test_a_latency(network: DenseNet, pixels: Pixels) -> None:
+    limit = 0.8 * macs(network) / 1e6
+    pruned = changed(network, pixels, fit_latency=limit, importance="l1")[-1]
+    assert 0.6 * limit < macs(pruned.network) / 1e6 <= limit
+    with pytest.raises(EdgedenseError, match=r"an inference of 0.001 ms on this machine"):
+        changed(network, pixels, fit_latency=0.001, importance="l1")
+
+
+def test_pruned_then_recovered(network: DenseNet, pixels: Pixels, tmp_path: Path) -> None:
+    """In this order, and the second is told by what it learned from."""
+    whole, pruned, recovered = changed(network, pixels, prune_channels=0.4, importance="random", recover=tmp_path,
+                                       epochs=30)
+    assert [change.name for change in (pruned, recovered)] == ["prune channels", "recover"]
+    assert recovered.parameters["epochs"] == 30
+    assert macs(recovered.network) == macs(pruned.network)
+    wanted = networks.logits(whole.network, pixels)
+    before, after = (np.abs(networks.logits(change.network, pixels) - wanted).mean() for change in (pruned, recovered))
+    assert after < before
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"prune_channels": 0.5, "fit": "coral"}, ("one goal", "--prune-channels and --fit")),
+    ({"fit": "coral", "fit_latency": 3.0}, ("one goal", "--fit and --fit-latency")),
+    ({"prune_channels": 1.0}, ("--prune-channels between 0 and 1", "found 1")),
+    ({"sparsity": 0.0}, ("--sparsity between 0 and 1", "found 0")),
+    ({"epochs": 3}, ("--recover or --qat", "--epochs alone")),
+])
+def test_what_does_not_go_together(options: dict[str, object], words: tuple[str, ...]) -> None:
+    with pytest.raises(EdgedenseError) as caught:
+        check(Slimming(**options))  # type: ignore[arg-type]
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_calibration_pictures_train_where_no_others_are_given(pixels: Pixels) -> None:
+    found = slimming.pictures_of(Slimming(qat=True), pixels, "x", Preprocessing(33, 40, "none"), ())
+    assert found.pixels is pixels
+    assert set(found.labels) == {-1}
