@@ -32,7 +32,7 @@ class RecoverySpec:
     """How long and how fast. `batch` None: by the pictures' size. `learning_rate` is relative to each weight's size."""
 
     epochs: int = 8
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     batch: int | None = None
     flip: bool = True
     seed: int = 0

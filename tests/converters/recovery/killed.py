@@ -26,7 +26,8 @@ def main(work: Path, wait: bool) -> None:
             time.sleep(600)
         return False
 
-    found = recover(student, teacher, kept, nets.pictures(teacher), RecoverySpec(epochs=3, batch=8), work, stop)
+    spec = RecoverySpec(epochs=3, batch=8, learning_rate=0.01)
+    found = recover(student, teacher, kept, nets.pictures(teacher), spec, work, stop)
     weights = [array for op in lower(found.network).ops if op.kernel is not None for array in op.weights]
     (work / "weights").write_bytes(b"".join(np.ascontiguousarray(array).tobytes() for array in weights))
 

@@ -53,13 +53,13 @@ def student(network: DenseNet) -> tuple[DenseNet, Kept]:
     network, kept = cut(network)
     random = np.random.default_rng(3)
 
-    def noisy(kernel: np.ndarray) -> np.ndarray:
-        return kernel * (1 + random.normal(0, 0.5, kernel.shape))
+    def noisy(kernel: np.ndarray, share: float) -> np.ndarray:
+        return kernel * (1 + random.normal(0, share, kernel.shape))
 
     blocks = tuple(
-        replace(block, layers=tuple(replace(layer, conv2=replace(layer.conv2, kernel=noisy(layer.conv2.kernel)))
+        replace(block, layers=tuple(replace(layer, conv2=replace(layer.conv2, kernel=noisy(layer.conv2.kernel, 0.2)))
                                     for layer in block.layers))
         for block in network.blocks)
     pool, dense, softmax = network.head.steps
-    noisy_dense = replace(dense, kernel=noisy(dense.kernel))  # type: ignore[union-attr]
+    noisy_dense = replace(dense, kernel=noisy(dense.kernel, 1.5))  # type: ignore[union-attr]
     return replace(network, blocks=blocks, head=replace(network.head, steps=(pool, noisy_dense, softmax))), kept
