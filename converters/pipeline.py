@@ -277,8 +277,8 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
         steps[:1] = [(replace(changes[0], network=whole), there),
                      (replace(changes[0], name=slimming.RESIZED, parameters=size), here)]
-    if options.slimming.qat:
-        spec = asdict(slimming.qat_spec(options.slimming))
+    if options.slimming.qat and given.training is not None:
+        spec = asdict(slimming.qat_spec(options.slimming, len(given.training.pixels)))
         steps.append((replace(changes[-1], name=slimming.QAT, parameters=spec), here))
     return [Stage(change.name, change.parameters, change.network,
                   structure.deployed(change.network, options.target, view.calibration[:1])[0], view)

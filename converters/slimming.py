@@ -33,6 +33,7 @@ from edgedense.progress import progress
 # Of the Edge TPU's 8 MB, what its compiler leaves for weights, less the biases, scales and code beside them.
 CORAL_CACHE = int(6.9 * 2**20)
 SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating what there is
+QAT_PICTURES = 2_000  # that --qat sees at least
 TRAINED, RESIZED = "as trained", "input size"
 CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune channels", "sparsity", "recover", "QAT"
 
@@ -149,16 +150,19 @@ def tuned(prepared: Prepared, attempt: Attempt, teacher: DenseNet, change: Chang
         return good_enough(attempts.finish(prepared, weights).quantized.to_bytes())
 
     work = options.work and options.work / re.sub(r"\W+", "-", attempt.describe())
-    found = qat.tune(prepared, teacher, change.kept, pictures, qat_spec(options), work,
+    found = qat.tune(prepared, teacher, change.kept, pictures, qat_spec(options, len(pictures.pixels)), work,
                      None if good_enough is None else stop)
     return attempts.finish(prepared, found.weights)
 
 
-def qat_spec(options: Slimming) -> RecoverySpec:
-    """How long the tuning lasts; `epochs` is its own where there is no recovery before it."""
+def qat_spec(options: Slimming, pictures: int) -> RecoverySpec:
+    """How long the tuning lasts with so many pictures; `epochs` is its own where there is no recovery before it."""
+    spec = qat.SPEC
+    if pictures < QAT_PICTURES:
+        spec = replace(spec, epochs=max(spec.epochs, ceil(QAT_PICTURES / pictures)), batch=min(16, pictures))
     if options.epochs is None or options.recover is not None:
-        return qat.SPEC
-    return replace(qat.SPEC, epochs=options.epochs)
+        return spec
+    return replace(spec, epochs=options.epochs)
 
 
 def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], float]) -> tuple[Goal, str]:

@@ -10,7 +10,7 @@ import pytest
 from edgedense.converters import slimming
 from edgedense.converters.graph import DenseNet
 from edgedense.converters.pruning.cost import macs, weights
-from edgedense.converters.recovery import Pictures
+from edgedense.converters.recovery import Pictures, qat
 from edgedense.converters.slimming import Change, Slimming, check, slim
 from edgedense.errors import EdgedenseError
 from edgedense.preprocessing import Pixels, Preprocessing
@@ -91,3 +91,12 @@ def test_the_calibration_pictures_train_where_no_others_are_given(pixels: Pixels
     found = slimming.pictures_of(Slimming(qat=True), pixels, "x", Preprocessing(33, 40, "none"), ())
     assert found.pixels is pixels
     assert set(found.labels) == {-1}
+
+
+def test_few_pictures_are_seen_more_often() -> None:
+    few, many = (slimming.qat_spec(Slimming(qat=True), count) for count in (200, 20_000))
+    assert (few.epochs, few.batch) == (10, 16)
+    assert many == qat.SPEC
+    assert slimming.qat_spec(Slimming(qat=True, epochs=3), 200).epochs == 3
+    recovered = Slimming(qat=True, epochs=3, recover=Path("pictures"))
+    assert slimming.qat_spec(recovered, 20_000) == many
