@@ -3,8 +3,8 @@
     python examples/digits/train.py FOLDER [--epochs N] [--size PIXELS] [--per-class N]
 
 makes training pictures from the training digits in FOLDER/images/train and the held-out pictures in FOLDER/images/test,
-trains, judges on the held-out ones and writes FOLDER/digits.keras, its .sha256 and FOLDER/report.html. Called again after
-a kill it goes on. The committed digits.keras was made by an earlier form of this file, which README.md describes.
+trains, judges on the held-out ones and writes FOLDER/digits.keras, its .sha256 and FOLDER/report.html. Called again
+after a kill it goes on. The committed digits.keras was made by an earlier form of this file, which README.md describes.
 """
 
 from __future__ import annotations
