@@ -57,18 +57,21 @@ def _steps(stages: Sequence[StageFigures]) -> tuple[Extra, ...]:
     if not stages:
         return ()
     series: dict[str, list[float]] = {
-        "multiply-accumulates": [stage.macs for stage in stages],
+        "MACs": [stage.macs for stage in stages],
         "file": [stage.flatbuffer_bytes for stage in stages],
         "file, gzip": [stage.compressed_bytes for stage in stages],
         "time": [stage.latency_ms for stage in stages],
     }
     plot = plots.relative_bars([stage.name for stage in stages], series, "Each step against the trained model's file")
-    said = (f"The int8 file behind each step. Its time is the median of {ROUNDS} inferences on one thread of the "
-            "machine that converted; agreement is with the trained model on the calibration pictures.")
-    told = tuple((stage.name, _told(stage.parameters)) for stage in stages if stage.parameters)
+    said = (f"The int8 file behind each step (MACs: multiply-accumulates). Its time is the median of {ROUNDS} "
+            "inferences on one thread of the machine that converted; agreement is with the trained model on the "
+            "calibration pictures.")
+    told = tuple((stage.name, line) for stage in stages for line in _told(stage.parameters))
     return (Extra("Steps", said, STAGE_HEADINGS, tuple(stage_rows(stages)), plot),
             Extra("Parameters of the steps", "", ("step", "parameters"), told))
 
 
-def _told(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in parameters.items() if value is not None)
+def _told(parameters: Mapping[str, Any]) -> list[str]:
+    """A line for each parameter, and for each part of a text."""
+    return [f"{name.replace('_', ' ')}: {part}" for name, value in parameters.items() if value is not None
+            for part in str(value).split("; ")]

@@ -35,7 +35,7 @@ CORAL_CACHE = int(6.9 * 2**20)
 SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating what there is
 QAT_PICTURES = 2_000  # that --qat sees at least
 TRAINED, RESIZED = "as trained", "input size"
-CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune channels", "sparsity", "recover", "QAT"
+CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune", "sparsity", "recover", "QAT"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,12 @@ def pixels(network: DenseNet) -> Pixels:
     return networks.pictures(network, 16)
 
 
-def changed(network: DenseNet, pixels: Pixels, **options: object) -> list[Change]:
+def changed(network: DenseNet, pixels: Pixels, **options: Any) -> list[Change]:
     def latency(smaller: DenseNet) -> float:
         return macs(smaller) / 1e6  # a machine of a million a millisecond
 
-    return slim(network, pixels, Slimming(**options), Pictures.unlabelled(pixels, "x"), latency, None)  # type: ignore[arg-type]
+    good_enough = options.pop("good_enough", None)
+    return slim(network, pixels, Slimming(**options), Pictures.unlabelled(pixels, "x"), latency, good_enough)
 
 
 def test_nothing_asked_for_leaves_the_network_alone(network: DenseNet, pixels: Pixels) -> None:
@@ -65,12 +67,26 @@ def test_pruned_then_recovered(network: DenseNet, pixels: Pixels, tmp_path: Path
     """In this order, and the second is told by what it learned from."""
     whole, pruned, recovered = changed(network, pixels, prune_channels=0.4, importance="random", recover=tmp_path,
                                        epochs=30)
-    assert [change.name for change in (pruned, recovered)] == ["prune channels", "recover"]
+    assert [change.name for change in (pruned, recovered)] == ["prune", "recover"]
     assert recovered.parameters["epochs"] == 30
     assert macs(recovered.network) == macs(pruned.network)
     wanted = networks.logits(whole.network, pixels)
     before, after = (np.abs(networks.logits(change.network, pixels) - wanted).mean() for change in (pruned, recovered))
     assert after < before
+
+
+def test_a_recovery_ends_when_it_is_good_enough(network: DenseNet, pixels: Pixels, tmp_path: Path) -> None:
+    options = {"prune_channels": 0.4, "importance": "random", "recover": tmp_path, "epochs": 30}
+    asked = []
+
+    def good_enough(smaller: DenseNet) -> bool:
+        asked.append(smaller)
+        return True
+
+    recovered = changed(network, pixels, **options, good_enough=good_enough)[-1]
+    assert len(asked) == 1
+    assert recovered.parameters["epochs"] < 30
+    assert networks.equal(asked[0], recovered.network)
 
 
 @pytest.mark.parametrize(("options", "words"), [

@@ -29,7 +29,7 @@ def usual(model: Path, folders: Path, tmp_path: Path) -> tuple[object, ...]:
 def test_every_step_is_told(usual: tuple[object, ...], model: Path, folders: Path, tmp_path: Path) -> None:
     ended = succeeded(*usual, "--prune-channels", "0.1", "--recover", folders, "--epochs", "1", "--qat",
                       "--validation", folders, "--report", tmp_path / "m.html")
-    names = ["as trained", "prune channels", "recover", "QAT"]
+    names = ["as trained", "prune", "recover", "QAT"]
     for name in names:
         assert name.split()[0] in ended.out
     found = bundle.read(tmp_path / "m.tflite")
@@ -39,13 +39,13 @@ def test_every_step_is_told(usual: tuple[object, ...], model: Path, folders: Pat
     assert steps[1]["flatbuffer_bytes"] < steps[0]["flatbuffer_bytes"]
     assert all(0 <= step["accuracy"] <= 1 for step in steps)
     page = (tmp_path / "m.html").read_text()
-    for words in ("Steps", "prune channels", "QAT", "<svg", "importance: taylor"):
+    for words in ("Steps", "prune", "QAT", "<svg", "importance: taylor"):
         assert words in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.html", "m.tflite"]  # no work folder
 
     # What was made of other weights has no layers to compare with the Keras model's.
     line = refused("inspect", tmp_path / "m.tflite", "--layers", "--reference", model, "--data", folders)
-    assert "prune channels, recover, QAT" in line
+    assert "prune, recover, QAT" in line
 
 
 def _macs(model: Path) -> int:
@@ -65,14 +65,6 @@ def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
     assert (tmp_path / "m.tflite").read_bytes() == first
     line = refused(*usual, "--recover", folders, "--epochs", "3", "--work", tmp_path / "work")
     assert "checkpoint" in line
-
-
-def test_a_gate_that_is_kept_ends_the_recovery(usual: tuple[object, ...], folders: Path, tmp_path: Path) -> None:
-    """A drop of 100 points is always kept."""
-    succeeded(*usual, "--prune-channels", "0.1", "--recover", folders, "--epochs", "3", "--validation", folders,
-              "--max-drop", "100")
-    recovered = bundle.read(tmp_path / "m.tflite").recipe["steps"][-1]
-    assert (recovered["name"], recovered["parameters"]["epochs"]) == ("recover", 1)
 
 
 @pytest.mark.parametrize(("options", "words"), [
