@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgedense import bundle, plots
-from edgedense.converters import keras_reader
+from edgedense.converters import keras_reader, slimming
 from edgedense.converters.recovery.training import RecoverySpec
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
 from tests.pictures import fill
@@ -65,6 +65,31 @@ def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
     assert (tmp_path / "m.tflite").read_bytes() == first
     line = refused(*usual, "--recover", folders, "--epochs", "3", "--work", tmp_path / "work")
     assert "checkpoint" in line
+
+
+@pytest.mark.parametrize(("options", "parameters"), [
+    (("--fit", "coral"), {"fit": "coral"}),
+    (("--fit-latency", "1000"), {"latency_ms": 1000.0}),
+    (("--prune-channels", "0.1", "--importance", "l1"), {"fraction": 0.1, "importance": "l1"}),
+])
+def test_what_decides_the_cut_is_recorded(usual: tuple[object, ...], tmp_path: Path, options: tuple[str, ...],
+                                          parameters: dict[str, object]) -> None:
+    """Both fits are met by so small a network as it is."""
+    succeeded(*usual, *options)
+    before, after = bundle.read(tmp_path / "m.tflite").recipe["steps"]
+    assert after["name"] == "prune"
+    assert parameters.items() <= after["parameters"].items()
+    assert (after["macs"] < before["macs"]) == ("--prune-channels" in options)
+
+
+def test_sparsity_makes_the_packed_file_smaller_only(usual: tuple[object, ...], tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slimming, "SPARSITY_PICTURES", 400)  # 20,000 would take a minute
+    succeeded(*usual, "--sparsity", "0.6")
+    before, after = bundle.read(tmp_path / "m.tflite").recipe["steps"]
+    assert after["parameters"]["zeros"] == pytest.approx(0.6, abs=0.02)  # of a few hundred weights in some kernels
+    assert after["compressed_bytes"] < 0.95 * before["compressed_bytes"]
+    assert (after["macs"], after["weights"]) == (before["macs"], before["weights"])
 
 
 @pytest.mark.parametrize(("options", "words"), [
