@@ -45,7 +45,7 @@ def latencies(models: list[bytes], rounds: int) -> list[float]:
     runners = [interpreter(model, threads=1) for model in models]
     for runner in runners:
         image = runner.get_input_details()[0]
-        runner.set_tensor(image["index"], np.full(image["shape"], 128, image["dtype"]))
+        runner.set_tensor(image["index"], np.full(image["shape"], 100, image["dtype"]))
     times = np.zeros((rounds + 1, len(runners)))
     for round_ in times:
         for index, runner in enumerate(runners):
