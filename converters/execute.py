@@ -41,15 +41,15 @@ def run(model: bytes, pixels: Pixels, tick: Callable[[int], None] = lambda n: No
 
 
 def latencies(models: list[bytes], rounds: int) -> list[float]:
-    """Median milliseconds of one inference of each model on one thread, all in turn in every round."""
+    """Median milliseconds of one inference of each model on one thread, all in every round, in an order that rotates."""
     runners = [interpreter(model, threads=1) for model in models]
     for runner in runners:
         image = runner.get_input_details()[0]
         runner.set_tensor(image["index"], np.full(image["shape"], 100, image["dtype"]))
     times = np.zeros((rounds + 1, len(runners)))
-    for round_ in times:
-        for index, runner in enumerate(runners):
+    for number, round_ in enumerate(times):
+        for index in np.roll(np.arange(len(runners)), number):  # no model always runs when the others' work resumes
             start = time.perf_counter()
-            runner.invoke()
+            runners[index].invoke()
             round_[index] = time.perf_counter() - start
     return [float(median) for median in 1000 * np.median(times[1:], axis=0)]  # the first round warms up
