@@ -41,7 +41,7 @@ def run(model: bytes, pixels: Pixels, tick: Callable[[int], None] = lambda n: No
 
 
 def latencies(models: list[bytes], rounds: int) -> list[float]:
-    """Median milliseconds of one inference of each model on one thread, all in every round, in an order that rotates."""
+    """Median milliseconds of one inference of each model on one thread; a round runs each, in an order that rotates."""
     runners = [interpreter(model, threads=1) for model in models]
     for runner in runners:
         image = runner.get_input_details()[0]
