@@ -21,8 +21,8 @@ from edgedense.converters.heads import features_tensor
 from edgedense.converters.probabilities import with_probabilities
 from edgedense.converters.program import Program, lower
 from edgedense.errors import EdgedenseError
-from edgedense.explanation import Explanation, Heat, class_numbers
-from edgedense.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, load_picture, resize
+from edgedense.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
 
 BATCH = 8  # pictures at once
 # The names that keras.applications gives to the same tensors, which tutorials use.
@@ -156,16 +156,8 @@ def batches(model: Model, paths: Sequence[Path],
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
     p = model.preprocessing
     for start in range(0, len(paths), BATCH):
-        batch = []
-        for path in paths[start : start + BATCH]:
-            try:
-                picture = load_picture(path, p.exif)
-            except EdgedenseError as error:
-                if unreadable is None:
-                    raise
-                unreadable(error)
-                continue
-            batch.append(Loaded(path, picture, resize(picture, p.height, p.width, p.resize)))
+        batch = [Loaded(path, picture, resize(picture, p.height, p.width, p.resize))
+                 for path, picture in pictures(paths[start : start + BATCH], p.exif, unreadable)]
         if batch:
             yield batch
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
-from edgedense.explanation import Explanation, Heat, class_numbers
-from edgedense.preprocessing import load_picture, resize
+from edgedense.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.preprocessing import resize
 
 
 def explain(classifier: Classifier, paths: Sequence[Path], classes: Sequence[str] = (),
@@ -20,14 +20,7 @@ def explain(classifier: Classifier, paths: Sequence[Path], classes: Sequence[str
     """
     numbers = class_numbers(classes, classifier.labels)
     p = classifier.preprocessing
-    for path in paths:
-        try:
-            picture = load_picture(path, p.exif)
-        except EdgedenseError as error:
-            if unreadable is None:
-                raise
-            unreadable(error)
-            continue
+    for path, picture in pictures(paths, p.exif, unreadable):
         scores = classifier.classify(resize(picture, p.height, p.width, p.resize))
         chosen = numbers or (int(scores.argmax()),)
         maps = classifier.heatmaps(chosen)

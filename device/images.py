@@ -12,7 +12,7 @@ from edgedense.device.output import Output
 from edgedense.device.prediction import rank
 from edgedense.device.results import ImageResult
 from edgedense.device.watch import Watch
-from edgedense.errors import EdgedenseError
+from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.preprocessing import load_image
 
 
@@ -43,11 +43,7 @@ def print_images(classifier: Classifier, paths: list[Path], *, top: int, thresho
                                       unreadable=failures.append, watch=watch):
             output.write(result)
             tick(1)
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        named = "\n  ".join(failure.found for failure in failures)
-        raise EdgedenseError(f"{len(paths)} readable images", f"{len(failures)} unreadable ones:\n  {named}")
+    raise_unreadable(failures, len(paths))
 
 
 def _progress(total: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edgedense.errors import DeviceError, EdgedenseError, GateError
+from edgedense.errors import DeviceError, EdgedenseError, GateError, raise_unreadable
 from edgedense.preprocessing import Exif, Normalization, Resize, find_images
 
 if TYPE_CHECKING:
@@ -656,11 +656,7 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[dict[Path, str], Callable[[E
 
     failures: list[EdgedenseError] = []
     yield dict(zip(paths, explanation.names(paths), strict=True)), failures.append
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        named = "\n  ".join(failure.found for failure in failures)
-        raise EdgedenseError(f"{len(paths)} readable images", f"{len(failures)} unreadable ones:\n  {named}")
+    raise_unreadable(failures, len(paths))
 
 
 def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class EdgedenseError(Exception):
     """A problem that the user can mend. The command line prints it without a traceback.
@@ -26,3 +28,12 @@ class DeviceError(EdgedenseError):
     """A camera, runtime or accelerator that is missing or misbehaves."""
 
     exit_code = 3
+
+
+def raise_unreadable(failures: Sequence[EdgedenseError], images: int) -> None:
+    """Raise what was put aside while the other of so many images were worked on; nothing where there is nothing."""
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        named = "\n  ".join(failure.found for failure in failures)
+        raise EdgedenseError(f"{images} readable images", f"{len(failures)} unreadable ones:\n  {named}")

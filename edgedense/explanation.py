@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from edgedense import heatmap
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.panels import Row, sheet
-from edgedense.preprocessing import Floats, Pixels
+from edgedense.preprocessing import Exif, Floats, Pixels, load_picture
 
 _SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
 _SCALE = "from no evidence for the class to its peak, which is in units of the logit"
@@ -46,6 +46,20 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
         shown = ", ".join(labels[:12]) + (f" and {len(labels) - 12} more" if len(labels) > 12 else "")
         raise EdgedenseError(f"a class of the model: {shown}", unknown[0], "--class LABEL as the model has it")
     return tuple(labels.index(name) for name in dict.fromkeys(wanted))
+
+
+def pictures(paths: Sequence[Path], exif: Exif,
+             unreadable: Callable[[EdgedenseError], None] | None) -> Iterator[tuple[Path, Pixels]]:
+    """Each picture as it was read. `unreadable` is called for one that cannot be; without it that raises."""
+    for path in paths:
+        try:
+            picture = load_picture(path, exif)
+        except EdgedenseError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+            continue
+        yield path, picture
 
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.evaluate import forward
-from edgedense.converters.graph import Array
 from edgedense.converters.program import Program
 from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, make_folder, save
 from edgedense.converters.recovery.distill import Objective
@@ -54,9 +53,6 @@ class Model(Protocol):
     def __call__(self, pixels: Any) -> dict[str, Any]: ...
 
     def masked(self, gradients: list[Any]) -> list[Any]: ...
-
-
-Weighted = Mapping[str, tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
