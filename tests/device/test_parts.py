@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from edgedense.device.board import telemetry
-from edgedense.device.camera.frames import CaptureJob, Layout
+from edgedense.device.camera.frames import CaptureJob, Layout, Slot
 from edgedense.device.camera.motion import MotionDetector
 from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
@@ -101,21 +101,26 @@ def test_a_job_survives_json() -> None:
     assert CaptureJob.from_dict(json.loads(json.dumps(square.to_dict()))) == square
 
 
-def test_slots_do_not_overlap() -> None:
-    import mmap
-
-    layout = Layout(3, 5, 2, 7)
-    memory = mmap.mmap(-1, 4 * layout.slot_bytes)
-    for slot in range(4):
-        for view in layout.views(memory, slot):
-            assert not view.any()
-            view[:] = slot + 1
-    assert [[int(view.max()) for view in layout.views(memory, slot)] for slot in range(4)] == [
-        [1, 1],
-        [2, 2],
-        [3, 3],
-        [4, 4],
-    ]
+def test_a_slot_holds_picture_and_input_and_grows_with_them() -> None:
+    """Two slots on one file, as the two processes have it."""
+    file = os.memfd_create("test")
+    filled, read = Slot(file), Slot(file)
+    small, large = Layout(3, 5, 2, 7), Layout(30, 50, 2, 7)
+    filled.grow(small)
+    for number, view in enumerate(filled.views(small), start=1):
+        assert not view.any()
+        view[:] = number
+    before = read.views(small)
+    assert [(view.shape, int(view.min()), int(view.max())) for view in before] == [((3, 5, 3), 1, 1), ((2, 7, 3), 2, 2)]
+    filled.grow(large)
+    for number, view in enumerate(filled.views(large), start=3):
+        view[:] = number
+    assert [(view.shape, int(view.min())) for view in read.views(large)] == [((30, 50, 3), 3), ((2, 7, 3), 4)]
+    filled.grow(small)  # it never shrinks: what the other process has mapped stays
+    assert os.fstat(file).st_size == large.slot_bytes
+    assert before[0].shape == (3, 5, 3)
+    assert (before[0] == 3).all()  # the same memory
+    os.close(file)
 
 
 RNG = np.random.default_rng(3)
