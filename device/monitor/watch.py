@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgedense.device.classifier import Classifier
 from edgedense.device.monitor.drift import Monitor
+from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, find_images, load_image
 from edgedense.progress import progress
@@ -78,11 +79,12 @@ class Watch:
 
 def _learn(monitor: Monitor, classifier: Classifier, folder: Path) -> None:
     """Learn from images in random order: in the order of their folders each window would hold one class."""
-    paths = find_images(folder)
+    paths, notifier = find_images(folder), Notifier()
     with progress("learning", len(paths)) as tick:
         for i in np.random.default_rng(0).permutation(len(paths)):
             pixels = load_image(paths[i], classifier.preprocessing)
             monitor.update(classifier.classify(pixels), pixels)
             tick(1)
+            notifier.starting("learning what is usual")
     if monitor.learning:
         monitor.finish_learning()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedense.cli.options import Threads
+from edgedense.cli.paths import Reads, Writes
 from edgedense.cli.printing import print_notes
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import find_images
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False), Reads()
+    ],
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -36,7 +39,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     threads: Threads = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
+        Path | None,
+        typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False),
+        Reads(),
     ] = None,
     device: Annotated[
         str, typer.Option(help="What runs the model: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")
@@ -83,6 +88,7 @@ def run(
         typer.Option(
             help="A file that holds the page's token; by default a new one is made and printed.", show_default=False
         ),
+        Reads(),
     ] = None,
     explain: Annotated[
         bool,
@@ -97,6 +103,7 @@ def run(
         typer.Option(
             metavar="DIR", help="Keep frames that the model is unsure of, at most one a second.", show_default=False
         ),
+        Writes("folder"),
     ] = None,
     save_below: Annotated[
         float | None,
@@ -124,6 +131,7 @@ def run(
             "learned in the first 24 hours and kept in this file.",
             show_default=False,
         ),
+        Writes("file"),
     ] = None,
     monitor_baseline: Annotated[
         Path | None,
@@ -132,6 +140,7 @@ def run(
             help="Learn from these images, such as the calibration set, where STATE does not exist yet.",
             show_default=False,
         ),
+        Reads(),
     ] = None,
 ) -> None:
     """Classify images, a video or a camera: a table, or JSON Lines with --json.
