@@ -34,8 +34,8 @@ def install(
         list[str] | None,
         typer.Argument(
             metavar="-- OPTIONS",
-            help="Options of edgedense run, such as -- --smooth 5 --preview-address :8080. A relative path of what "
-            "they write, such as --monitor state.json, begins at /var/lib/NAME, which belongs to the service.",
+            help="Options of edgedense run, such as -- --smooth 5 --preview-address :8080. What they write, such as "
+            "--monitor state.json, is kept in /var/lib/NAME, the service's own folder, unless the path begins with /.",
             show_default=False,
         ),
     ] = None,
@@ -78,7 +78,7 @@ def install(
     token = write_unit(service)
     print(f"{service.unit_path} is installed and started; edgedense service status shows how it goes")
     for place in places:
-        print(f"{place.path} is where it writes")
+        print(f"it writes to {place.path}")
     if token:
         print(f"the preview page's token is {token}")
 
