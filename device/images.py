@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import rank
+from edgedense.device.live.prediction import Rule, decide
 from edgedense.device.live.results import ImageResult
 from edgedense.device.monitor.watch import Watch
 from edgedense.errors import EdgedenseError, raise_unreadable
@@ -20,8 +20,8 @@ def classify_images(
     classifier: Classifier,
     paths: Iterable[Path],
     *,
+    rule: Rule,
     top: int,
-    threshold: float,
     unreadable: Callable[[EdgedenseError], None],
     watch: Watch | None = None,
 ) -> Iterator[ImageResult]:
@@ -35,20 +35,18 @@ def classify_images(
         scores = classifier.classify(image)
         if watch:
             watch.offer(scores, image)
-        prediction = rank(scores, classifier.labels, top, threshold)
+        prediction = decide(scores, rule, top)
         yield ImageResult(str(path), prediction, classifier.invoke_seconds)
 
 
 def print_images(
-    classifier: Classifier, paths: list[Path], *, top: int, threshold: float, as_json: bool, watch: Watch | None = None
+    classifier: Classifier, paths: list[Path], *, rule: Rule, top: int, as_json: bool, watch: Watch | None = None
 ) -> None:
     """Classify and print to stdout. Raises EdgedenseError at the end when an image could not be read."""
     failures: list[EdgedenseError] = []
-    output = Output(sys.stdout, classifier.labels, as_json=as_json)
+    output = Output(sys.stdout, rule.labels, as_json=as_json, independent=rule.independent)
     with _progress(len(paths)) as tick:
-        for result in classify_images(
-            classifier, paths, top=top, threshold=threshold, unreadable=failures.append, watch=watch
-        ):
+        for result in classify_images(classifier, paths, rule=rule, top=top, unreadable=failures.append, watch=watch):
             output.write(result)
             tick(1)
     raise_unreadable(failures, len(paths))

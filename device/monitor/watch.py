@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.device.classifier import Classifier
+from edgedense.device.live.prediction import Rule
 from edgedense.device.monitor.drift import Monitor
 from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
@@ -25,15 +26,17 @@ _SAVE_EVERY = 600.0  # seconds: what a power cut may cost, against the wear of a
 class Watch:
     """Use it as a context manager; the state is written at its end, and every ten minutes.
 
-    `baseline` is a folder of images to learn from where the file `state` does not exist yet; without one the monitor
-    learns on site. Alerts go to stderr, and with `as_json` to stdout as well, as a JSON line with the key "alert".
-    Raises EdgedenseError when the state is damaged, belongs to another model or cannot be written.
+    `rule` says which classes count as seen. `baseline` is a folder of images to learn from where the file `state` does
+    not exist yet; without one the monitor learns on site. Alerts go to stderr, and with `as_json` to stdout as well, as
+    a JSON line with the key "alert". Raises EdgedenseError when the state is damaged, belongs to another model or
+    cannot be written.
     """
 
     def __init__(
         self,
         state: Path,
         classifier: Classifier,
+        rule: Rule,
         *,
         baseline: Path | None = None,
         as_json: bool = False,
@@ -41,7 +44,7 @@ class Watch:
     ) -> None:
         self._state, self._as_json, self._report = state, as_json, report
         is_new = not state.exists()
-        self._monitor = Monitor.load(state, classifier.labels)
+        self._monitor = Monitor.load(state, rule.labels, thresholds=rule.thresholds if rule.independent else None)
         if is_new and baseline:
             _learn(self._monitor, classifier, baseline)
         self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written

@@ -17,6 +17,7 @@ from edgedense.images.preprocessing import find_images
 
 if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
+    from edgedense.device.live.prediction import Rule
     from edgedense.device.monitor.watch import Watch
 
 
@@ -34,8 +35,24 @@ def run(
         ),
     ] = None,
     camera: Annotated[bool, typer.Option("--camera", help="The first camera that is found.")] = False,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to report, best first.")] = 1,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Report only classes that score at least this.")] = 0.0,
+    top: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many classes to report, best first. Where each class is scored alone, the next best are added to "
+            "the findings until there are so many.",
+        ),
+    ] = 1,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Report only classes that score at least this. Where each class is scored alone (sigmoid), all that "
+            "do are reported, and the default is 0.5; where classes exclude each other (softmax) there is none.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     threads: Threads = None,
     labels: Annotated[
@@ -48,7 +65,10 @@ def run(
     ] = "cpu",
     smooth: Annotated[int, typer.Option(min=1, help="Report the mean over this many frames.")] = 1,
     on_change: Annotated[
-        bool, typer.Option("--on-change", help="Report a frame only when its best class is another than before.")
+        bool,
+        typer.Option(
+            "--on-change", help="Report a frame only when its best class, or the set of its findings, changes."
+        ),
     ] = False,
     when_moving: Annotated[
         bool, typer.Option("--when-moving", help="Classify only while the picture moves, to save heat and power.")
@@ -108,7 +128,12 @@ def run(
     save_below: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Keep frames whose best score is below this.  [default: 0.5]", show_default=False
+            min=0,
+            max=1,
+            help="Keep frames whose best score is below this. Where each class is scored alone: frames in which one is "
+            "that near to its threshold, from 0.5, which is at it, to 1.  [default: 0.5; with two classes, or with "
+            "classes that are scored alone, 0.75]",
+            show_default=False,
         ),
     ] = None,
     save_cap: Annotated[
@@ -185,8 +210,9 @@ def run(
         paths = [path for source in parsed for path in find_images(source.name)]
         with Classifier(model, device=device, threads=threads, labels=names) as classifier:
             print_notes(model, classifier.notes)
-            with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
-                print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json, watch=watch)
+            rule = classifier.rule(threshold)
+            with _watch(monitor, classifier, rule, monitor_baseline, as_json) as watch:
+                print_images(classifier, paths, rule=rule, top=top, as_json=as_json, watch=watch)
         return
     if len(parsed) > 1:
         raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, parsed)))
@@ -214,8 +240,8 @@ def run(
             live=live,
             watch_motion=when_moving,
         )
-        options = LiveOptions(top, threshold, smooth, on_change, when_moving)
-        with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
+        options = LiveOptions(classifier.rule(threshold), top, smooth, on_change, when_moving)
+        with _watch(monitor, classifier, options.rule, monitor_baseline, as_json) as watch:
             summary = run_live(
                 classifier, job, options, title=model.name, as_json=as_json, saving=saving, preview=page, watch=watch
             )
@@ -223,8 +249,8 @@ def run(
 
 
 def _watch(
-    state: Path | None, classifier: Classifier, baseline: Path | None, as_json: bool
+    state: Path | None, classifier: Classifier, rule: Rule, baseline: Path | None, as_json: bool
 ) -> AbstractContextManager[Watch | None]:
     from edgedense.device.monitor.watch import Watch
 
-    return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()
+    return Watch(state, classifier, rule, baseline=baseline, as_json=as_json) if state else nullcontext()

@@ -21,7 +21,7 @@ from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View, parse_crop, parse_size, parse_view
 from edgedense.device.live import saving as saving_module
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Prediction
+from edgedense.device.live.prediction import Doubt, Prediction
 from edgedense.device.live.results import FrameResult, ImageResult
 from edgedense.device.live.saving import Saver, SavingRules, saving_rules
 from edgedense.device.live.smoothing import Smoother
@@ -179,7 +179,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def offer(saver: Saver, number: int, score: float) -> None:
-    saver.offer(PICTURE, number, 1_700_000_000.5, "a/b", score)
+    saver.offer(PICTURE, number, 1_700_000_000.5, Doubt("a/b", score, score))
     while not saver._queue.empty():
         time.sleep(0.005)
 
