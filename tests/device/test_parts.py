@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,8 @@ def test_saving_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(EdgedenseError, match="--save"):
         saving_rules(None, 0.5, None, None)
     assert saving_rules(None, None, None, None) is None
+    assert Saver(SavingRules(tmp_path), print, 0.75)._below == 0.75
+    assert Saver(SavingRules(tmp_path, 0.6), print, 0.75)._below == 0.6
     assert saving_rules(tmp_path, 0.0, 7, 0) == SavingRules(tmp_path, 0.0, 7_000_000, 0)
     assert saving_rules(tmp_path, None, None, None) == SavingRules(tmp_path)
 
@@ -345,6 +348,39 @@ def test_rows_are_as_wide_as_the_widest_label_within_reason() -> None:
     assert row.endswith("  #7  (dog 25.0%)")
     assert header.index("latency") + len("latency") == row.index("12.3 ms") + len("12.3 ms")
     assert long.startswith("a label of no less than fifty c…    50.0%")
+
+
+def test_findings_stand_in_one_row_and_none_is_marked() -> None:
+    findings = Prediction((("cat", 0.9), ("dog", 0.6)), (("hen", 0.4),), True)
+    alone = Prediction((("cat", 0.9),), (), True)
+    none = Prediction((), (("cat", 0.4), ("dog", 0.1)), True)
+    header, *rows = written(
+        *(replace(result(), prediction=prediction) for prediction in (findings, alone, none)),
+        as_json=False,
+        independent=True,
+    ).splitlines()
+    assert rows[0].startswith("cat" + " " * 31 + "    90.0%    12.3 ms  ")
+    assert rows[0].endswith("  #7  and dog 60.0%  (hen 40.0%)")
+    assert rows[1].endswith("  #7")
+    assert rows[2].startswith("(cat)" + " " * 29 + "    40.0%    12.3 ms  ")
+    assert rows[2].endswith("  #7  no finding  (dog 10.0%)")
+    assert header.index("latency") + len("latency") == rows[0].index("12.3 ms") + len("12.3 ms")
+
+
+def test_findings_in_json_stand_beside_what_was_asked_for() -> None:
+    findings, none = (
+        json.loads(line)
+        for line in written(
+            replace(result(), prediction=Prediction((("cat", 0.9), ("dog", 0.6)), (("hen", 0.4),), True)),
+            replace(result(), prediction=Prediction((), (("cat", 0.4),), True)),
+            as_json=True,
+        ).splitlines()
+    )
+    assert (findings["label"], findings["score"]) == ("cat", 0.9)
+    assert [one["label"] for one in findings["findings"]] == ["cat", "dog"]
+    assert [one["label"] for one in findings["top"]] == ["cat", "dog", "hen"]
+    assert (none["label"], none["score"], none["findings"]) == (None, None, [])
+    assert none["top"] == [{"label": "cat", "score": 0.4}]
 
 
 def test_rows_in_place_overwrite_each_other_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
