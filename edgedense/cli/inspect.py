@@ -41,32 +41,24 @@ def inspect(
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console
 
-    from edgedense.deployed import bundle
+    import edgedense
     from edgedense.files import check_writable, write_atomically
     from edgedense.report import tables
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
-    if layers:
-        from edgedense.converters.layers import inspect_layers
+    if not layers:
+        tables.print_inspection(
+            edgedense.inspect(file, size=(input_size, input_size) if input_size else None), Console()
+        )
+        return
+    if reference is None or data is None:
+        raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
+    if report is not None:
+        check_writable(report)
+    found = edgedense.inspect_layers(file, reference, data, images=images)
+    tables.print_noise(found, Path(file).name, Console())
+    if report is not None:
         from edgedense.report.page import noise_to_html
 
-        if reference is None or data is None:
-            raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
-        if report is not None:
-            check_writable(report)
-        found = inspect_layers(Path(file), reference, data, images)
-        tables.print_noise(found, Path(file).name, Console())
-        if report is not None:
-            write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
-    elif file.endswith(".tflite"):
-        from edgedense.device.engines.contents import contents
-
-        content = bundle.read(file)
-        tables.print_contents(contents(content.model), content, Path(file).name, Console())
-    else:
-        from edgedense.converters.readers.keras import reader as keras_reader
-        from edgedense.converters.readers.keras.summary import summarize
-
-        size = (input_size, input_size) if input_size else None
-        tables.print_summary(summarize(keras_reader.read(file, size)), Console())
+        write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())

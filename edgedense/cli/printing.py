@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedense.errors import GateError
+from edgedense.notes import LOG
 
 if TYPE_CHECKING:
     from edgedense.report.terminal import Report
 
 
+@contextmanager
+def messages() -> Iterator[None]:
+    """For this long what the logger `edgedense` is told goes to stderr, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("edgedense: %(message)s"))
+    level = LOG.level
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
+
+
 def print_notes(model: Path, notes: list[str]) -> None:
     for note in notes:
         print(f"edgedense: {model}: {note}", file=sys.stderr)
-
-
-def print_missing(missing: tuple[str, ...]) -> None:
-    if missing:
-        print(
-            f"edgedense: no folder for {len(missing)} of the model's classes: {', '.join(missing[:6])}"
-            f"{' and more' if len(missing) > 6 else ''}",
-            file=sys.stderr,
-        )
 
 
 def render(result: Report, as_json: bool, page: Path | None) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
     from edgedense.converters.quantization.stages import StageFigures
     from edgedense.converters.readers.keras.summary import Summary
-    from edgedense.device.engines.contents import Contents, TensorInfo
+    from edgedense.device.engines.contents import Contents, DeployedFile, TensorInfo
 
 
 def table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
@@ -79,6 +79,16 @@ def print_noise(layers: LayerNoise, name: str, console: Console) -> None:
     """Signal-to-quantization-noise ratio per layer, worst first."""
     rows = [(layer, f"{ratio:.1f}") for layer, ratio in sorted(layers, key=lambda pair: pair[1])]
     console.print(table(f"{name}: noise by layer, worst first", ("layer", "signal to noise, dB"), rows))
+
+
+def print_inspection(found: Summary | DeployedFile, console: Console) -> None:
+    """What `edgedense.inspect` gave."""
+    from edgedense.device.engines.contents import DeployedFile
+
+    if isinstance(found, DeployedFile):
+        print_contents(found.contents, found.bundle, found.name, console)
+    else:
+        print_summary(found, console)
 
 
 def print_summary(summary: Summary, console: Console) -> None:
