@@ -12,7 +12,6 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 
@@ -97,16 +96,16 @@ def test_what_a_page_shows_is_understood(page: Path) -> None:
     for words in shown(page):
         command, rest = COMMANDS.get(words[0]), words[1:]
         assert command is not None, words
-        while isinstance(command, click.Group):
+        while hasattr(command, "commands"):
             command, rest = command.commands[rest[0]], rest[1:]
-        command.make_context(words[0], list(rest))  # raises click.UsageError
+        command.make_context(words[0], list(rest))
 
 
 def test_that_a_wrong_command_is_not_understood(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```sh\nedgedense run m.tflite --sharpen\n```\n")
     (words,) = shown(page)
-    with pytest.raises(click.UsageError, match="sharpen"):
+    with pytest.raises(Exception, match="No such option: --sharpen"):
         COMMANDS["run"].make_context("run", words[1:])
 
 
