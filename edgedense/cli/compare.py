@@ -14,8 +14,8 @@ from edgedense.cli.printing import print_missing, print_notes, render
 from edgedense.errors import EdgedenseError
 
 if TYPE_CHECKING:
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.device.classifier import Classifier
+    from edgedense.measures.layer_noise import LayerNoise
 
 
 def compare(
@@ -79,9 +79,10 @@ def compare(
 
 def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
-    from edgedense.deployed import bundle, layer_noise
+    from edgedense.deployed import bundle
     from edgedense.device.engines.replay import keeping_interpreter
     from edgedense.images.preprocessing import load_image
+    from edgedense.measures import layer_noise
 
     if old.preprocessing != new.preprocessing:
         return ()

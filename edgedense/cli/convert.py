@@ -194,7 +194,7 @@ def convert(
     from rich.console import Console
 
     from edgedense.converters import pipeline
-    from edgedense.converters.page import conversion_report
+    from edgedense.converters.conversion_page import conversion_report
     from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically

@@ -49,7 +49,7 @@ def inspect(
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
     if layers:
         from edgedense.converters.layers import inspect_layers
-        from edgedense.report.page import noise_to_html
+        from edgedense.report.validation_page import noise_to_html
 
         if reference is None or data is None:
             raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")

@@ -32,7 +32,7 @@ def render(result: Report, as_json: bool, page: Path | None) -> None:
 
     from edgedense.files import write_atomically
     from edgedense.report import terminal
-    from edgedense.report.page import to_html
+    from edgedense.report.validation_page import to_html
 
     if page is not None:
         write_atomically(page, to_html(result).encode())

@@ -134,8 +134,8 @@ def train(
     from rich.console import Console
 
     from edgedense.converters.training import compare as side_by_side
-    from edgedense.converters.training import page
     from edgedense.converters.training import train as module
+    from edgedense.converters.training import training_page
     from edgedense.converters.training.augmentation import Augmentation
     from edgedense.files import check_writable, write_atomically
 
@@ -180,6 +180,6 @@ def train(
         say(f"stopped; the same command goes on after the last whole epoch, which is kept in {folder}")
         raise typer.Exit(130) from None
     if report is not None:
-        write_atomically(report, page.to_html(result, [compared] if compared else ()).encode())
+        write_atomically(report, training_page.to_html(result, [compared] if compared else ()).encode())
     module.clear(folder)
-    page.print_result(result, out, compared, Console())
+    training_page.print_result(result, out, compared, Console())

@@ -16,8 +16,8 @@ from edgedense.cli.printing import print_missing, print_notes, render
 from edgedense.errors import EdgedenseError, GateError
 
 if TYPE_CHECKING:
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.images.preprocessing import Preprocessing
+    from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.validation import Model
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgedense.deployed.bundle import Bundle
-from edgedense.deployed.layer_noise import LayerNoise
+from edgedense.measures.layer_noise import LayerNoise
 
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edgedense.deployed.golden import Replay
-from edgedense.deployed.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.drift import Drift, Evaluation, Threshold
+from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
 
 Row = tuple[str, ...]

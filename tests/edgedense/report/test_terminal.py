@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from edgedense.measures import drift
-from edgedense.report import page, plots, terminal
+from edgedense.report import plots, terminal, validation_page
 
 NAMES = ("cat", "<b>dog</b>", "fox")
 
@@ -113,7 +113,9 @@ def test_gate_is_kept_at_the_limit_and_by_gains(drop: float, passed: bool) -> No
 
 
 def test_page_is_whole_and_needs_no_network_nor_script() -> None:
-    html = page.to_html(replace(example(), gate=terminal.Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0))))
+    html = validation_page.to_html(
+        replace(example(), gate=terminal.Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0)))
+    )
     parser = _Balance()
     parser.feed(html)
     assert parser.open == []
@@ -136,13 +138,13 @@ def test_page_is_whole_and_needs_no_network_nor_script() -> None:
 
 
 def test_page_escapes_names_that_come_from_folders() -> None:
-    html = page.to_html(example())
+    html = validation_page.to_html(example())
     assert "<b>dog</b>" not in html
     assert "&lt;b&gt;dog&lt;/b&gt;" in html
 
 
 def test_page_shows_sections_only_where_there_is_something_to_show() -> None:
-    plain = page.to_html(replace(example(), drift=None, recipe={}))
+    plain = validation_page.to_html(replace(example(), drift=None, recipe={}))
     for part in ("label changed", "Recall, class by class", "Noise", "Recipe", "gate", "Thresholds"):
         assert part not in plain
 
@@ -152,7 +154,7 @@ def test_page_stays_small_when_many_images_change() -> None:
     assert content.drift is not None
     change = content.drift.changed[0]
     many = tuple(replace(change, image=f"cat/{i}") for i in range(100))
-    html = page.to_html(replace(content, drift=replace(content.drift, changed=many)))
+    html = validation_page.to_html(replace(content, drift=replace(content.drift, changed=many)))
     assert html.count('class="card"') == terminal.SHOWN
     assert "40 more are not shown" in html
 
@@ -170,7 +172,7 @@ def test_sigmoid_heads_show_their_thresholds() -> None:
     content = terminal.Report("q", result.after, result)
     assert "-0.0500" in printed(content)
     assert "AUROC, ill" in printed(content)
-    assert "0.5000 → 0.4500" in page.to_html(content)
+    assert "0.5000 → 0.4500" in validation_page.to_html(content)
 
 
 @pytest.mark.parametrize(
@@ -201,4 +203,4 @@ def test_noise_marks_the_worst_layers() -> None:
 
 
 def test_style_is_a_file_beside_the_code() -> None:
-    assert (Path(page.__file__).parent / "report.css").is_file()
+    assert (Path(validation_page.__file__).parent / "report.css").is_file()

@@ -11,8 +11,8 @@ import pytest
 
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
-from edgedense.converters.training.page import convert_line, summary, to_html
 from edgedense.converters.training.train import Options, Training
+from edgedense.converters.training.training_page import convert_line, summary, to_html
 from edgedense.measures import drift
 from edgedense.report import plots
 from edgedense.report.terminal import Extra

@@ -10,8 +10,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from edgedense.deployed.layer_noise import LayerNoise
 from edgedense.measures.drift import Changed, Drift
+from edgedense.measures.layer_noise import LayerNoise
 from edgedense.report import plots, terminal
 from edgedense.report.terminal import SHOWN, Report
 
