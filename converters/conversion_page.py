@@ -12,9 +12,9 @@ from edgedense.converters.quantization.stages import ROUNDS, StageFigures
 from edgedense.measures import drift, metrics
 from edgedense.measures.validation import thumbnail
 from edgedense.report import plots
-from edgedense.report.tables import STAGE_HEADINGS, stage_rows
-from edgedense.report.terminal import Extra, Report
+from edgedense.report.terminal import STAGE_HEADINGS, stage_rows
 from edgedense.report.validation_page import to_html
+from edgedense.report.wording import Extra, Report
 
 
 def conversion_report(conversion: Conversion) -> str:

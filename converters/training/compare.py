@@ -25,7 +25,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 from edgedense.measures import metrics
 from edgedense.progress import progress
-from edgedense.report.terminal import Extra
+from edgedense.report.wording import Extra
 
 ROUNDS, WARM_UP = 60, 5
 PICTURES = 16  # different ones in the rounds

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edgedense.converters.training.train import Training
-from edgedense.report import plots, tables
-from edgedense.report.terminal import Extra, Report, print_tables
+from edgedense.report import plots, terminal
 from edgedense.report.validation_page import training_to_html
+from edgedense.report.wording import Extra, Report, print_tables
 
 
 def print_result(result: Training, out: Path, compared: Extra | None, console: Any) -> None:
@@ -19,7 +19,7 @@ def print_result(result: Training, out: Path, compared: Extra | None, console: A
     print_tables(Report(title(result), result.evaluation), console)
     console.print(f"{out}: {len(result.data) / 1e6:.1f} MB. {summary(result)}", highlight=False, soft_wrap=True)
     if compared is not None:
-        console.print(tables.table(compared.title, compared.headings, compared.rows))
+        console.print(terminal.table(compared.title, compared.headings, compared.rows))
         console.print(compared.said, highlight=False, soft_wrap=True)
     console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
 

@@ -198,7 +198,7 @@ def convert(
     from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
-    from edgedense.report import tables
+    from edgedense.report import terminal
 
     if out.suffix != ".tflite":  # a slip must not overwrite the trained model
         raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
@@ -244,7 +244,7 @@ def convert(
         write_atomically(report, page)
     if work is None and slimming.work is not None:
         shutil.rmtree(slimming.work, ignore_errors=True)
-    tables.print_conversion(result, str(out), Console())
+    terminal.print_conversion(result, str(out), Console())
     if target == "coral":
         _compile_for_coral(result, out)
 

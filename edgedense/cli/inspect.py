@@ -43,7 +43,7 @@ def inspect(
 
     from edgedense.deployed import bundle
     from edgedense.files import check_writable, write_atomically
-    from edgedense.report import tables
+    from edgedense.report import terminal
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
@@ -56,17 +56,17 @@ def inspect(
         if report is not None:
             check_writable(report)
         found = inspect_layers(Path(file), reference, data, images)
-        tables.print_noise(found, Path(file).name, Console())
+        terminal.print_noise(found, Path(file).name, Console())
         if report is not None:
             write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
     elif file.endswith(".tflite"):
         from edgedense.device.engines.contents import contents
 
         content = bundle.read(file)
-        tables.print_contents(contents(content.model), content, Path(file).name, Console())
+        terminal.print_contents(contents(content.model), content, Path(file).name, Console())
     else:
         from edgedense.converters.readers.keras import reader as keras_reader
         from edgedense.converters.readers.keras.summary import summarize
 
         size = (input_size, input_size) if input_size else None
-        tables.print_summary(summarize(keras_reader.read(file, size)), Console())
+        terminal.print_summary(summarize(keras_reader.read(file, size)), Console())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgedense.errors import GateError
 
 if TYPE_CHECKING:
-    from edgedense.report.terminal import Report
+    from edgedense.report.wording import Report
 
 
 def print_notes(model: Path, notes: list[str]) -> None:
@@ -31,15 +31,15 @@ def render(result: Report, as_json: bool, page: Path | None) -> None:
     from rich.console import Console
 
     from edgedense.files import write_atomically
-    from edgedense.report import terminal
+    from edgedense.report import wording
     from edgedense.report.validation_page import to_html
 
     if page is not None:
         write_atomically(page, to_html(result).encode())
     if as_json:
-        print(terminal.to_json(result))
+        print(wording.to_json(result))
     else:
-        terminal.print_tables(result, Console())
+        wording.print_tables(result, Console())
     if page is not None:
         print(f"report: {page}", file=sys.stderr)
     if result.gate is not None and not result.gate.passed:

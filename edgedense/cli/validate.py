@@ -107,13 +107,13 @@ def _replay(model: Path, threads: int | None, as_json: bool) -> None:
     from rich.console import Console
 
     from edgedense.device.engines.replay import replay
-    from edgedense.report import terminal
+    from edgedense.report import wording
 
     result = replay(model, threads)
     if as_json:
         print(json.dumps(result.to_dict()))
     else:
-        terminal.print_replay(model.name, result, Console())
+        wording.print_replay(model.name, result, Console())
     if not result.passed:
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
         raise GateError(

@@ -17,7 +17,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
-from edgedense.report.terminal import SHOWN, Gate, Report
+from edgedense.report.wording import SHOWN, Gate, Report
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
 BATCH = 32

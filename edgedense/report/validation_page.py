@@ -12,8 +12,8 @@ from typing import Any
 
 from edgedense.measures.drift import Changed, Drift
 from edgedense.measures.layer_noise import LayerNoise
-from edgedense.report import plots, terminal
-from edgedense.report.terminal import SHOWN, Report
+from edgedense.report import plots, wording
+from edgedense.report.wording import SHOWN, Report
 
 
 def to_html(content: Report) -> str:
@@ -83,21 +83,21 @@ def _head(content: Report) -> str:
     if gate is not None:
         kind, said = ("pass", "gate passed") if gate.passed else ("fail", "gate failed")
         badge = f'<span class="badge {kind}">{said}</span>'
-    return f"<header><h1>{escape(content.title)} {badge}</h1><p>{escape(terminal.verdict(content))}</p></header>"
+    return f"<header><h1>{escape(content.title)} {badge}</h1><p>{escape(wording.verdict(content))}</p></header>"
 
 
 def _figures(content: Report) -> str:
     drift, shown = content.drift, content.evaluation
     if drift is None:
-        tiles = [("accuracy", terminal.percent(shown.accuracy), f"{shown.images} images")]
+        tiles = [("accuracy", wording.percent(shown.accuracy), f"{shown.images} images")]
         if shown.top5 is not None:
-            tiles.append(("top-5", terminal.percent(shown.top5), ""))
-        tiles.append(("calibration error", terminal.percent(shown.calibration_error), ""))
+            tiles.append(("top-5", wording.percent(shown.top5), ""))
+        tiles.append(("calibration error", wording.percent(shown.calibration_error), ""))
     else:
         tiles = [
-            ("accuracy", terminal.percent(drift.after.accuracy), f"was {terminal.percent(drift.before.accuracy)}"),
+            ("accuracy", wording.percent(drift.after.accuracy), f"was {wording.percent(drift.before.accuracy)}"),
             ("drop, in points", f"{drift.drop:+.2f}", f"95 %: {drift.drop_low:+.2f} to {drift.drop_high:+.2f}"),
-            ("same decision", terminal.percent(drift.agreement), f"{len(drift.changed)} of {shown.images} changed"),
+            ("same decision", wording.percent(drift.agreement), f"{len(drift.changed)} of {shown.images} changed"),
             ("mean KL", f"{drift.kl_mean:.5f}", f"worst {drift.kl_worst:.3f}"),
         ]
     cards = "".join(
@@ -105,7 +105,7 @@ def _figures(content: Report) -> str:
         f"<small>{escape(note)}</small></div>"
         for name, value, note in tiles
     )
-    every = _table(terminal.headings(content), terminal.summary_rows(content), "figures")
+    every = _table(wording.headings(content), wording.summary_rows(content), "figures")
     return f'<section class="tiles">{cards}</section><details open><summary>All figures</summary>{every}</details>'
 
 
@@ -127,7 +127,7 @@ def _classes(content: Report) -> str:
     return _section(
         "Classes",
         "Precision: how much of what was called so is so. Recall: how much of it was found. In percent.",
-        _table(terminal.class_headings(content), terminal.class_rows(content)),
+        _table(wording.class_headings(content), wording.class_rows(content)),
     )
 
 
@@ -157,7 +157,7 @@ def _reliability(content: Report) -> str:
         )
     )
     errors = " → ".join(
-        terminal.percent(m.calibration_error) for m in ((drift.before, drift.after) if drift else (content.evaluation,))
+        wording.percent(m.calibration_error) for m in ((drift.before, drift.after) if drift else (content.evaluation,))
     )
     return _section(
         "Reliability",
@@ -173,7 +173,7 @@ def _thresholds(drift: Drift) -> str:
     return _section(
         "Thresholds",
         "The threshold that finds as many of a class's images as 0.5 did before, and what it costs.",
-        _table(terminal.THRESHOLD_HEADINGS, map(terminal.threshold_row, drift.thresholds)),
+        _table(wording.THRESHOLD_HEADINGS, map(wording.threshold_row, drift.thresholds)),
     )
 
 
@@ -182,7 +182,7 @@ def _noise(layers: LayerNoise) -> str:
     return _section(
         "Noise, layer by layer",
         "Signal-to-noise ratio of each layer's output against the model it is compared with, in dB; higher is "
-        f"better. {terminal.noise_verdict(layers)}",
+        f"better. {wording.noise_verdict(layers)}",
         plots.layer_profile(layers, "Signal-to-noise ratio by layer")
         + _table(("noisiest layers", "dB"), [(name, f"{value:.1f}") for name, value in worst]),
     )

@@ -15,7 +15,7 @@ from edgedense.converters.training.train import Options, Training
 from edgedense.converters.training.training_page import convert_line, summary, to_html
 from edgedense.measures import drift
 from edgedense.report import plots
-from edgedense.report.terminal import Extra
+from edgedense.report.wording import Extra
 
 LABELS = ("glioma", "<b>no tumor</b>")
 
