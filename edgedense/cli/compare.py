@@ -64,17 +64,11 @@ def compare(
         models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
         with progress("comparing", len(images.paths)) as tick:
             result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                max_drop=max_drop,
-                recipe=recipe,
-                thumbnails=report is not None,
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
     print_missing(images.missing)
-    render(result, as_json, report)
+    render(result, as_json, report, data)
 
 
 def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:

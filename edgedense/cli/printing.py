@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgedense.errors import GateError
 
 if TYPE_CHECKING:
-    from edgedense.report.wording import Report
+    from edgedense.measures.result import Report
 
 
 def print_notes(model: Path, notes: list[str]) -> None:
@@ -26,20 +26,22 @@ def print_missing(missing: tuple[str, ...]) -> None:
         )
 
 
-def render(result: Report, as_json: bool, page: Path | None) -> None:
-    """Print, write the page, and only then fail: the report says why."""
+def render(result: Report, as_json: bool, page: Path | None, pictures: Path) -> None:
+    """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
+    below."""
     from rich.console import Console
 
     from edgedense.files import write_atomically
-    from edgedense.report import wording
+    from edgedense.report import terminal, thumbnails
     from edgedense.report.validation_page import to_html
 
     if page is not None:
-        write_atomically(page, to_html(result).encode())
+        shown = thumbnails.changed(result.drift, pictures.joinpath)
+        write_atomically(page, to_html(result, shown).encode())
     if as_json:
-        print(wording.to_json(result))
+        print(result.to_json())
     else:
-        wording.print_tables(result, Console())
+        terminal.print_tables(result, Console())
     if page is not None:
         print(f"report: {page}", file=sys.stderr)
     if result.gate is not None and not result.gate.passed:

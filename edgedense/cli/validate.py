@@ -70,18 +70,12 @@ def validate(
             models.insert(0, _reference(reference, classifier.preprocessing, recipe))
         with progress("validating", len(images.paths)) as tick:
             result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                max_drop=max_drop,
-                recipe=recipe,
-                thumbnails=report is not None,
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
     if reference is not None and report is not None:
         result = replace(result, layer_noise=_noise_against(model, reference, data))
     print_missing(images.missing)
-    render(result, as_json, report)
+    render(result, as_json, report, data)
 
 
 def _reference(path: Path, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> Model:
@@ -107,13 +101,13 @@ def _replay(model: Path, threads: int | None, as_json: bool) -> None:
     from rich.console import Console
 
     from edgedense.device.engines.replay import replay
-    from edgedense.report import wording
+    from edgedense.report import terminal
 
     result = replay(model, threads)
     if as_json:
         print(json.dumps(result.to_dict()))
     else:
-        wording.print_replay(model.name, result, Console())
+        terminal.print_replay(model.name, result, Console())
     if not result.passed:
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
         raise GateError(

@@ -4,19 +4,19 @@ SVG."""
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
-from typing import Any
 
 from edgedense.measures.drift import Changed, Drift
 from edgedense.measures.layer_noise import LayerNoise
+from edgedense.measures.result import Report
 from edgedense.report import plots, wording
-from edgedense.report.wording import SHOWN, Report
+from edgedense.report.thumbnails import SHOWN
+from edgedense.report.wording import Section
 
 
-def to_html(content: Report) -> str:
+def to_html(content: Report, thumbnails: Mapping[str, bytes] | None = None, extras: Sequence[Section] = ()) -> str:
     """The page. Names of classes, files and layers are escaped: they come from folders that others may
     have named."""
     sections = [_head(content), _figures(content)]
@@ -28,14 +28,16 @@ def to_html(content: Report) -> str:
     if content.layer_noise:
         sections.append(_noise(content.layer_noise))
     if content.drift:
-        sections.append(_changed(content.drift, content))
-    sections += [_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras]
+        sections.append(_changed(content.drift, thumbnails or {}))
+    sections += [_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in extras]
     if content.recipe:
         sections.append(_recipe(content))
     return _page(content.title, sections)
 
 
-def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str]]) -> str:
+def training_to_html(
+    content: Report, said: str, curves: Iterable[tuple[str, str]], extras: Sequence[Section] = ()
+) -> str:
     """The page of `train`: what came out, said in a sentence, and (caption, SVG) for each learning curve."""
     figures = "".join(f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in curves)
     legend = '<p class="legend"><i class="before"></i>training<i class="after"></i>validation</p>'
@@ -51,9 +53,9 @@ def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str
         _classes(content),
         _confusion(content),
         _reliability(content),
-        *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras),
+        *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in extras),
     ]
-    made = _table(("", ""), _flat(content.recipe), "recipe")
+    made = _table(("", ""), wording.recipe_rows(content.recipe), "recipe")
     return _page(content.title, [*sections, _section("How it was made", "Pictures, options and versions.", made)])
 
 
@@ -188,8 +190,8 @@ def _noise(layers: LayerNoise) -> str:
     )
 
 
-def _changed(drift: Drift, content: Report) -> str:
-    cards = "".join(_card(change, content.thumbnails.get(change.image)) for change in drift.changed[:SHOWN])
+def _changed(drift: Drift, thumbnails: Mapping[str, bytes]) -> str:
+    cards = "".join(_card(change, thumbnails.get(change.image)) for change in drift.changed[:SHOWN])
     hidden = len(drift.changed) - SHOWN
     more = f"<p>{hidden} more are not shown.</p>" if hidden > 0 else ""
     said = (
@@ -219,17 +221,8 @@ def _card(change: Changed, thumbnail: bytes | None) -> str:
 
 
 def _recipe(content: Report) -> str:
-    rows = list(_flat(content.recipe))
+    rows = wording.recipe_rows(content.recipe)
     return _section("Recipe", "How the file was made, as it says itself.", _table(("", ""), rows, "recipe"))
-
-
-def _flat(entry: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Nested entries as rows: {"a": {"b": 1}} -> ("a b", "1")."""
-    for key, value in entry.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key} ")
-        else:
-            yield above + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _section(title: str, said: str, body: str) -> str:

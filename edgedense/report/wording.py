@@ -1,121 +1,29 @@
-"""A result as a terminal table or as JSON. `report_page.to_html` makes the page of it."""
+"""What a report says, in sentences and in table cells: the same in a terminal and on a page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from edgedense.deployed.golden import Replay
-from edgedense.measures.drift import Drift, Evaluation, Threshold
+from edgedense.measures.drift import Drift, Threshold
 from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
+from edgedense.measures.result import Report
 
 Row = tuple[str, ...]
-SHOWN = 60  # changed images on the page; at some 3 kB each the file stays easy to mail
 
 
 @dataclass(frozen=True)
-class Gate:
-    """A limit on the drop in accuracy, in points of 100, and whether the model kept it."""
-
-    max_drop: float
-    drop: float
-
-    @property
-    def passed(self) -> bool:
-        return self.drop <= self.max_drop
-
-
-@dataclass(frozen=True)
-class Extra:
-    """A further table of the page: its title, a sentence, headings, rows, and a plot as SVG where there is one."""
+class Section:
+    """A table with its title and what it says, for the terminal and for a page."""
 
     title: str
     said: str
     headings: Row
     rows: tuple[Row, ...]
     plot: str = ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that a report shows. `evaluation` is the file under test, `drift` its comparison with another
-    model.
-
-    `layer_noise` holds (layer, signal-to-noise ratio in dB) from input to output. `thumbnails` holds JPEG
-    bytes by the image names that `drift.changed` uses; they and `extras` go into the page only.
-    """
-
-    title: str
-    evaluation: Evaluation
-    drift: Drift | None = None
-    gate: Gate | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    layer_noise: LayerNoise = ()
-    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
-    extras: tuple[Extra, ...] = ()
-
-
-def to_json(report: Report) -> str:
-    """The report as one JSON object, one line, without the thumbnails. Shares are 0 to 1, `drop` is in
-    points."""
-    content = {
-        "title": report.title,
-        "evaluation": asdict(report.evaluation),
-        "drift": asdict(report.drift) if report.drift else None,
-        "gate": {**asdict(report.gate), "passed": report.gate.passed} if report.gate else None,
-        "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in report.layer_noise],
-        "recipe": dict(report.recipe),
-    }
-    return json.dumps(content, ensure_ascii=False, allow_nan=False)
-
-
-def print_tables(report: Report, console: Console) -> None:
-    """The report for people: figures, classes, confusion matrix, thresholds, what changed."""
-    console.print(_table(report.title, headings(report), summary_rows(report)))
-    console.print(_table("Classes", class_headings(report), class_rows(report)))
-    names = [row.name for row in report.evaluation.per_class]
-    if len(names) <= 12:  # more do not fit a terminal; the page and the JSON have them all
-        rows = [(f"{i} {name}", *map(str, report.evaluation.confusion[i])) for i, name in enumerate(names)]
-        numbers = tuple(map(str, range(len(names))))
-        title = f"Confusion of {report.evaluation.model}: rows are the truth"
-        console.print(_table(title, ("", *numbers), rows))
-    if report.drift and report.drift.thresholds:
-        console.print(
-            _table(
-                "Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, map(threshold_row, report.drift.thresholds)
-            )
-        )
-    if report.layer_noise:
-        console.print(noise_verdict(report.layer_noise), highlight=False)
-    console.print(verdict(report), highlight=False)
-
-
-def print_replay(model: str, result: Replay, console: Console) -> None:
-    """The replay of golden samples for people."""
-    each = ", ".join(f"{count} by {step}" for step, count in sorted(result.steps.items())[:4])
-    largest = f", up to {max(result.steps)}" if len(result.steps) > 4 else ""
-    off = f"{sum(result.steps.values())} of {result.values}" + (f": {each}{largest}" if each else "")
-    rows = [
-        ("probes", str(result.probes)),
-        ("made with", result.made_with),
-        ("run with", result.run_with),
-        ("equal to the bit", "yes" if result.bit_equal else "no"),
-        ("values off, by steps", off),
-        ("labels changed", str(len(result.flipped))),
-        ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
-        ("limit", result.limit),
-        ("verdict", "passed" if result.passed else "failed"),
-    ]
-    if result.suspect:
-        rows.append(("first layer that differs", result.suspect))
-    console.print(_table(f"Golden samples of {model}", ("", ""), rows))
 
 
 def verdict(report: Report) -> str:
@@ -244,10 +152,13 @@ def _pair(before: float, after: float) -> str:
     return f"{100 * before:.1f} → {100 * after:.1f}"
 
 
-def _table(title: str, headings: Row, rows: Iterable[Row]) -> Table:
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def recipe_rows(recipe: Mapping[str, Any], above: str = "") -> list[Row]:
+    """Nested entries as rows, values as the JSON that they are: {"a": {"b": [1]}, "c": "d"} -> ("a.b", "[1]"),
+    ("c", "d")."""
+    rows: list[Row] = []
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            rows += recipe_rows(value, f"{above}{key}.")
+        else:
+            rows.append((above + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return rows
