@@ -108,7 +108,9 @@ def test_gate_is_kept_at_the_limit_and_by_gains(drop: float, passed: bool) -> No
 
 
 def test_page_is_whole_and_needs_no_network_nor_script() -> None:
-    html = validation_page.to_html(replace(example(), gate=Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0))))
+    html = validation_page.to_html(
+        replace(example(), gate=Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0))), {"cat/2": b"\xff\xd8jpeg"}
+    )
     parser = _Balance()
     parser.feed(html)
     assert parser.open == []
