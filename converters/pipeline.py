@@ -124,12 +124,6 @@ class Conversion:
         head = {name: data for name, data in bundle.parse(self.data).entries.items() if name == gradcam.ENTRY}
         return replace(compiled, model=bundle.pack(compiled.model, self.labels, self.recipe, head))
 
-    def to_html(self) -> str:
-        """One page: the float network against the file on the calibration pictures, and how the file was made."""
-        from edgedense.converters.page import conversion_report
-
-        return conversion_report(self)
-
 
 def require_name(path: Path | str) -> None:
     """Raise EdgedenseError for a name that is none of a deployed file: a slip must not overwrite the trained model."""

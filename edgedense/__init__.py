@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgedense.api.explain import feature_maps as feature_maps
     from edgedense.api.inspect import inspect as inspect
     from edgedense.api.inspect import inspect_layers as inspect_layers
+    from edgedense.api.page import to_html as to_html
     from edgedense.api.validate import validate as validate
     from edgedense.converters.features import Features as Features
     from edgedense.converters.pipeline import Conversion as Conversion
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from edgedense.images.preprocessing import resize as resize
     from edgedense.measures.drift import Drift as Drift
     from edgedense.measures.drift import Evaluation as Evaluation
-    from edgedense.report.terminal import Gate as Gate
-    from edgedense.report.terminal import Report as Report
+    from edgedense.measures.result import Gate as Gate
+    from edgedense.measures.result import Report as Report
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
 _PLACES = {
@@ -55,6 +56,7 @@ _PLACES = {
     "inspect_layers": "edgedense.api.inspect",
     "explain": "edgedense.api.explain",
     "feature_maps": "edgedense.api.explain",
+    "to_html": "edgedense.api.page",
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
@@ -62,8 +64,8 @@ _PLACES = {
     "Slimming": "edgedense.converters.slimming",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.pipeline",
-    "Report": "edgedense.report.terminal",
-    "Gate": "edgedense.report.terminal",
+    "Report": "edgedense.measures.result",
+    "Gate": "edgedense.measures.result",
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "Replay": "edgedense.deployed.golden",

@@ -125,8 +125,9 @@ def _in_folder(folder: Path) -> _Found:
             f"{folder}, which is no folder",
             "--calibration FOLDER with 100 to 300 pictures like those the camera will see",
         )
-    paths: Sequence[Path]
-    labels, names, beside = None, [], 0
+    labels: npt.NDArray[np.int64] | None = None
+    names: list[str] = []
+    beside = 0
     if any(item.is_dir() and not item.name.startswith(".") for item in folder.iterdir()):
         paths, labels, names = find_labelled(folder)
         beside = _beside(folder)

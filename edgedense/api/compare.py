@@ -14,11 +14,11 @@ from edgedense.progress import Progress, reporting
 from edgedense.progress import progress as step
 
 if TYPE_CHECKING:
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.device.classifier import Classifier
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import LabelledLike
-    from edgedense.report.terminal import Report
+    from edgedense.measures.layer_noise import LayerNoise
+    from edgedense.measures.result import Report
 
 NOISE_PICTURES = 4  # on which layers are compared
 
@@ -31,14 +31,12 @@ def compare(
     max_drop: float | None = None,
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
-    page: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
 
     `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
-    file's accuracy may be below the first's: `Report.gate.passed` says whether it is. `page` also gathers small
-    pictures whose label changed, for the HTML page.
+    file's accuracy may be below the first's: `Report.gate.passed` says whether that is kept.
 
     Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
     """
@@ -67,13 +65,7 @@ def compare(
         models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
         with step("comparing", len(images.paths)) as tick:
             result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                max_drop=max_drop,
-                recipe=recipe,
-                thumbnails=page,
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(validation.missing_notes(images))
@@ -84,9 +76,10 @@ def _noise_between(
     first: Path, second: Path, pictures: Sequence[Picture], old: Classifier, new: Classifier
 ) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
-    from edgedense.deployed import bundle, layer_noise
+    from edgedense.deployed import bundle
     from edgedense.device.engines.replay import keeping_interpreter
     from edgedense.images.preprocessing import load_image
+    from edgedense.measures import layer_noise
 
     if old.preprocessing != new.preprocessing:
         return ()

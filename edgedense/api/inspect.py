@@ -9,9 +9,9 @@ from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
     from edgedense.converters.readers.keras.summary import Summary
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.device.engines.contents import DeployedFile
     from edgedense.images.pictures import PicturesLike
+    from edgedense.measures.layer_noise import LayerNoise
 
 
 def inspect(model: Any, *, size: tuple[int, int] | None = None) -> Summary | DeployedFile:

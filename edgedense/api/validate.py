@@ -15,11 +15,11 @@ from edgedense.progress import progress as step
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.images.pictures import LabelledLike
     from edgedense.images.preprocessing import Preprocessing
+    from edgedense.measures.layer_noise import LayerNoise
+    from edgedense.measures.result import Report
     from edgedense.measures.validation import LabelledImages, Model
-    from edgedense.report.terminal import Report
 
 
 @overload
@@ -35,7 +35,7 @@ def validate(
     max_drop: float | None = None,
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
-    page: bool = False,
+    layer_noise: bool = False,
     progress: Progress | None = None,
 ) -> Report: ...
 
@@ -48,7 +48,7 @@ def validate(
     max_drop: float | None = None,
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
-    page: bool = False,
+    layer_noise: bool = False,
     progress: Progress | None = None,
 ) -> Report | Replay:
     """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
@@ -60,22 +60,21 @@ def validate(
     `reference` is the Keras model that the file was made from: a path, or a model in memory. `max_drop` is how many
     points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
     says so. `labels` are class names, or a text file of them, in place of the file's own; `threads` are those of the
-    inference, by default one per core, at most 4. `page` also gathers what only the HTML page shows: small pictures
-    whose label changed, and the noise of each layer against the reference. `progress` as for `convert`.
+    inference, by default one per core, at most 4. `layer_noise` also measures the noise of each layer against the
+    reference, on a few pictures. `progress` is as for `convert`.
 
     Raises EdgedenseError when the file is no classifier, a label is none of the file's, or a picture cannot be read;
     its subclass DeviceError when no TensorFlow Lite runtime is installed.
     """
     if data is None:
-        if reference is not None or max_drop is not None or page or labels is not None:
+        if reference is not None or max_drop is not None or layer_noise or labels is not None:
             raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
         from edgedense.device.engines.replay import replay
 
         return replay(file, threads)
-    if max_drop is not None and reference is None:
-        raise EdgedenseError(
-            "a reference that the drop is measured from", "--max-drop alone", "--reference MODEL.keras"
-        )
+    if reference is None and (max_drop is not None or layer_noise):
+        given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
+        raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
     from edgedense.deployed import bundle
     from edgedense.device.classifier import Classifier
     from edgedense.measures import validation
@@ -89,15 +88,9 @@ def validate(
             models.insert(0, _reference(reference, classifier.preprocessing, recipe))
         with step("validating", len(images.paths)) as tick:
             result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                max_drop=max_drop,
-                recipe=recipe,
-                thumbnails=page,
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
-        if reference is not None and page:
+        if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images))
     tell(validation.missing_notes(images))
     return result

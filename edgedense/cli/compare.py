@@ -35,7 +35,5 @@ def compare(
     """Measure two deployed files side by side on the same labelled images."""
     import edgedense
 
-    result = edgedense.compare(
-        first, second, data, max_drop=max_drop, labels=labels, threads=threads, page=report is not None
-    )
-    render(result, as_json, report)
+    result = edgedense.compare(first, second, data, max_drop=max_drop, labels=labels, threads=threads)
+    render(result, as_json, report, data)

@@ -13,7 +13,7 @@ from edgedense.errors import GateError
 from edgedense.notes import LOG
 
 if TYPE_CHECKING:
-    from edgedense.report.terminal import Report
+    from edgedense.measures.result import Report
 
 
 @contextmanager
@@ -36,18 +36,19 @@ def print_notes(model: Path, notes: list[str]) -> None:
         print(f"edgedense: {model}: {note}", file=sys.stderr)
 
 
-def render(result: Report, as_json: bool, page: Path | None) -> None:
-    """Print, write the page, and only then fail: the report says why."""
+def render(result: Report, as_json: bool, page: Path | None, pictures: Path) -> None:
+    """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
+    below."""
     from rich.console import Console
 
+    from edgedense.api.page import to_html
     from edgedense.files import write_atomically
     from edgedense.report import terminal
-    from edgedense.report.page import to_html
 
     if page is not None:
-        write_atomically(page, to_html(result).encode())
+        write_atomically(page, to_html(result, pictures).encode())
     if as_json:
-        print(terminal.to_json(result))
+        print(result.to_json())
     else:
         terminal.print_tables(result, Console())
     if page is not None:

@@ -49,9 +49,15 @@ def validate(
         _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
         return
     result = edgedense.validate(
-        model, data, reference=reference, max_drop=max_drop, labels=labels, threads=threads, page=report is not None
+        model,
+        data,
+        reference=reference,
+        max_drop=max_drop,
+        labels=labels,
+        threads=threads,
+        layer_noise=reference is not None and report is not None,
     )
-    render(result, as_json, report)
+    render(result, as_json, report, data)
 
 
 def _render_replay(result: Replay, name: str, as_json: bool) -> None:

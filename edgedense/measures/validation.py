@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
@@ -20,7 +18,7 @@ from edgedense.images.pictures import names as image_names
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
-from edgedense.report.terminal import SHOWN, Gate, Report
+from edgedense.measures.result import Gate, Report
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
 BATCH = 32
@@ -74,12 +72,11 @@ def judge(
     activation: str = "softmax",
     max_drop: float | None = None,
     recipe: Mapping[str, Any] | None = None,
-    thumbnails: bool = False,
 ) -> Report:
     """Score one model, or a reference and then the model under test, and report on the last of them.
 
-    `max_drop` is the gate in points of 100 and needs a reference. `thumbnails` are made for the HTML
-    page. Raises EdgedenseError when a model does not score as many classes as there are labels.
+    `max_drop` is the gate in points of 100 and needs a reference. Raises EdgedenseError when a model does not score as
+    many classes as there are labels.
     """
     scores = score(images.paths, models, tick)
     for model, found in zip(models, scores, strict=True):
@@ -102,10 +99,7 @@ def judge(
         activation=activation,
     )
     gate = None if max_drop is None else Gate(max_drop, both.drop)
-    shown = [change.image for change in both.changed[:SHOWN]] if thumbnails else []
-    paths = dict(zip(images.image_names, images.paths, strict=True))
-    pictures = {name: thumbnail(paths[name]) for name in shown}
-    return Report(title, both.after, both, gate, recipe or {}, thumbnails=pictures)
+    return Report(title, both.after, both, gate, recipe or {})
 
 
 def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:
@@ -175,16 +169,6 @@ def score(
             scores.append(np.asarray(model.predict(pixels[model.preprocessing]), np.float64))
         tick(len(paths))
     return [np.concatenate(parts) for parts in found]
-
-
-def thumbnail(path: Picture, size: int = 96) -> bytes:
-    """A small JPEG of an image, at most `size` pixels on either side, for the report."""
-    with Image.open(path if isinstance(path, Path) else path.open()) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((size, size))
-        target = io.BytesIO()
-        small.save(target, "JPEG", quality=80)
-    return target.getvalue()
 
 
 def _listed(names: Iterable[str], limit: int = 6) -> str:
