@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgedense.deployed import bundle, gradcam
 from edgedense.device.engines.interpreter import make_interpreter, place
-from edgedense.device.live.prediction import Prediction, Rule, decide, rule
+from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 
@@ -47,6 +47,7 @@ class Classifier:
         outputs = _class_count(self._output)
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
+        self._outputs = outputs
         self._is_pair = outputs == 1 and len(self.labels) == 2
         self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.invoke_seconds = 0.0
@@ -72,12 +73,13 @@ class Classifier:
         return self._scores(self._interpreter.get_tensor(self._output["index"])[0])
 
     def rule(self, threshold: float | None = None) -> Rule:
-        """When a class counts as seen; `threshold` is that of every class in place of the usual one."""
-        return rule(self.labels, "softmax" if self._is_pair else self.activation, threshold)
+        """When a class counts as seen. `threshold` is that of every class in place of the usual one; of two classes
+        that one sigmoid tells apart it is the second one's."""
+        return rule(self.labels, self.activation, self._outputs, threshold)
 
     def predict(self, image: Pixels, top: int = 1, threshold: float | None = None) -> Prediction:
         """uint8 [height, width, 3] in RGB -> what is seen: the `top` best classes, or where each class is scored alone,
-        all that reach their threshold (see `edgedense.device.live.prediction.decide`)."""
+        all that reach their threshold (see `edgedense.device.prediction.decide`)."""
         return decide(self.classify(image), self.rule(threshold), top)
 
     def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:

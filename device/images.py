@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Rule, decide
 from edgedense.device.live.results import ImageResult
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import Rule, decide
 from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import load_image
 

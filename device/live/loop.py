@@ -20,11 +20,11 @@ from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.stream import Counts, Frame, Stream
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Prediction, Rule, decide, doubt
 from edgedense.device.live.results import FrameResult
 from edgedense.device.live.saving import Saver
 from edgedense.device.live.smoothing import Smoother
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import Prediction, Rule, decide, doubt
 from edgedense.device.preview.state import Board
 from edgedense.device.service.notify import Notifier
 from edgedense.explanations.colormap import relative

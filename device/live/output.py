@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
-from edgedense.device.live.prediction import Prediction
 from edgedense.device.live.results import FrameResult, ImageResult
+from edgedense.device.prediction import Prediction
 
 _WIDEST_LABEL = 32
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from edgedense.device.live.prediction import Prediction
+from edgedense.device.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from edgedense.device.camera.view import View
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.loop import LiveOptions, LiveRun, Summary, stop_on_signals
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import usual_doubt
 from edgedense.device.live.saving import Saver, SavingRules
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing

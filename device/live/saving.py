@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgedense.device.live.prediction import Doubt
+from edgedense.device.prediction import Doubt
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Pixels
@@ -25,7 +25,7 @@ _INTERVAL = 1.0  # seconds; frames that follow each other closely look alike
 
 @dataclass(frozen=True)
 class SavingRules:
-    """Save to `folder` what the model is less sure of than `below` (see `edgedense.device.live.prediction.doubt`; None
+    """Save to `folder` what the model is less sure of than `below` (see `edgedense.device.prediction.doubt`; None
     for what is usual with its kind of answer), until the folder holds `cap` bytes or the disk has only `floor` bytes
     left."""
 

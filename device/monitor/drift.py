@@ -33,6 +33,7 @@ import numpy.typing as npt
 
 from edgedense.device.monitor.samples import CLASS, FEATURES, TESTS, Counts, Floats, measure
 from edgedense.device.monitor.words import ORDER, describe, most_moved
+from edgedense.device.prediction import Rule
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 
@@ -125,16 +126,16 @@ def psi_limit(rate: float, n: int, m: int, bins: int) -> float:
 class Monitor:
     """Watches a stream of predictions. Feed it with `update`; keep it across restarts with `save` and `load`.
 
-    `labels` are the model's class names; `thresholds` are theirs where each class is scored alone (sigmoids), and None
-    where classes exclude each other and the best one is the answer. It first learns for `learn_samples` samples and,
-    where times are given, for `learn_seconds`. `interval` is the time between samples, in seconds.
+    `labels` are the model's class names; `rule` says when a class counts as seen, None that it is the best one. It
+    first learns for `learn_samples` samples and, where times are given, for `learn_seconds`. `interval` is the time
+    between samples, in seconds.
     """
 
     def __init__(
         self,
         labels: Sequence[str],
         *,
-        thresholds: Sequence[float] | None = None,
+        rule: Rule | None = None,
         learn_samples: int = LEARN_SAMPLES,
         learn_seconds: float = LEARN_SECONDS,
         interval: float = INTERVAL,
@@ -142,7 +143,7 @@ class Monitor:
         if learn_samples < 2 * PART * PARTS:
             raise EdgedenseError(f"{2 * PART * PARTS} samples or more to learn from", str(learn_samples))
         self.labels = tuple(labels)
-        self.thresholds = None if thresholds is None else tuple(thresholds)
+        self.rule = rule
         self.learn_samples, self.learn_seconds, self.interval = learn_samples, learn_seconds, interval
         self.learning = True
         self.samples = 0  # taken since the start, and again since the end of learning
@@ -166,7 +167,7 @@ class Monitor:
             return None
         if not self._parts or self._parts[-1].samples == PART:
             self._parts.append(self._empty())
-        self._parts[-1].add(*measure(scores, image, self.thresholds))
+        self._parts[-1].add(*measure(scores, image, self.rule))
         self.samples += 1
         if self._parts[-1].samples < PART or len(self._parts) < PARTS:
             return None
@@ -259,7 +260,12 @@ class Monitor:
     def _outcomes(self) -> list[str]:
         """What is counted as a class, in words."""
         names = [f"class {label}" for label in self.labels]
-        return names if self.thresholds is None else [*names, "no finding"]
+        return [*names, "no finding"] if self.rule is not None and self.rule.independent else names
+
+    @property
+    def _thresholds(self) -> tuple[float, ...] | None:
+        """Those that decide what is counted: with others the counts would mean something else."""
+        return None if self.rule is None or self.rule.kind == "best" else self.rule.thresholds
 
     def _is_sample(self, image: npt.NDArray[np.uint8], time: float | None) -> bool:
         """Whether this frame is one to count: late enough, and of a new scene or late enough for an old
@@ -287,7 +293,7 @@ class Monitor:
         state = {
             "version": 1,
             "labels": self.labels,
-            "thresholds": self.thresholds,
+            "thresholds": self._thresholds,
             "learning": self.learning,
             "samples": self.samples,
             "looks": self._looks,
@@ -322,7 +328,7 @@ class Monitor:
                 "delete it to learn again, or name another file",
             )
         learned_with = state.get("thresholds")
-        if (None if learned_with is None else tuple(learned_with)) != monitor.thresholds:
+        if (None if learned_with is None else tuple(learned_with)) != monitor._thresholds:
             raise EdgedenseError(
                 "a state that was learned with these thresholds",
                 f"other ones in {path}",

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.device.prediction import Rule, seen
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -122,25 +124,24 @@ class Counts:
 
 
 def measure(
-    scores: npt.NDArray[Any], image: npt.NDArray[np.uint8], thresholds: Sequence[float] | None = None
+    scores: npt.NDArray[Any], image: npt.NDArray[np.uint8], rule: Rule | None = None
 ) -> tuple[list[float], Floats]:
     """(a value per feature, the shares of what is seen) of scores [classes] and the picture uint8 [H, W, 3] they are
-    for.
+    for. `rule` says when a class counts as seen; without one it is the best.
 
-    Without `thresholds` classes exclude each other, and the best one has all of it: float64 [classes]. With them each
-    class is scored alone: those that reach theirs share it, or else the last outcome has it, which stands for no
-    finding: float64 [classes + 1].
+    Where classes exclude each other the answer has all of it: float64 [classes]. Where each is scored alone the
+    findings share it, or else the last outcome has it, which stands for no finding: float64 [classes + 1].
     """
     p = np.asarray(scores, np.float64)
-    if thresholds is None:
-        p = np.array([1 - p[0], p[0]]) if p.size == 1 else p
-        seen, entropy = (np.arange(p.size) == p.argmax()).astype(np.float64), _entropy(p)
-    else:
-        reached = np.append(p >= np.asarray(thresholds), False)
-        reached[-1] = not reached.any()
-        seen = reached / reached.sum()
+    if rule is not None and rule.independent:
+        findings = seen(scores, rule)
+        shares = np.zeros(p.size + 1)
+        shares[findings or [-1]] = 1 / max(len(findings), 1)
         entropy = float(np.mean([_entropy(np.array([1 - value, value])) for value in p]))
-    return [*_look(image), float(p.max()), entropy], seen
+        return [*_look(image), float(p.max()), entropy], shares
+    p = np.array([1 - p[0], p[0]]) if p.size == 1 else p
+    answer = seen(scores, rule)[0] if rule is not None and rule.kind == "pair" else int(p.argmax())
+    return [*_look(image), float(p.max()), _entropy(p)], np.eye(p.size)[answer]
 
 
 def _entropy(p: Floats) -> float:

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.device.classifier import Classifier
-from edgedense.device.live.prediction import Rule
 from edgedense.device.monitor.drift import Monitor
-from edgedense.device.service.notify import Notifier
+from edgedense.device.prediction import Rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, find_images, load_image
 from edgedense.progress import progress
@@ -40,13 +39,14 @@ class Watch:
         *,
         baseline: Path | None = None,
         as_json: bool = False,
+        busy: Callable[[], None] = lambda: None,
         report: Callable[[str], None] = lambda text: print(f"edgedense: {text}", file=sys.stderr),
     ) -> None:
         self._state, self._as_json, self._report = state, as_json, report
         is_new = not state.exists()
-        self._monitor = Monitor.load(state, rule.labels, thresholds=rule.thresholds if rule.independent else None)
+        self._monitor = Monitor.load(state, rule.labels, rule=rule)
         if is_new and baseline:
-            _learn(self._monitor, classifier, baseline)
+            _learn(self._monitor, classifier, baseline, busy)
         self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written
         self._saved_at = time.monotonic()
         if self._monitor.learning:
@@ -80,14 +80,14 @@ class Watch:
         self._save()
 
 
-def _learn(monitor: Monitor, classifier: Classifier, folder: Path) -> None:
+def _learn(monitor: Monitor, classifier: Classifier, folder: Path, busy: Callable[[], None]) -> None:
     """Learn from images in random order: in the order of their folders each window would hold one class."""
-    paths, notifier = find_images(folder), Notifier()
+    paths = find_images(folder)
     with progress("learning", len(paths)) as tick:
         for i in np.random.default_rng(0).permutation(len(paths)):
             pixels = load_image(paths[i], classifier.preprocessing)
             monitor.update(classifier.classify(pixels), pixels)
             tick(1)
-            notifier.starting("learning what is usual")
+            busy()
     if monitor.learning:
         monitor.finish_learning()

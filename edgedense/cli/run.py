@@ -17,8 +17,8 @@ from edgedense.images.preprocessing import find_images
 
 if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
-    from edgedense.device.live.prediction import Rule
     from edgedense.device.monitor.watch import Watch
+    from edgedense.device.prediction import Rule
 
 
 def run(
@@ -48,8 +48,9 @@ def run(
         typer.Option(
             min=0,
             max=1,
-            help="Report only classes that score at least this. Where each class is scored alone (sigmoid), all that "
-            "do are reported, and the default is 0.5; where classes exclude each other (softmax) there is none.",
+            help="Where classes exclude each other (softmax): report none that scores below this. Where each is scored "
+            "alone (sigmoid): report all that score at least this; the default is 0.5. Where one sigmoid tells two "
+            "classes apart: the second one is the answer from this score on.",
             show_default=False,
         ),
     ] = None,
@@ -252,5 +253,13 @@ def _watch(
     state: Path | None, classifier: Classifier, rule: Rule, baseline: Path | None, as_json: bool
 ) -> AbstractContextManager[Watch | None]:
     from edgedense.device.monitor.watch import Watch
+    from edgedense.device.service.notify import Notifier
 
-    return Watch(state, classifier, rule, baseline=baseline, as_json=as_json) if state else nullcontext()
+    if state is None:
+        return nullcontext()
+    notifier = Notifier()  # learning from a baseline may take longer than systemd waits for a start
+
+    def busy() -> None:
+        notifier.starting("learning what is usual")
+
+    return Watch(state, classifier, rule, baseline=baseline, as_json=as_json, busy=busy)

@@ -22,10 +22,10 @@ from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View, parse_crop, parse_size, parse_view
 from edgedense.device.live import saving as saving_module
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Doubt, Prediction
 from edgedense.device.live.results import FrameResult, ImageResult
 from edgedense.device.live.saving import Saver, SavingRules, saving_rules
 from edgedense.device.live.smoothing import Smoother
+from edgedense.device.prediction import Doubt, Prediction
 from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
 

@@ -10,6 +10,7 @@ import pytest
 from edgedense.device.monitor import drift
 from edgedense.device.monitor.drift import Monitor
 from edgedense.device.monitor.samples import Counts, measure
+from edgedense.device.prediction import Rule, rule
 from edgedense.errors import EdgedenseError
 
 LABELS = ("cat", "dog", "fox", "hen")
@@ -245,3 +246,42 @@ def test_measures_of_plain_pictures() -> None:
     assert decided.tolist() == [0, 1]
     assert measure(np.full(4, 0.25), red)[0][5] == pytest.approx(1)
     assert np.isfinite(measure(np.array([1.0, 0.0]), red[:1, :1])[0]).all()
+
+
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("scores", "by", "expected"),
+    [
+        ([0.2, 0.7, 0.1], None, [0, 1, 0]),
+        ([0.2, 0.7, 0.1], rule(("a", "b", "c"), "softmax", 3, 0.9), [0, 1, 0]),  # an answer that is left open is one
+        ([0.2, 0.7, 0.6], rule(("a", "b", "c"), "sigmoid", 3), [0, 0.5, 0.5, 0]),
+        ([0.2, 0.3, 0.1], rule(("a", "b", "c"), "sigmoid", 3), [0, 0, 0, 1]),  # no finding
+        ([0.3], rule(("a",), "sigmoid", 1), [0, 1]),
+        ([0.6, 0.4], rule(("no", "yes"), "sigmoid", 1, 0.3), [0, 1]),
+        ([0.6, 0.4], rule(("no", "yes"), "sigmoid", 1), [1, 0]),
+    ],
+)
+def test_what_is_counted_as_a_class_is_what_is_said_to_be_seen(
+    scores: list[float], by: Rule | None, expected: list[float]
+) -> None:
+    assert measure(np.array(scores), PICTURE, by)[1].tolist() == expected
+
+
+def test_entropy_of_classes_that_are_scored_alone_is_the_mean_of_theirs() -> None:
+    by = rule(("a", "b"), "sigmoid", 2)
+    assert measure(np.array([0.5, 0.5]), PICTURE, by)[0][5] == pytest.approx(1)
+    assert measure(np.array([0.5, 1.0]), PICTURE, by)[0][5] == pytest.approx(0.5)
+    assert measure(np.array([0.0, 1.0]), PICTURE, by)[0][5] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_state_learned_with_other_thresholds_is_refused(tmp_path: Path) -> None:
+    half, strict = rule(LABELS, "sigmoid", 4), rule(LABELS, "sigmoid", 4, 0.9)
+    Monitor(LABELS, rule=half).save(tmp_path / "state.json")
+    assert Monitor.load(tmp_path / "state.json", LABELS, rule=half).rule == half
+    for other in (strict, rule(LABELS, "softmax", 4), None):
+        with pytest.raises(EdgedenseError, match="these thresholds"):
+            Monitor.load(tmp_path / "state.json", LABELS, rule=other)
+    Monitor(LABELS).save(tmp_path / "state.json")  # where the best class is counted a threshold decides nothing
+    assert Monitor.load(tmp_path / "state.json", LABELS, rule=rule(LABELS, "softmax", 4, 0.9)).learning

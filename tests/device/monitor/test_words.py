@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from edgedense.device.monitor.drift import Alert, Monitor
 from edgedense.device.monitor.samples import FEATURES, Counts
 from edgedense.device.monitor.words import describe
+from edgedense.device.prediction import rule
 
 LABELS = ("cat", "dog", "fox", "hen")
 SIZE = 48
@@ -186,7 +187,7 @@ def test_words_for_what_moves_more_rarely(moved: list[str], before: dict, after:
 
 def test_findings_are_told_like_classes_and_so_is_their_absence() -> None:
     """Classes that are scored alone: in every second picture both are found, then in none."""
-    monitor = Monitor(("edema", "nodule"), thresholds=(0.5, 0.5))
+    monitor = Monitor(("edema", "nodule"), rule=rule(("edema", "nodule"), "sigmoid", 2))
     rng = np.random.default_rng(0)
     for number in range(900):
         both = rng.random(2) * 0.3 + (0.6 if number % 2 else 0.1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedense.device.live.prediction import Doubt, Prediction, Rule, decide, doubt, rule, usual_doubt
+from edgedense.device.prediction import Doubt, Prediction, Rule, decide, doubt, rule, usual_doubt
 
 LABELS = ("a", "b", "c")
 
@@ -19,7 +19,7 @@ def names(classes: tuple[tuple[str, float], ...]) -> list[str]:
 def test_of_classes_that_exclude_each_other_the_best_are_listed(
     top: int, threshold: float | None, expected: list[str]
 ) -> None:
-    prediction = decide(np.float32([0.25, 0.5, 0.125]), rule(LABELS, "softmax", threshold), top)
+    prediction = decide(np.float32([0.25, 0.5, 0.125]), rule(LABELS, "softmax", 3, threshold), top)
     assert names(prediction.top) == expected
     assert prediction.below == ()
     assert prediction.label == (expected[0] if expected else None)
@@ -43,31 +43,39 @@ def test_of_classes_that_exclude_each_other_the_best_are_listed(
 def test_of_classes_that_are_scored_alone_each_finding_is_listed(
     scores: list[float], top: int, threshold: float | None, findings: list[str], below: list[str]
 ) -> None:
-    prediction = decide(np.float32(scores), rule(LABELS, "sigmoid", threshold), top)
+    prediction = decide(np.float32(scores), rule(LABELS, "sigmoid", 3, threshold), top)
     assert (names(prediction.top), names(prediction.below)) == (findings, below)
     assert prediction.answer == tuple(sorted(findings))
     assert prediction.label == (findings[0] if findings else None)
 
 
 def test_thresholds_may_differ_from_class_to_class() -> None:
-    each = Rule(LABELS, (0.1, 0.95, 0.5), independent=True)
+    each = Rule(LABELS, (0.1, 0.95, 0.5), "each")
     assert decide(np.float32([0.2, 0.9, 0.4]), each) == Prediction((("a", pytest.approx(0.2)),), (), True)
-    pair = Rule(("no", "yes"), (0.7, 0.3))  # one sigmoid with the threshold 0.3
-    assert decide(np.float32([0.6, 0.4]), pair).label == "yes"
-    assert decide(np.float32([0.75, 0.25]), pair).label == "no"
+
+
+def test_the_threshold_of_a_pair_is_the_second_ones() -> None:
+    """As validate prints it: the threshold that finds as many of the second class as before."""
+    sensitive = rule(("no", "yes"), "sigmoid", 1, 0.3)
+    assert decide(np.float32([0.6, 0.4]), sensitive).label == "yes"
+    assert names(decide(np.float32([0.6, 0.4]), sensitive, 2).top) == ["yes", "no"]
+    assert decide(np.float32([0.75, 0.25]), sensitive).label == "no"
+    assert decide(np.float32([0.5, 0.5]), rule(("no", "yes"), "sigmoid", 1)).label == "no"  # as validate counts it
+    assert doubt(np.float32([0.6, 0.4]), sensitive) == Doubt("yes", pytest.approx(0.4), pytest.approx(0.5 + 0.05 / 0.7))
+    assert doubt(np.float32([0.75, 0.25]), sensitive) == Doubt("no", 0.75, pytest.approx(0.5 + 0.025 / 0.3))
 
 
 def test_equal_scores_follow_the_numbers() -> None:
     for activation in ("softmax", "sigmoid"):
-        assert names(decide(np.float32([0.5, 0.5, 0.5]), rule(LABELS, activation), 3).top) == ["a", "b", "c"]
+        assert names(decide(np.float32([0.5, 0.5, 0.5]), rule(LABELS, activation, 3), 3).top) == ["a", "b", "c"]
 
 
 def test_scores_that_are_no_probabilities_have_no_threshold() -> None:
-    assert decide(np.float32([-3.5]), rule(("months",), "linear")).score == -3.5
+    assert decide(np.float32([-3.5]), rule(("months",), "linear", 1)).score == -3.5
 
 
 def test_the_answer_is_the_same_in_whatever_order_the_findings_stand() -> None:
-    each = rule(LABELS, "sigmoid")
+    each = rule(LABELS, "sigmoid", 3)
     assert decide(np.float32([0.8, 0.9, 0]), each).answer == decide(np.float32([0.9, 0.8, 0]), each).answer
 
 
@@ -83,17 +91,17 @@ def test_the_answer_is_the_same_in_whatever_order_the_findings_stand() -> None:
     ],
 )
 def test_doubt_is_nearness_to_a_threshold(scores: list[float], thresholds: tuple, expected: Doubt) -> None:
-    found = doubt(np.float32(scores), Rule(LABELS, thresholds, independent=True))
+    found = doubt(np.float32(scores), Rule(LABELS, thresholds, "each"))
     assert found.label == expected.label
     assert found.score == pytest.approx(expected.score)
     assert found.sureness == pytest.approx(expected.sureness)
 
 
 def test_doubt_of_one_answer_is_its_score() -> None:
-    assert doubt(np.float32([0.25, 0.5, 0.25]), rule(LABELS, "softmax", 0.9)) == Doubt("b", 0.5, 0.5)
+    assert doubt(np.float32([0.25, 0.5, 0.25]), rule(LABELS, "softmax", 3, 0.9)) == Doubt("b", 0.5, 0.5)
 
 
 def test_two_classes_are_unsure_below_three_quarters() -> None:
     """The better of two scores that sum to 1 is never below one half: with that limit nothing would be kept."""
-    assert usual_doubt(rule(LABELS, "softmax")) == 0.5
-    assert usual_doubt(rule(("no", "yes"), "softmax")) == usual_doubt(rule(LABELS, "sigmoid")) == 0.75
+    assert usual_doubt(rule(LABELS, "softmax", 3)) == 0.5
+    assert usual_doubt(rule(("no", "yes"), "softmax", 2)) == usual_doubt(rule(LABELS, "sigmoid", 3)) == 0.75
