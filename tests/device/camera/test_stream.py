@@ -103,14 +103,25 @@ def test_a_red_card_arrives_as_red(source: str, network_camera: str, red_video: 
         assert frame.picture.shape == ((480, 640, 3) if "picam" in source else (120, 160, 3))
 
 
-def test_a_red_card_arrives_as_red_over_rtsp() -> None:
-    pytest.importorskip("cv2")
+def plain(colour: str, width: int, height: int) -> tuple[bytes, int, int]:
     data = io.BytesIO()
-    Image.new("RGB", (160, 128), CARDS["red"]).save(data, "JPEG", subsampling="4:2:0")
-    with rtsp_camera(data.getvalue(), 160, 128) as address, Stream(job(address), print) as stream:
+    Image.new("RGB", (width, height), CARDS[colour]).save(data, "JPEG", subsampling="4:2:0")
+    return data.getvalue(), width, height
+
+
+def test_a_red_card_arrives_as_red_over_rtsp_and_another_size_is_no_loss() -> None:
+    """OpenCV scales what follows to the size of the first picture."""
+    pytest.importorskip("cv2")
+    told: list[str] = []
+    with rtsp_camera(*plain("red", 160, 128)) as (address, show), Stream(job(address), told.append) as stream:
         frame = take(stream)
         assert frame.picture.shape == (128, 160, 3)
         assert is_red(frame.pixels)
+        show(*plain("blue", 320, 240))
+        frame = take(stream, lambda frame: not is_red(frame.pixels))
+        assert np.abs(frame.pixels.astype(int) - CARDS["blue"]).max() <= 8
+        assert not frame.resumed
+    assert told == []
 
 
 def test_a_locked_network_camera_is_opened_with_its_password(network_camera: str) -> None:
