@@ -195,8 +195,7 @@ def convert(
     """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
 
-    from edgedense.converters import pipeline
-    from edgedense.converters.conversion_page import conversion_report
+    from edgedense.converters import conversion_page, pipeline
     from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
@@ -239,7 +238,7 @@ def convert(
     result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
         print(f"edgedense: {note}", file=sys.stderr)
-    page = None if report is None else conversion_report(result).encode()
+    page = None if report is None else conversion_page.to_html(result).encode()
     write_atomically(out, result.data)
     if report is not None and page is not None:
         write_atomically(report, page)

@@ -56,7 +56,7 @@ def inspect(
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
     if layers:
         from edgedense.converters.layers import inspect_layers
-        from edgedense.report.validation_page import noise_to_html
+        from edgedense.report import noise_page
 
         if reference is None or data is None:
             raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
@@ -65,7 +65,7 @@ def inspect(
         found = inspect_layers(Path(file), reference, data, images)
         _print_noise(found, Path(file).name, Console())
         if report is not None:
-            write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
+            write_atomically(report, noise_page.to_html(found, Path(file).name, Path(reference).name).encode())
     elif file.endswith(".tflite"):
         from edgedense.device.engines.contents import contents
 
