@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from edgedense.converters.pipeline import Conversion
 from edgedense.converters.quantization import stages
 from edgedense.converters.quantization.stages import StageFigures
+from edgedense.images.in_memory import Picture
+from edgedense.images.pictures import names as names_of
 from edgedense.measures import drift, metrics
 from edgedense.measures.drift import Drift
 from edgedense.measures.result import Report
@@ -43,14 +43,14 @@ def to_html(conversion: Conversion) -> str:
     )
 
 
-def _compared(conversion: Conversion) -> tuple[Drift, dict[str, Path], bool]:
-    """Float and deployed on the calibration pictures, where each picture lies, and whether they have labels."""
+def _compared(conversion: Conversion) -> tuple[Drift, dict[str, Picture], bool]:
+    """Float and deployed on the calibration pictures, where each picture is, and whether they have labels."""
     pictures = conversion.outcome.pictures
     before, after = conversion.outcome.before, conversion.outcome.after
     classes = max(2, before.shape[1])
     names = conversion.labels if len(conversion.labels) == classes else tuple(str(i) for i in range(classes))
     labels = pictures.indices(names)
-    images = _names(pictures.paths)
+    images = names_of(pictures.paths)
     both = drift.compare(
         before,
         after,
@@ -61,12 +61,6 @@ def _compared(conversion: Conversion) -> tuple[Drift, dict[str, Path], bool]:
         activation=conversion.recipe["activation"],
     )
     return both, dict(zip(images, pictures.paths, strict=True)), labels is not None
-
-
-def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Each path below the folder that holds all: two class folders may hold pictures of one name."""
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    return tuple(path.relative_to(root).as_posix() for path in paths)
 
 
 def _steps(found: Sequence[StageFigures]) -> dict[str, Any]:
