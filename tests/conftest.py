@@ -6,7 +6,4 @@ import os
 
 # The same filters as in pyproject.toml, which pytest applies to its own process alone. The environment knows no
 # patterns: a message is its beginning, a module its whole name.
-os.environ["PYTHONWARNINGS"] = ",".join([
-    "error",
-    "ignore::DeprecationWarning:keras.src.backend.tensorflow.core",
-])
+os.environ["PYTHONWARNINGS"] = ",".join(["error", "ignore::DeprecationWarning:keras.src.backend.tensorflow.core"])
