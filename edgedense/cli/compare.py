@@ -15,7 +15,7 @@ from edgedense.errors import EdgedenseError
 
 if TYPE_CHECKING:
     from edgedense.deployed.layer_noise import LayerNoise
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
 
 
 def compare(
@@ -41,18 +41,19 @@ def compare(
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
     from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier, read_labels
+    from edgedense.device.classifier import read_labels
+    from edgedense.device.classifiers import Classifiers
     from edgedense.measures import validation
     from edgedense.progress import progress
 
     recipe = bundle.read(second).recipe
     names = read_labels(labels) if labels else None
     with (
-        Classifier(first, threads=threads, labels=names) as old,
-        Classifier(second, threads=threads, labels=names) as new,
+        Classifiers(first, threads=threads, labels=names) as old,
+        Classifiers(second, threads=threads, labels=names) as new,
     ):
-        for path, classifier in ((first, old), (second, new)):
-            print_notes(path, classifier.notes)
+        for path, classifiers in ((first, old), (second, new)):
+            print_notes(path, classifiers.notes)
         if old.labels != new.labels:
             raise EdgedenseError(
                 f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
@@ -61,7 +62,7 @@ def compare(
             )
         images = validation.read_labelled(data, new.labels)
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-        models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
+        models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
         with progress("comparing", len(images.paths)) as tick:
             result = validation.judge(
                 images,
@@ -77,7 +78,7 @@ def compare(
     render(result, as_json, report)
 
 
-def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:
+def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifiers, new: Classifiers) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
     from edgedense.deployed import bundle, layer_noise
     from edgedense.device.engines.replay import keeping_interpreter

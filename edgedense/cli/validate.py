@@ -47,7 +47,8 @@ def validate(
     Without --data, replay the golden samples in the file: does it compute what it computed where it was made?
     """
     from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier, read_labels
+    from edgedense.device.classifier import read_labels
+    from edgedense.device.classifiers import Classifiers
     from edgedense.measures import validation
     from edgedense.progress import progress
 
@@ -62,12 +63,12 @@ def validate(
         )
     recipe = bundle.read(model).recipe
     names = read_labels(labels) if labels else None
-    with Classifier(model, threads=threads, labels=names) as classifier:
-        print_notes(model, classifier.notes)
-        images = validation.read_labelled(data, classifier.labels)
-        models = [validation.deployed(model.name, classifier)]
+    with Classifiers(model, threads=threads, labels=names) as classifiers:
+        print_notes(model, classifiers.notes)
+        images = validation.read_labelled(data, classifiers.labels)
+        models = [validation.deployed(model.name, classifiers.each)]
         if reference is not None:
-            models.insert(0, _reference(reference, classifier.preprocessing, recipe))
+            models.insert(0, _reference(reference, classifiers.preprocessing, recipe))
         with progress("validating", len(images.paths)) as tick:
             result = validation.judge(
                 images,
