@@ -12,7 +12,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 2  # items a worker that are done, or begun, before their turn: the next one is there when one is done
+AHEAD = 8  # items a worker that are done, or begun, before their turn: one that is held up holds up no other
 
 
 def cores() -> int:
