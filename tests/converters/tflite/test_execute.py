@@ -17,7 +17,6 @@ from edgedense.deployed import bundle
 from edgedense.device.classifiers import Classifiers
 from edgedense.images.preprocessing import Preprocessing
 from edgedense.measures import validation
-from edgedense.report import terminal
 from tests import networks
 
 LABELS = ("0", "1", "2")
@@ -96,6 +95,6 @@ def test_the_figures_of_a_validation_are_the_same_to_the_bit(model: bytes, folde
                 validation.Model("float", classifiers.preprocessing, darkness),
                 validation.deployed("int8", classifiers.each),
             ]
-            figures.append(terminal.to_json(validation.judge(images, models, lambda number: None)))
+            figures.append(validation.judge(images, models, lambda number: None).to_json())
     assert json.loads(figures[0])["drift"]["after"]["images"] == len(images.paths)
     assert figures == [figures[0]] * 4
