@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
+from edgedense.cli.bars import bars
+from edgedense.cli.printing import messages
 from edgedense.cli.wording import Command
 from edgedense.errors import EdgedenseError
 
@@ -32,12 +34,15 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def edgedense(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Show which version this is and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Keeps the commands as sub-commands."""
+    """Prepares every command: remarks and bars go to stderr."""
+    context.with_resource(messages())
+    context.with_resource(bars())
 
 
 for _command in (
