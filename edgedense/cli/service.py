@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from edgedense.cli.run import run
+from edgedense.cli.wording import Command
 from edgedense.errors import DeviceError, EdgedenseError
 
 app = typer.Typer(help="Run at boot, as a systemd service.", no_args_is_help=True, rich_markup_mode=None)
 ServiceName = Annotated[str, typer.Option("--name", help="The service's name.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def install(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
     source: Annotated[
@@ -82,7 +83,7 @@ def _options_of_run(words: list[str]) -> dict[str, Any]:
     return typer.main.get_command(alone).make_context("edgedense run", words).params
 
 
-@app.command()
+@app.command(cls=Command)
 def remove(name: ServiceName = "edgedense") -> None:
     """Stop the service and remove it. Needs root."""
     from edgedense.device.service.systemd import remove as remove_unit
@@ -91,7 +92,7 @@ def remove(name: ServiceName = "edgedense") -> None:
     print(f"{name} is removed")
 
 
-@app.command()
+@app.command(cls=Command)
 def status(name: ServiceName = "edgedense") -> None:
     """Say whether the service runs, and what it sees; exit with 3 when it does not run."""
     from edgedense.device.service.systemd import status as status_of
