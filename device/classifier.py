@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ class Classifier:
 
     `labels` are the class names, `preprocessing` says how an image becomes the input (see
     `edgedense.images.preprocessing.load_image` and `resize`), `notes` are remarks for the user about what the file
-    does not say, `invoke_seconds` is how long the last inference took. `explains` says whether there are heatmaps.
+    does not say, `device` is what runs it, `invoke_seconds` is how long the last inference took. `explains` says
+    whether there are heatmaps.
 
     `activation` is what the scores come from: "softmax" where classes exclude each other, "sigmoid" where each is
     scored alone. A network with one output and two labels is binary, its output being the probability of the second
@@ -36,10 +38,11 @@ class Classifier:
     def __init__(
         self, path: Path | str, device: str = "cpu", threads: int | None = None, labels: tuple[str, ...] | None = None
     ) -> None:
-        path, device, remark = place(Path(path), device)
+        path, self.device, remark = place(Path(path), device)
         self.notes: list[str] = [remark] if remark else []
         content = bundle.read(path)
-        self._interpreter: Any = make_interpreter(content.model, device, threads, self.notes)
+        self._model, self._threads = content.model, threads
+        self._interpreter: Any = make_interpreter(self._model, self.device, threads, self.notes)
         self._input, self._output, self._features = _tensors(self._interpreter)
         head = content.entries.get(gradcam.ENTRY)
         self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
@@ -51,6 +54,12 @@ class Classifier:
         self._is_pair = outputs == 1 and len(self.labels) == 2
         self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.invoke_seconds = 0.0
+
+    def twin(self) -> Classifier:
+        """Another one of the same file and on the same device, for another thread. The file is not read again."""
+        other = copy.copy(self)
+        other._interpreter = make_interpreter(self._model, self.device, self._threads)
+        return other
 
     @property
     def explains(self) -> bool:

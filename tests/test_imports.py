@@ -52,7 +52,7 @@ MAY |= {
     "device.preview": DATA | {"edgedense.explanations"},
     "device.service": DATA | {"device.camera"},
     "device.monitor": DATA | {"device.classifier", "device.prediction"},
-    "device.board": DATA | {"device.machine", "device.engines", "device.classifier"},
+    "device.board": DATA | {"edgedense.report", "device.machine", "device.engines", "device.classifier"},
 }
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}

@@ -131,7 +131,7 @@ class LiveRun:
     def run(self) -> Summary:
         """Loop. Raises DeviceError when the source cannot be opened."""
         started = time.monotonic()
-        with Stream(self._job, self._report) as stream:
+        with contextlib.closing(self._notifier), Stream(self._job, self._report) as stream:
             try:
                 while not self._stop.is_set():
                     if not self._step(stream):

@@ -12,7 +12,7 @@ _STARTING = 5.0  # seconds between two messages before the start is over
 
 
 class Notifier:
-    """Sends to the socket that systemd names in the environment; without one it does nothing.
+    """Sends to the socket that systemd names in the environment; without one it does nothing. `close` it at the end.
 
     `alive` is called by the inference loop and by nothing else, so that the pings stop when it hangs. It
     sends a ping at most four times in the interval that systemd waits for one.
@@ -49,6 +49,12 @@ class Notifier:
     def stopping(self) -> None:
         """The end was asked for."""
         self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Nothing more will be said."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
 
     def _send(self, message: str) -> None:
         if self._socket:

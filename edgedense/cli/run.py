@@ -171,8 +171,8 @@ def run(
 ) -> None:
     """Classify images, a video or a camera: a table, or JSON Lines with --json.
 
-    Files are classified one by one, every one of them. From a camera or a stream the newest frame is taken, and what
-    comes meanwhile is dropped. Ctrl-C ends it.
+    Every image is classified, as many at the same time as there are processor cores, and told of in order. From a
+    camera or a stream the newest frame is taken, and what comes meanwhile is dropped. Ctrl-C ends it.
     """
     from edgedense.device.camera.sources import first_camera, parse
     from edgedense.device.classifier import Classifier, read_labels
@@ -187,6 +187,7 @@ def run(
     streams = [source for source in parsed if source.kind != "images"]
     names = read_labels(labels) if labels else None
     if not streams:
+        from edgedense.device.classifiers import Classifiers
         from edgedense.device.images import print_images
 
         for_streams = {
@@ -209,11 +210,12 @@ def run(
         if unusable := [option for option, given in for_streams.items() if given]:
             raise EdgedenseError(f"a camera, a stream or a video for {' and '.join(unusable)}", "images")
         paths = [path for source in parsed for path in find_images(source.name)]
-        with Classifier(model, device=device, threads=threads, labels=names) as classifier:
-            print_notes(model, classifier.notes)
-            rule = classifier.rule(threshold)
-            with _watch(monitor, classifier, rule, monitor_baseline, as_json) as watch:
-                print_images(classifier, paths, rule=rule, top=top, as_json=as_json, watch=watch)
+        with Classifiers(model, len(paths), device=device, threads=threads, labels=names) as classifiers:
+            print_notes(model, classifiers.notes)
+            first = classifiers.each[0]
+            rule = first.rule(threshold)
+            with _watch(monitor, first, rule, monitor_baseline, as_json) as watch:
+                print_images(classifiers, paths, rule=rule, top=top, as_json=as_json, watch=watch)
         return
     if len(parsed) > 1:
         raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, parsed)))

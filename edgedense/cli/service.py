@@ -10,6 +10,7 @@ import typer
 
 from edgedense.cli.paths import Writes, marks
 from edgedense.cli.run import run
+from edgedense.cli.wording import Command
 from edgedense.errors import DeviceError, EdgedenseError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ app = typer.Typer(help="Run at boot, as a systemd service.", no_args_is_help=Tru
 ServiceName = Annotated[str, typer.Option("--name", help="The service's name.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def install(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
     source: Annotated[
@@ -122,7 +123,7 @@ def _options(context: Any, paths: dict[str, Path]) -> Iterator[str]:
             yield from (parameter.opts[0], str(one))
 
 
-@app.command()
+@app.command(cls=Command)
 def remove(name: ServiceName = "edgedense") -> None:
     """Stop the service and remove it. Needs root."""
     from edgedense.device.service.systemd import remove as remove_unit
@@ -132,7 +133,7 @@ def remove(name: ServiceName = "edgedense") -> None:
     print(f"{name} is removed{left}")
 
 
-@app.command()
+@app.command(cls=Command)
 def status(name: ServiceName = "edgedense") -> None:
     """Say whether the service runs, and what it sees; exit with 3 when it does not run."""
     from edgedense.device.service.systemd import status as status_of

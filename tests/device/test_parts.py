@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,12 +268,10 @@ def test_the_kernel_answers_about_the_clock() -> None:
 
 
 @pytest.fixture
-def systemd(tmp_path: Path) -> socket.socket:
-    """A real notify socket."""
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.bind(str(tmp_path / "notify"))
-    server.setblocking(False)
-    return server
+def systemd(notify_socket: socket.socket) -> socket.socket:
+    """A real notify socket that does not wait."""
+    notify_socket.setblocking(False)
+    return notify_socket
 
 
 def received(server: socket.socket) -> list[str]:
@@ -285,21 +284,23 @@ def received(server: socket.socket) -> list[str]:
 
 
 def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: socket.socket) -> None:
-    notifier = Notifier(
-        {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": str(os.getpid())}
-    )
-    notifier.ready()
-    notifier.ready()
-    assert received(systemd) == ["READY=1"]
-    for _ in range(10):
-        notifier.alive("cat seen")
-    assert received(systemd) == ["WATCHDOG=1\nSTATUS=cat seen"]
-    time.sleep(0.06)
-    assert received(systemd) == []  # nothing pings but the loop
-    notifier.alive("dog seen")
-    assert received(systemd) == ["WATCHDOG=1\nSTATUS=dog seen"]
-    notifier.stopping()
-    assert received(systemd) == ["STOPPING=1"]
+    environment = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": str(os.getpid())}
+    with closing(Notifier(environment)) as notifier:
+        notifier.ready()
+        notifier.ready()
+        assert received(systemd) == ["READY=1"]
+        for _ in range(10):
+            notifier.alive("cat seen")
+        assert received(systemd) == ["WATCHDOG=1\nSTATUS=cat seen"]
+        time.sleep(0.06)
+        assert received(systemd) == []  # nothing pings but the loop
+        notifier.alive("dog seen")
+        assert received(systemd) == ["WATCHDOG=1\nSTATUS=dog seen"]
+        notifier.stopping()
+        assert received(systemd) == ["STOPPING=1"]
+    notifier.ready()  # closed, it is silent
+    notifier.alive("nobody")
+    assert received(systemd) == []
 
 
 @pytest.mark.parametrize(
@@ -307,23 +308,24 @@ def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: s
     [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "nonsense"}, {"WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"}],
 )
 def test_without_a_watchdog_nothing_pings(systemd: socket.socket, environment: dict[str, str]) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), **environment})
-    notifier.alive("")
-    assert received(systemd) == []
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname(), **environment})) as notifier:
+        notifier.alive("")
+        assert received(systemd) == []
 
 
 def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
     for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
-        notifier = Notifier(environment)
-        notifier.ready()
-        notifier.alive("")
-        notifier.stopping()
+        with closing(Notifier(environment)) as notifier:
+            notifier.ready()
+            notifier.alive("")
+            notifier.stopping()
 
 
 def test_an_abstract_notify_socket_is_reached() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(f"\0edgedense-test-{os.getpid()}")
-        Notifier({"NOTIFY_SOCKET": f"@edgedense-test-{os.getpid()}"}).ready()
+        with closing(Notifier({"NOTIFY_SOCKET": f"@edgedense-test-{os.getpid()}"})) as notifier:
+            notifier.ready()
         assert server.recv(100) == b"READY=1"
 
 

@@ -253,10 +253,9 @@ def test_a_gap_is_reported_and_counted(colours: Path, rpicam: Rpicam) -> None:
 
 
 def test_systemd_is_told_and_pinged_only_while_the_loop_goes_round(
-    colours: Path, rpicam: Rpicam, tmp_path: Path
+    colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket
 ) -> None:
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.bind(str(tmp_path / "notify"))
+    server = notify_socket
     server.settimeout(PATIENCE)
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
     with running(colours, "rpicam", env=environment) as process:

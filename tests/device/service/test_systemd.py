@@ -142,13 +142,14 @@ def test_words_reach_the_program_as_they_are(tmp_path: Path) -> None:
     assert directives(text)["After"] == "network-online.target"
 
 
-def test_the_command_tells_systemd_that_it_is_ready(colours: Path, rpicam: Rpicam, tmp_path: Path) -> None:
+def test_the_command_tells_systemd_that_it_is_ready(
+    colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket
+) -> None:
     """The unit's own command before a real notify socket, with a credential as systemd places it."""
     (tmp_path / "preview-token").write_text("a-token-of-some-length\n")
     service = Service("a", colours, RPICAM, "daemon", ("--preview-address", "127.0.0.1:0"), has_token=True)
     words = [word.replace("%d", str(tmp_path)) for word in command(unit_text(service))]
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.bind(str(tmp_path / "notify"))
+    server = notify_socket
     server.settimeout(30)
     environment = {
         **os.environ,
