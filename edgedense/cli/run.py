@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -259,9 +259,12 @@ def _watch(
 
     if state is None:
         return nullcontext()
-    notifier = Notifier()  # learning from a baseline may take longer than systemd waits for a start
-
-    def busy() -> None:
-        notifier.starting("learning what is usual")
-
-    return Watch(state, classifier, rule, baseline=baseline, as_json=as_json, busy=busy)
+    with closing(Notifier()) as notifier:  # learning from a baseline may take longer than systemd waits for a start
+        return Watch(
+            state,
+            classifier,
+            rule,
+            baseline=baseline,
+            as_json=as_json,
+            busy=lambda: notifier.starting("learning what is usual"),
+        )

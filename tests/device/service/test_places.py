@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import typing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -201,12 +202,12 @@ def test_learning_from_a_baseline_asks_systemd_to_wait(tmp_path: Path, monkeypat
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(tmp_path / "notify"))
         server.setblocking(False)
-        notifier = notify.Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
-        for _ in range(3):
+        with closing(notify.Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})) as notifier:
+            for _ in range(3):
+                notifier.starting("learning")
+            assert server.recv(1000) == b"EXTEND_TIMEOUT_USEC=60000000\nSTATUS=learning"
+            with pytest.raises(BlockingIOError):
+                server.recv(1000)
+            monkeypatch.setattr(notify, "_STARTING", 0.0)
             notifier.starting("learning")
-        assert server.recv(1000) == b"EXTEND_TIMEOUT_USEC=60000000\nSTATUS=learning"
-        with pytest.raises(BlockingIOError):
-            server.recv(1000)
-        monkeypatch.setattr(notify, "_STARTING", 0.0)
-        notifier.starting("learning")
-        assert server.recv(1000).startswith(b"EXTEND_TIMEOUT_USEC=")
+            assert server.recv(1000).startswith(b"EXTEND_TIMEOUT_USEC=")
