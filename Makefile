@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits $(DEMO)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
