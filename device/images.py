@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from edgedense.device.classifier import Classifier
 from edgedense.device.classifiers import Classifiers
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import rank
 from edgedense.device.live.results import ImageResult
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import Rule, decide
 from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import Pixels, load_image
 
@@ -34,8 +34,8 @@ def classify_images(
     classifiers: Classifiers,
     paths: Sequence[Path],
     *,
+    rule: Rule,
     top: int,
-    threshold: float,
     unreadable: Callable[[EdgedenseError], None],
     watch: Watch | None = None,
 ) -> Iterator[ImageResult]:
@@ -47,8 +47,7 @@ def classify_images(
             continue
         if watch:
             watch.offer(found.scores, found.image)
-        prediction = rank(found.scores, classifiers.labels, top, threshold)
-        yield ImageResult(str(path), prediction, found.seconds)
+        yield ImageResult(str(path), decide(found.scores, rule, top), found.seconds)
 
 
 def _classify(classifier: Classifier, path: Path) -> _Classified | EdgedenseError:
@@ -61,21 +60,13 @@ def _classify(classifier: Classifier, path: Path) -> _Classified | EdgedenseErro
 
 
 def print_images(
-    classifiers: Classifiers,
-    paths: list[Path],
-    *,
-    top: int,
-    threshold: float,
-    as_json: bool,
-    watch: Watch | None = None,
+    classifiers: Classifiers, paths: list[Path], *, rule: Rule, top: int, as_json: bool, watch: Watch | None = None
 ) -> None:
     """Classify and print to stdout. Raises EdgedenseError at the end when an image could not be read."""
     failures: list[EdgedenseError] = []
-    output = Output(sys.stdout, classifiers.labels, as_json=as_json)
+    output = Output(sys.stdout, rule.labels, as_json=as_json, independent=rule.independent)
     with _progress(len(paths)) as tick:
-        for result in classify_images(
-            classifiers, paths, top=top, threshold=threshold, unreadable=failures.append, watch=watch
-        ):
+        for result in classify_images(classifiers, paths, rule=rule, top=top, unreadable=failures.append, watch=watch):
             output.write(result)
             tick(1)
     raise_unreadable(failures, len(paths))

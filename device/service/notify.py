@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+_STARTING = 5.0  # seconds between two messages before the start is over
+
 
 class Notifier:
     """Sends to the socket that systemd names in the environment; without one it does nothing. `close` it at the end.
@@ -25,6 +27,12 @@ class Notifier:
         self._interval = _watchdog_seconds(environment) / 4
         self._pinged_at = float("-inf")
         self._is_ready = False
+
+    def starting(self, status: str) -> None:
+        """Work before the first frame goes on: systemd is to wait for another minute (sd_notify(3))."""
+        if time.monotonic() - self._pinged_at >= _STARTING:
+            self._send(f"EXTEND_TIMEOUT_USEC=60000000\nSTATUS={status}")
+            self._pinged_at = time.monotonic()
 
     def ready(self) -> None:
         """The first frame was there. Only the first call counts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgedense.device.camera.sources import Source
@@ -115,6 +117,48 @@ def test_smoothing_follows_a_change_slowly(colours: Path, tmp_path: Path) -> Non
     assert blue_from[1] == 15
     # The mean of ten is blue once more than half of them are; the scores are nearly 0 and 1.
     assert 19 <= blue_from[10] <= 21
+
+
+@pytest.fixture
+def changing_video(tmp_path: Path) -> Path:
+    """Ten frames each of red, red and blue (magenta), blue, and nothing."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path / "changing.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (160, 120))
+    for colour in [(40, 30, 200), (220, 30, 200), (220, 30, 40), (40, 30, 40)]:
+        for _ in range(10):
+            writer.write(np.full((120, 160, 3), colour, np.uint8))
+    writer.release()
+    return path
+
+
+def found(line: dict) -> set[str]:
+    return {one["label"] for one in line["findings"]}
+
+
+def test_findings_of_a_stream_are_reported_when_their_set_changes(findings: Path, changing_video: Path) -> None:
+    lines = results(findings, changing_video, "--on-change")
+    assert [found(line) for line in lines] == [{"red"}, {"red", "blue"}, {"blue"}, set()]
+    assert [line["frame"] for line in lines] == [0, 10, 20, 30]
+    assert lines[-1]["label"] is None
+    smoothed = results(findings, changing_video, "--on-change", "--smooth", "6")
+    assert [found(line) for line in smoothed] == [{"red"}, {"red", "blue"}, {"blue"}, set()]
+    # The mean of six is above one half from the fourth frame on, and below it likewise; the scores are nearly 0 and 1.
+    assert [line["frame"] for line in smoothed[1:]] == pytest.approx([12.5, 22.5, 32.5], abs=1)
+
+
+def test_unsure_findings_are_kept_with_the_class_that_is_in_doubt(findings: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    options = ["--save", tmp_path / "kept", "--save-floor", "0"]
+    for number, colour in enumerate([(40, 30, 200), (110, 30, 200)]):  # sure; and blue near its threshold, at level 100
+        writer = cv2.VideoWriter(str(tmp_path / f"{number}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 30, (160, 120))
+        for _ in range(3):
+            writer.write(np.full((120, 160, 3), colour, np.uint8))
+        writer.release()
+        assert run(findings, tmp_path / f"{number}.mp4", *options).returncode == 0
+        names = [path.name for path in (tmp_path / "kept").iterdir()]
+        assert len(names) == number
+    assert re.search(r"_blue_0\.[56]\d\d.jpg", names[0])  # sigmoid(0.05 * 110 - 5) = 0.62, but for the codec
 
 
 def test_a_still_picture_is_not_classified_when_moving_is_asked_for(colours: Path, rpicam: Rpicam) -> None:
