@@ -50,7 +50,7 @@ def value_in_words(option: str) -> str:
 
 def limits_in_words(text: str) -> str:
     """`[default: 224; x>=32]` at the end of a help text -> `[default: 224; at least 32]`."""
-    body, bracket, limits = text.rpartition("  [")
+    body, bracket, limits = text.rpartition("[")
     if not bracket:
         return text
     limits = _BOTH.sub(r"from \1 to \2", limits)

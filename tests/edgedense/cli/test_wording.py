@@ -62,6 +62,7 @@ def test_what_stands_for_a_value(typer_says: str, we_say: str) -> None:
         ("Rate.  [x>=1e-08]", "Rate.  [at least 1e-08]"),
         ("Steps.  [x<=3; required]", "Steps.  [at most 3; required]"),
         ("At most so many.  [default: 8]  [x>=1]", "At most so many.  [default: 8]  [at least 1]"),
+        ("Older Typer.  \\[default: 1; x>=1]", "Older Typer.  \\[default: 1; at least 1]"),
         ("The formula 0<=x<=1 of a text stays.", "The formula 0<=x<=1 of a text stays."),
     ],
 )
