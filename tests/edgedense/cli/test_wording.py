@@ -77,11 +77,11 @@ def test_no_help_is_written_for_programmers(words: tuple[str, ...]) -> None:
 
 
 def test_help_in_words() -> None:
-    shown = help_of("run")
-    assert "--top N How many classes to report, best first. [default: 1; at least 1]" in shown
-    assert "--threshold X Report only classes that score at least this. [default: 0.0; from 0 to 1]" in shown
-    assert "MODEL PATH A deployed .tflite file. [required]" in shown
-    assert "--save DIR Keep frames" in shown
+    shown = help_of("train")
+    assert "--size N Height and width of the network's input in pixels. [default: 224; at least 32]" in shown
+    assert "--zoom X Enlarge or shrink them by up to this share. [default: 0.1; from 0 to 0.9]" in shown
+    assert "--out PATH The .keras file to write. [required]" in shown
+    assert "--work DIR Where checkpoints" in shown
 
 
 def test_version() -> None:
