@@ -84,7 +84,7 @@ def measure(model: Path, video: Path, threads: int | None) -> tuple[Summary, lis
     with tempfile.TemporaryFile("w+") as lines, Memory() as memory, contextlib.redirect_stdout(lines):
         with Classifier(model, threads=threads) as classifier:
             job = capture_job(Source("video", str(video)), classifier.preprocessing, live=True)
-            summary = run_live(classifier, job, LiveOptions(), title=model.name, as_json=True)
+            summary = run_live(classifier, job, LiveOptions(classifier.rule()), title=model.name, as_json=True)
         lines.seek(0)
         return summary, [json.loads(line) for line in lines], memory
 
