@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test lint check bench test-arm64 bench-arm64 test-legacy clean
+.PHONY: demo test lint check docs bench test-arm64 bench-arm64 test-legacy clean
 
 demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits
@@ -18,6 +18,10 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 check: lint test
+
+# docs/api.md out of the docstrings.
+docs: $(VENV)/installed
+	$(BIN)/python docs/write_api.py
 
 # edgedense against the other int8 converters, on the digits example. BENCH="--latency-size 320" adds arguments.
 bench: $(VENV)/bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgedense.images.preprocessing import find_images
 
 if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
+    from edgedense.device.monitor.drift import Alert
     from edgedense.device.monitor.watch import Watch
 
 
@@ -218,4 +220,11 @@ def _watch(
 ) -> AbstractContextManager[Watch | None]:
     from edgedense.device.monitor.watch import Watch
 
-    return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()
+    if state is None:
+        return nullcontext()
+    return Watch(state, classifier, baseline=baseline, alerted=_print_alert if as_json else lambda alert: None)
+
+
+def _print_alert(alert: Alert) -> None:
+    """A JSON line between those of the results, with the key "alert"."""
+    print(json.dumps(alert.to_dict(), ensure_ascii=False), flush=True)
