@@ -41,6 +41,7 @@ from edgedense.converters.readers.trained import trained as as_trained
 from edgedense.converters.recovery import Pictures
 from edgedense.converters.slimming import Change, Slimming
 from edgedense.converters.tflite import edgetpu, execute
+from edgedense.converters.tflite.edgetpu import Compiled
 from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
@@ -113,7 +114,7 @@ class Conversion:
         require_name(path)
         write_atomically(path, self.data)
 
-    def for_edgetpu(self) -> edgetpu.Compiled | None:
+    def for_edgetpu(self) -> Compiled | None:
         """What edgetpu_compiler makes of it, with labels and recipe; None where there is no compiler on PATH.
 
         Raises EdgedenseError when the compiler fails.

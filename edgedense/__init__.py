@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edgedense.converters.pipeline import Options as Options
     from edgedense.converters.readers.keras.summary import Summary as Summary
     from edgedense.converters.slimming import Slimming as Slimming
+    from edgedense.converters.tflite.edgetpu import Compiled as Compiled
     from edgedense.deployed.golden import Replay as Replay
     from edgedense.device.classifier import Classifier as Classifier
     from edgedense.device.engines.contents import DeployedFile as DeployedFile
@@ -64,6 +65,7 @@ _PLACES = {
     "Slimming": "edgedense.converters.slimming",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.pipeline",
+    "Compiled": "edgedense.converters.tflite.edgetpu",
     "Report": "edgedense.measures.result",
     "Gate": "edgedense.measures.result",
     "Evaluation": "edgedense.measures.drift",

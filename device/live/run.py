@@ -21,6 +21,7 @@ from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
+from edgedense.notes import LOG
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def run_live(
     preview: PreviewOptions | None = None,
     watch: Watch | None = None,
 ) -> Summary:
-    """Classify until the source ends or a signal comes: results to stdout, everything else to stderr.
+    """Classify until the source ends or a signal comes: results to stdout, everything else to the log.
 
     Raises EdgedenseError when the preview page is to show heatmaps of a file that has none.
     """
@@ -96,11 +97,11 @@ def run_live(
         in_place=sys.stdout.isatty() and not options.on_change,
         independent=options.rule.independent,
     )
-    saver = Saver(saving, _report, usual_doubt(options.rule)) if saving else None
+    saver = Saver(saving, LOG.warning, usual_doubt(options.rule)) if saving else None
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
             run = LiveRun(
-                classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board, watch=watch
+                classifier, job, options, output, report=LOG.warning, stop=stop, saver=saver, board=board, watch=watch
             )
             return run.run()
     finally:
@@ -126,7 +127,7 @@ def _page(preview: PreviewOptions | None, title: str, source: Source, explains: 
     board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()
-    _report(
+    LOG.info(
         f"preview at {server.url}"
         if not preview.token_file
         else f"preview at {server.url.partition('?')[0]} with the token from {preview.token_file}"
@@ -142,7 +143,3 @@ def address_needs_token(address: str | None) -> bool:
     from edgedense.device.preview.address import parse_address
 
     return address is not None and not parse_address(address).is_loopback
-
-
-def _report(text: str) -> None:
-    print(f"edgedense: {text}", file=sys.stderr, flush=True)

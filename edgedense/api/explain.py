@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedense.api.inspect import is_deployed
-from edgedense.api.values import labels_of
+from edgedense.api.values import check_choice, labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
     from edgedense.images.preprocessing import Exif, Normalization, Resize
-
-Unreadable = Callable[[EdgedenseError], None]
 
 
 def explain(
@@ -35,7 +33,7 @@ def explain(
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
     device: str = "cpu",
-    unreadable: Unreadable | None = None,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:
     """Where a model sees a class in pictures: a heatmap (Grad-CAM) per picture and class, one picture after the other.
 
@@ -79,7 +77,7 @@ def feature_maps(
     resize: Resize | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
-    unreadable: Unreadable | None = None,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Features]:
     """What a Keras model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
 
@@ -116,7 +114,14 @@ def _opened(
     size: tuple[int, int] | None,
 ) -> Model:
     from edgedense.converters import explain as keras
+    from edgedense.images.preprocessing import Exif, Normalization, Resize
 
+    for name, value, kind in (
+        ("preprocess", preprocess, Normalization),
+        ("resize", resize, Resize),
+        ("exif", exif, Exif),
+    ):
+        check_choice(name, value, kind)
     is_file = isinstance(model, str | Path)
     if labels is None and is_file and (beside := Path(model).with_suffix(".labels.txt")).is_file():
         labels = beside
@@ -131,7 +136,7 @@ def _of_file(
     labels: tuple[str, ...] | None,
     pictures: list[Picture],
     classes: Sequence[str],
-    unreadable: Unreadable | None,
+    unreadable: Callable[[EdgedenseError], None] | None,
 ) -> Iterator[Explanation]:
     from edgedense.device.classifier import Classifier
     from edgedense.device.explain import explain as by_file

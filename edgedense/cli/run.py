@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from edgedense.images.preprocessing import find_images
 
 if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
+    from edgedense.device.monitor.drift import Alert
     from edgedense.device.monitor.watch import Watch
     from edgedense.device.prediction import Rule
 
@@ -264,4 +266,10 @@ def _watch(
     def busy() -> None:
         notifier.starting("learning what is usual")
 
-    return Watch(state, classifier, rule, baseline=baseline, as_json=as_json, busy=busy)
+    alerted = _print_alert if as_json else lambda alert: None
+    return Watch(state, classifier, rule, baseline=baseline, alerted=alerted, busy=busy)
+
+
+def _print_alert(alert: Alert) -> None:
+    """A JSON line between those of the results, with the key "alert"."""
+    print(json.dumps(alert.to_dict(), ensure_ascii=False), flush=True)
