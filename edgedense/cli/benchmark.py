@@ -33,7 +33,12 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.svg", help="Draw latency and temperature over time.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Draw latency and temperature over time: FILE.svg is a picture, FILE.html a page with the figures, "
+            "which can be read on a phone too.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.
@@ -47,12 +52,15 @@ def benchmark(
 
     counts = _thread_counts(threads)
     if plot is not None:
+        if plot.suffix not in (".svg", ".html"):
+            raise EdgedenseError("--plot FILE.svg or FILE.html", str(plot), f"--plot {plot.with_suffix('.svg')}")
         check_writable(plot)
     with progress("measuring", len(counts) + (device != "cpu")) as tick:
         measured = module.benchmark(model, device, counts, duration, tick)
     if plot is not None:
-        from edgedense.device.board.benchmark_plot import plot as draw
+        from edgedense.device.board import benchmark_plot
 
+        draw = benchmark_plot.page if plot.suffix == ".html" else benchmark_plot.plot
         write_atomically(plot, draw(measured, model.name).encode())
     if as_json:
         print(json.dumps({"model": model.name, "runs": [run.to_dict() for run in measured]}))
@@ -68,21 +76,9 @@ def _thread_counts(text: str) -> list[int]:
 
 
 def _print_measurements(measured: Sequence[Measurement]) -> None:
-    rows: list[tuple[str, ...]] = [
-        ("device", "threads", "first load", "median", "p5", "p95", "p99", "frames/s", "memory", "hottest")
-    ]
-    for run in measured:
-        rows.append(
-            (
-                run.device,
-                str(run.threads),
-                f"{run.load:.2f} s",
-                *(f"{run.percentile(share) * 1e3:.2f} ms" for share in (50, 5, 95, 99)),
-                f"{run.frames_per_second:.1f}",
-                "-" if run.memory is None else f"{run.memory / 2**20:.0f} MiB",
-                "-" if run.hottest is None else f"{run.hottest:.0f} °C",
-            )
-        )
+    from edgedense.device.board.benchmark import table
+
+    rows = table(measured)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

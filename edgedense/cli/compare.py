@@ -34,6 +34,9 @@ def compare(
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
     import edgedense
+    from edgedense.files import check_writable
 
+    if report is not None:
+        check_writable(report)
     result = edgedense.compare(first, second, data, max_drop=max_drop, labels=labels, threads=threads)
     render(result, as_json, report, data)

@@ -42,12 +42,15 @@ def validate(
     Without --data, replay the golden samples in the file: does it compute what it computed where it was made?
     """
     import edgedense
+    from edgedense.files import check_writable
 
     if data is None:
         if reference or max_drop is not None or report or labels:
             raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
         _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
         return
+    if report is not None:
+        check_writable(report)
     result = edgedense.validate(
         model,
         data,
