@@ -15,6 +15,8 @@ import numpy.typing as npt
 from edgedense.converters import keras_files, keras_layers, keras_structure
 from edgedense.converters.graph import Activation, DenseNet
 from edgedense.converters.keras_layers import Layer
+from edgedense.converters.keras_loss import Loss
+from edgedense.converters.opening import Ending, Opening
 from edgedense.errors import EdgedenseError
 
 Batch = npt.NDArray[np.float32]
@@ -30,7 +32,8 @@ class Source:
     `trained_size` is the height and width that the model was built for, None where it takes any.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers.
+    offers. `loss` is what the model was trained with, as far as the file says it. `activation` says what the scores
+    are, once `scores.settled` has settled it: "none" are numbers that are no probabilities.
     """
 
     network: DenseNet
@@ -40,6 +43,8 @@ class Source:
     parameters: dict[str, int]
     reference: Reference
     trained_size: tuple[int, int] | None = None
+    loss: Loss | None = None
+    activation: Ending | None = None
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -75,13 +80,14 @@ class Reference:
             return _traced(self.model)
 
 
-def read(source: str | Path, size: tuple[int, int] | None = None) -> Source:
+def read(source: str | Path, opening: Opening | None = None) -> Source:
     """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, or "densenet121:imagenet".
 
-    `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it
-    was built for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
+    `opening` is what the file does not say. EdgedenseError when the file cannot be read, needs code that it does not
+    hold or that is not trusted, or is no DenseNet.
     """
-    return read_opened(keras_files.open_model(source), size)
+    opening = opening or Opening()
+    return read_opened(keras_files.open_model(source, opening), opening.size)
 
 
 def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None) -> Source:
@@ -93,14 +99,15 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     model = opened.model
     free_size = tuple(built[:2]) != wanted
     if free_size or batch is not None or _is_half(layers):
-        model = keras_files.rebuild(model, free_size)
+        model = keras_files.rebuild(model, free_size, opened.trusted)
         layers = keras_layers.flatten(model)
-    activates = isinstance(structure.network.head.steps[-1], Activation)
+    final = structure.network.head.steps[-1]
+    activates = isinstance(final, Activation) and final.kind in ("softmax", "sigmoid")
     reference = Reference(model, layers[structure.final].operation, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
     return Source(structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference,
-                  own)
+                  own, opened.loss)
 
 
 def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
@@ -130,7 +137,7 @@ def _traced(model: Any) -> Any:
     def call(batch: Any) -> Any:
         scores = model(tf.cast(batch, images.dtype), training=False)
         scores = scores[0] if isinstance(scores, list | tuple) else scores
-        scores = next(iter(scores.values())) if isinstance(scores, dict) else scores
+        scores = next(iter(scores.values())) if isinstance(scores, dict) else scores  # one output, whatever holds it
         return tf.reshape(scores, [tf.shape(batch)[0], -1])
 
     return tf.function(call, autograph=False).get_concrete_function(signature)
