@@ -13,15 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation, DenseNet
-from edgedense.converters.readers.keras import (
-    files as keras_files,
-)
-from edgedense.converters.readers.keras import (
-    layers as keras_layers,
-)
-from edgedense.converters.readers.keras import (
-    structure as keras_structure,
-)
+from edgedense.converters.readers.keras import files as keras_files
+from edgedense.converters.readers.keras import layers as keras_layers
+from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.keras.loss import Loss
 from edgedense.converters.readers.opening import Ending, Opening
