@@ -32,8 +32,19 @@ from edgedense.converters.network.graph import (
 )
 
 Kind = Literal[
-    "conv", "depthwise", "maximum", "concat", "pad", "max_pool", "average_pool", "mean", "reduce_max",
-    "space_to_depth", "reshape", "dense", "activation",
+    "conv",
+    "depthwise",
+    "maximum",
+    "concat",
+    "pad",
+    "max_pool",
+    "average_pool",
+    "mean",
+    "reduce_max",
+    "space_to_depth",
+    "reshape",
+    "dense",
+    "activation",
 ]
 IMAGE, SCORES = "image", "scores"
 SAME_SCALE = ("concat", "pad", "max_pool", "maximum", "space_to_depth", "reshape", "reduce_max", "average_pool")

@@ -18,8 +18,10 @@ from edgedense.converters.readers.keras.reader import Batch, Reference, Source
 from edgedense.converters.readers.opening import Ending
 from edgedense.errors import EdgedenseError
 
-_CHOICES = ("--activation softmax for classes of which one is right, --activation sigmoid for classes that are "
-            "independent or a single yes or no, --activation none for values such as an age or a length")
+_CHOICES = (
+    "--activation softmax for classes of which one is right, --activation sigmoid for classes that are "
+    "independent or a single yes or no, --activation none for values such as an age or a length"
+)
 
 
 def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple[str, ...]]:
@@ -32,20 +34,29 @@ def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple
     own = _own(source)
     if own is not None:
         if wanted not in (None, own, "none"):
-            raise EdgedenseError(f"an activation that fits the model, which ends in {own}", f"--activation {wanted}",
-                                 f"leave it out; or --activation none, if the numbers behind the {own} are values and "
-                                 "no probabilities")
+            raise EdgedenseError(
+                f"an activation that fits the model, which ends in {own}",
+                f"--activation {wanted}",
+                f"leave it out; or --activation none, if the numbers behind the {own} are values and no probabilities",
+            )
         return replace(source, activation=wanted or own), ()
     applied = source.loss.activation if source.loss is not None else None
     kind = wanted or applied
     if kind is None:
-        raise EdgedenseError("a model that says what its numbers are, by ending in softmax or sigmoid or by a loss "
-                             "with from_logits=True", _found(source), _CHOICES)
+        raise EdgedenseError(
+            "a model that says what its numbers are, by ending in softmax or sigmoid or by a loss "
+            "with from_logits=True",
+            _found(source),
+            _CHOICES,
+        )
     if kind == "none":
         return replace(source, activation="none"), ()
     if kind == "softmax" and source.network.classes == 1:
-        raise EdgedenseError("more than one output for a softmax, which makes a single one always 1",
-                             f"one output in {source.name}", "--activation sigmoid or --activation none")
+        raise EdgedenseError(
+            "more than one output for a softmax, which makes a single one always 1",
+            f"one output in {source.name}",
+            "--activation sigmoid or --activation none",
+        )
     said = "as you said" if wanted else f"as its loss {_called(source.loss)} did in training (from_logits=True)"
     note = f"the model ends in plain logits: {kind} was added, {said}, so that the file gives probabilities"
     return _activated(source, kind), (note,)

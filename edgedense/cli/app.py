@@ -28,8 +28,15 @@ def edgedense() -> None:
 
 
 for _command in (
-    convert.convert, train.train, inspect.inspect, run.run, validate.validate, compare.compare, explain.explain,
-    benchmark.benchmark, doctor.doctor,
+    convert.convert,
+    train.train,
+    inspect.inspect,
+    run.run,
+    validate.validate,
+    compare.compare,
+    explain.explain,
+    benchmark.benchmark,
+    doctor.doctor,
 ):
     app.command()(_command)
 app.add_typer(service.app, name="service")

@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 
 def benchmark(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    device: Annotated[str, typer.Option(
-        help="What runs the model: cpu, or coral (coral:usb, coral:pci:1 ...), and beside it the processor.")] = "cpu",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="What runs the model: cpu, or coral (coral:usb, coral:pci:1 ...), and beside it the processor."
+        ),
+    ] = "cpu",
     threads: Annotated[str, typer.Option(help="Numbers of threads to measure, such as 1,2,4.")] = "1,2,4",
-    duration: Annotated[float, typer.Option(
-        min=1, metavar="SECONDS", help="How long to measure each; minutes show whether the board gets hot.")] = 10.0,
+    duration: Annotated[
+        float,
+        typer.Option(
+            min=1, metavar="SECONDS", help="How long to measure each; minutes show whether the board gets hot."
+        ),
+    ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
-    plot: Annotated[Path | None, typer.Option(
-        metavar="FILE.svg", help="Draw latency and temperature over time.", show_default=False)] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="Draw latency and temperature over time.", show_default=False),
+    ] = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.
 
@@ -56,12 +66,20 @@ def _thread_counts(text: str) -> list[int]:
 
 def _print_measurements(measured: Sequence[Measurement]) -> None:
     rows: list[tuple[str, ...]] = [
-        ("device", "threads", "first load", "median", "p5", "p95", "p99", "frames/s", "memory", "hottest")]
+        ("device", "threads", "first load", "median", "p5", "p95", "p99", "frames/s", "memory", "hottest")
+    ]
     for run in measured:
-        rows.append((run.device, str(run.threads), f"{run.load:.2f} s",
-                     *(f"{run.percentile(share) * 1e3:.2f} ms" for share in (50, 5, 95, 99)),
-                     f"{run.frames_per_second:.1f}", "-" if run.memory is None else f"{run.memory / 2**20:.0f} MiB",
-                     "-" if run.hottest is None else f"{run.hottest:.0f} °C"))
+        rows.append(
+            (
+                run.device,
+                str(run.threads),
+                f"{run.load:.2f} s",
+                *(f"{run.percentile(share) * 1e3:.2f} ms" for share in (50, 5, 95, 99)),
+                f"{run.frames_per_second:.1f}",
+                "-" if run.memory is None else f"{run.memory / 2**20:.0f} MiB",
+                "-" if run.hottest is None else f"{run.hottest:.0f} °C",
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

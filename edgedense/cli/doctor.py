@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    model: Annotated[Path | None, typer.Argument(
-        metavar="[MODEL]", help="A deployed .tflite file, to prove in the bundle.", show_default=False)] = None,
-    bundle: Annotated[Path | None, typer.Option(
-        "--bundle", metavar="FILE.zip", show_default=False,
-        help="Pack the report, what it was read from and, with MODEL, a replay of its golden samples and a benchmark "
-             "of 60 seconds, to be sent to the developers.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL]", help="A deployed .tflite file, to prove in the bundle.", show_default=False),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE.zip",
+            show_default=False,
+            help="Pack the report, what it was read from and, with MODEL, a replay of its golden samples and a benchmark "
+            "of 60 seconds, to be sent to the developers.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
 ) -> None:
     """Tell what this machine is and what keeps edgedense from running well on it, with the command that mends it.
@@ -36,8 +44,9 @@ def doctor(
     from edgedense.files import write_atomically
 
     if model is not None and bundle is None:
-        raise EdgedenseError("--bundle FILE.zip with a MODEL", "a model alone",
-                             "edgedense validate MODEL, which proves a model")
+        raise EdgedenseError(
+            "--bundle FILE.zip with a MODEL", "a model alone", "edgedense validate MODEL, which proves a model"
+        )
     machine = Machine()
     findings = examine(machine)
     if bundle is not None:

@@ -18,37 +18,83 @@ if TYPE_CHECKING:
 
 
 def explain(
-    model: Annotated[str, typer.Argument(
-        metavar="MODEL", help="A trained Keras model, or a .tflite file made by edgedense convert --explain.",
-        show_default=False)],
-    images: Annotated[list[str], typer.Argument(
-        metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False)],
-    classes: Annotated[list[str] | None, typer.Option(
-        "--class", metavar="LABEL", help="A class to look for, may be given again; by default each picture's best.",
-        show_default=False)] = None,
-    layers: Annotated[list[str] | None, typer.Option(
-        "--layer", metavar="NAME", help="The feature map to look at: stem, block1, transition1 and so on, or a name "
-        "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may be "
-        "given again.", show_default=False)] = None,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A trained Keras model, or a .tflite file made by edgedense convert --explain.",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False
+        ),
+    ],
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="LABEL",
+            help="A class to look for, may be given again; by default each picture's best.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="The feature map to look at: stem, block1, transition1 and so on, or a name "
+            "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may be "
+            "given again.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG files go.")] = Path("explained"),
-    features: Annotated[bool, typer.Option(
-        "--features", help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
-        "or of --layer.")] = False,
-    labels: Annotated[Path | None, typer.Option(
-        help="Class names, one per line, in the order of the model's outputs; by default NAME.labels.txt beside "
-             "NAME.keras, as edgedense train writes it, or those in the .tflite file.", show_default=False)] = None,
-    preprocess: Annotated[Normalization | None, typer.Option(
-        help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
-        show_default=False)] = None,
-    resize: Annotated[Resize | None, typer.Option(
-        help="How training resized.  [default: bilinear]", show_default=False)] = None,
-    exif: Annotated[Exif | None, typer.Option(
-        help="Whether to turn pictures as their EXIF rotation says.  [default: ignore]", show_default=False)] = None,
-    input_size: Annotated[int | None, typer.Option(
-        min=32, help="Height and width of the input in pixels, in place of the model's own.",
-        show_default=False)] = None,
-    device: Annotated[str, typer.Option(
-        help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")] = "cpu",
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
+            "or of --layer.",
+        ),
+    ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Class names, one per line, in the order of the model's outputs; by default NAME.labels.txt beside "
+            "NAME.keras, as edgedense train writes it, or those in the .tflite file.",
+            show_default=False,
+        ),
+    ] = None,
+    preprocess: Annotated[
+        Normalization | None,
+        typer.Option(
+            help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
+            show_default=False,
+        ),
+    ] = None,
+    resize: Annotated[
+        Resize | None, typer.Option(help="How training resized.  [default: bilinear]", show_default=False)
+    ] = None,
+    exif: Annotated[
+        Exif | None,
+        typer.Option(
+            help="Whether to turn pictures as their EXIF rotation says.  [default: ignore]", show_default=False
+        ),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32, help="Height and width of the input in pixels, in place of the model's own.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto."),
+    ] = "cpu",
 ) -> None:
     """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
 
@@ -69,8 +115,14 @@ def explain(
         labels = beside
     names = read_labels(labels) if labels else None
     if model.endswith(".tflite"):
-        of_keras = {"--layer": layers, "--features": features, "--preprocess": preprocess, "--resize": resize,
-                    "--exif": exif, "--input-size": input_size}
+        of_keras = {
+            "--layer": layers,
+            "--features": features,
+            "--preprocess": preprocess,
+            "--resize": resize,
+            "--exif": exif,
+            "--input-size": input_size,
+        }
         if given := [option for option, value in of_keras.items() if value]:
             raise EdgedenseError(f"a Keras model for {' and '.join(given)}", model)
         _explain_deployed(Path(model), device, names, paths, classes or (), out)
@@ -80,8 +132,14 @@ def explain(
     from edgedense.converters import explain as keras
     from edgedense.converters import features as grids
 
-    opened = keras.read(model, names, preprocess, resize or "bilinear", exif or "ignore",
-                        (input_size, input_size) if input_size else None)
+    opened = keras.read(
+        model,
+        names,
+        preprocess,
+        resize or "bilinear",
+        exif or "ignore",
+        (input_size, input_size) if input_size else None,
+    )
     print_notes(Path(model), list(opened.notes))
     with _named(paths) as (called, unreadable):
         if features:
@@ -92,8 +150,9 @@ def explain(
             _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
 
 
-def _explain_deployed(model: Path, device: str, labels: tuple[str, ...] | None, paths: Sequence[Path],
-                      classes: Sequence[str], out: Path) -> None:
+def _explain_deployed(
+    model: Path, device: str, labels: tuple[str, ...] | None, paths: Sequence[Path], classes: Sequence[str], out: Path
+) -> None:
     from edgedense.device.classifier import Classifier
     from edgedense.device.explain import explain
     from edgedense.explanations import explanation

@@ -11,21 +11,32 @@ from edgedense.errors import EdgedenseError
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(
-        metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
-    layers: Annotated[bool, typer.Option(
-        "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data.",
-    )] = False,
-    reference: Annotated[str | None, typer.Option(
-        help="With --layers: the Keras model that the file was made from.", show_default=False)] = None,
-    data: Annotated[Path | None, typer.Option(
-        help="With --layers: pictures to compare on.", show_default=False)] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data."
+        ),
+    ] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="With --layers: the Keras model that the file was made from.", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --layers: pictures to compare on.", show_default=False)
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="With --layers: compare on at most so many pictures.")] = 16,
-    input_size: Annotated[int | None, typer.Option(
-        min=32, help="Height and width of a Keras model's input in pixels, in place of its own or where it has none.",
-        show_default=False)] = None,
-    report: Annotated[Path | None, typer.Option(
-        help="With --layers: write the table and a plot as one HTML file.", show_default=False)] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Height and width of a Keras model's input in pixels, in place of its own or where it has none.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="With --layers: write the table and a plot as one HTML file.", show_default=False),
+    ] = None,
 ) -> None:
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console

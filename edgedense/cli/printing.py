@@ -19,8 +19,11 @@ def print_notes(model: Path, notes: list[str]) -> None:
 
 def print_missing(missing: tuple[str, ...]) -> None:
     if missing:
-        print(f"edgedense: no folder for {len(missing)} of the model's classes: {', '.join(missing[:6])}"
-              f"{' and more' if len(missing) > 6 else ''}", file=sys.stderr)
+        print(
+            f"edgedense: no folder for {len(missing)} of the model's classes: {', '.join(missing[:6])}"
+            f"{' and more' if len(missing) > 6 else ''}",
+            file=sys.stderr,
+        )
 
 
 def render(result: Report, as_json: bool, page: Path | None) -> None:
@@ -40,5 +43,8 @@ def render(result: Report, as_json: bool, page: Path | None) -> None:
     if page is not None:
         print(f"report: {page}", file=sys.stderr)
     if result.gate is not None and not result.gate.passed:
-        raise GateError(f"a drop of at most {result.gate.max_drop:g} points", f"{result.gate.drop:.2f}",
-                        "convert with more calibration images, or look at the report")
+        raise GateError(
+            f"a drop of at most {result.gate.max_drop:g} points",
+            f"{result.gate.drop:.2f}",
+            "convert with more calibration images, or look at the report",
+        )

@@ -21,64 +21,118 @@ if TYPE_CHECKING:
 
 def run(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    sources: Annotated[list[str] | None, typer.Argument(
-        metavar="SOURCE", show_default=False,
-        help="Images, folders of images or patterns such as 'photos/*.jpg'; or one of: 0 or /dev/video0 (V4L2), "
-             "rpicam or rpicam:1, picamera2, a video file, rtsp://..., http://...")] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            show_default=False,
+            help="Images, folders of images or patterns such as 'photos/*.jpg'; or one of: 0 or /dev/video0 (V4L2), "
+            "rpicam or rpicam:1, picamera2, a video file, rtsp://..., http://...",
+        ),
+    ] = None,
     camera: Annotated[bool, typer.Option("--camera", help="The first camera that is found.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many classes to report, best first.")] = 1,
-    threshold: Annotated[float, typer.Option(
-        min=0, max=1, help="Report only classes that score at least this.")] = 0.0,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Report only classes that score at least this.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     threads: Threads = None,
-    labels: Annotated[Path | None, typer.Option(
-        help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
-    device: Annotated[str, typer.Option(
-        help="What runs the model: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")] = "cpu",
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="What runs the model: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")
+    ] = "cpu",
     smooth: Annotated[int, typer.Option(min=1, help="Report the mean over this many frames.")] = 1,
-    on_change: Annotated[bool, typer.Option(
-        "--on-change", help="Report a frame only when its best class is another than before.")] = False,
-    when_moving: Annotated[bool, typer.Option(
-        "--when-moving", help="Classify only while the picture moves, to save heat and power.")] = False,
-    fps: Annotated[float | None, typer.Option(
-        min=0.01, help="At most this many frames a second.", show_default=False)] = None,
-    live: Annotated[bool, typer.Option(
-        "--live", help="Play a video file at its own speed, and drop frames as with a camera.")] = False,
-    size: Annotated[str | None, typer.Option(
-        help="The camera's picture size, WIDTHxHEIGHT.  [default: 640x480]", show_default=False)] = None,
+    on_change: Annotated[
+        bool, typer.Option("--on-change", help="Report a frame only when its best class is another than before.")
+    ] = False,
+    when_moving: Annotated[
+        bool, typer.Option("--when-moving", help="Classify only while the picture moves, to save heat and power.")
+    ] = False,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="At most this many frames a second.", show_default=False)
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Play a video file at its own speed, and drop frames as with a camera.")
+    ] = False,
+    size: Annotated[
+        str | None,
+        typer.Option(help="The camera's picture size, WIDTHxHEIGHT.  [default: 640x480]", show_default=False),
+    ] = None,
     rotate: Annotated[int, typer.Option(help="Turn the picture clockwise: 0, 90, 180 or 270 degrees.")] = 0,
     flip: Annotated[str, typer.Option(help="Mirror the picture: none, horizontal, vertical or both.")] = "none",
-    crop: Annotated[str | None, typer.Option(
-        help="square, or X,Y,WIDTH,HEIGHT in shares of the picture from 0 to 1.", show_default=False)] = None,
-    control: Annotated[list[str] | None, typer.Option(
-        help="An option for rpicam-vid, such as exposure=sport or hdr; may be given again.",
-        show_default=False)] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(help="square, or X,Y,WIDTH,HEIGHT in shares of the picture from 0 to 1.", show_default=False),
+    ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An option for rpicam-vid, such as exposure=sport or hdr; may be given again.", show_default=False
+        ),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Serve a web page with picture and results.")] = False,
-    preview_address: Annotated[str | None, typer.Option(
-        help="HOST:PORT of that page; any but 127.0.0.1 needs a token.  [default: 127.0.0.1:8080]",
-        show_default=False)] = None,
-    preview_token_file: Annotated[Path | None, typer.Option(
-        help="A file that holds the page's token; by default a new one is made and printed.",
-        show_default=False)] = None,
-    explain: Annotated[bool, typer.Option(
-        "--explain", help="Show on that page where the best class is seen, from the start; it has a button for that "
-                          "where the file was made with edgedense convert --explain.")] = False,
-    save: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Keep frames that the model is unsure of, at most one a second.",
-        show_default=False)] = None,
-    save_below: Annotated[float | None, typer.Option(
-        min=0, max=1, help="Keep frames whose best score is below this.  [default: 0.5]", show_default=False)] = None,
-    save_cap: Annotated[int | None, typer.Option(
-        min=1, help="Keep no more once DIR holds this many MB.  [default: 500]", show_default=False)] = None,
-    save_floor: Annotated[int | None, typer.Option(
-        min=0, help="Keep no more when the disk has less than this many MB free.  [default: 1000]",
-        show_default=False)] = None,
-    monitor: Annotated[Path | None, typer.Option(
-        metavar="STATE", help="Tell when the pictures or the predictions are no longer as usual; what is usual is "
-                              "learned in the first 24 hours and kept in this file.", show_default=False)] = None,
-    monitor_baseline: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Learn from these images, such as the calibration set, where STATE does not exist yet.",
-        show_default=False)] = None,
+    preview_address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of that page; any but 127.0.0.1 needs a token.  [default: 127.0.0.1:8080]",
+            show_default=False,
+        ),
+    ] = None,
+    preview_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that holds the page's token; by default a new one is made and printed.", show_default=False
+        ),
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show on that page where the best class is seen, from the start; it has a button for that "
+            "where the file was made with edgedense convert --explain.",
+        ),
+    ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Keep frames that the model is unsure of, at most one a second.", show_default=False
+        ),
+    ] = None,
+    save_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Keep frames whose best score is below this.  [default: 0.5]", show_default=False
+        ),
+    ] = None,
+    save_cap: Annotated[
+        int | None,
+        typer.Option(min=1, help="Keep no more once DIR holds this many MB.  [default: 500]", show_default=False),
+    ] = None,
+    save_floor: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Keep no more when the disk has less than this many MB free.  [default: 1000]",
+            show_default=False,
+        ),
+    ] = None,
+    monitor: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STATE",
+            help="Tell when the pictures or the predictions are no longer as usual; what is usual is "
+            "learned in the first 24 hours and kept in this file.",
+            show_default=False,
+        ),
+    ] = None,
+    monitor_baseline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Learn from these images, such as the calibration set, where STATE does not exist yet.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Classify images, a video or a camera: a table, or JSON Lines with --json.
 
@@ -91,8 +145,9 @@ def run(
     if monitor_baseline and not monitor:
         raise EdgedenseError("--monitor STATE with --monitor-baseline", "it alone")
     if camera == bool(sources):
-        raise EdgedenseError("either a SOURCE or --camera", "both" if camera else "neither",
-                             "edgedense run MODEL --camera")
+        raise EdgedenseError(
+            "either a SOURCE or --camera", "both" if camera else "neither", "edgedense run MODEL --camera"
+        )
     parsed = [first_camera()] if camera else [parse(source) for source in sources or ()]
     streams = [source for source in parsed if source.kind != "images"]
     names = read_labels(labels) if labels else None
@@ -100,10 +155,22 @@ def run(
         from edgedense.device.images import print_images
 
         for_streams = {
-            "--smooth": smooth > 1, "--on-change": on_change, "--when-moving": when_moving, "--fps": fps,
-            "--live": live, "--size": size, "--rotate": rotate, "--flip": flip != "none", "--crop": crop,
-            "--control": control, "--preview": preview, "--preview-address": preview_address,
-            "--preview-token-file": preview_token_file, "--explain": explain, "--save": save}
+            "--smooth": smooth > 1,
+            "--on-change": on_change,
+            "--when-moving": when_moving,
+            "--fps": fps,
+            "--live": live,
+            "--size": size,
+            "--rotate": rotate,
+            "--flip": flip != "none",
+            "--crop": crop,
+            "--control": control,
+            "--preview": preview,
+            "--preview-address": preview_address,
+            "--preview-token-file": preview_token_file,
+            "--explain": explain,
+            "--save": save,
+        }
         if unusable := [option for option, given in for_streams.items() if given]:
             raise EdgedenseError(f"a camera, a stream or a video for {' and '.join(unusable)}", "images")
         paths = [path for source in parsed for path in find_images(source.name)]
@@ -128,17 +195,27 @@ def run(
         raise EdgedenseError("--preview with --preview-token-file", "it alone")
     with Classifier(model, device=device, threads=threads, labels=names) as classifier:
         print_notes(model, classifier.notes)
-        job = capture_job(streams[0], classifier.preprocessing, size=wanted_size, view=view, fps=fps,
-                          controls=tuple(control or ()), live=live, watch_motion=when_moving)
+        job = capture_job(
+            streams[0],
+            classifier.preprocessing,
+            size=wanted_size,
+            view=view,
+            fps=fps,
+            controls=tuple(control or ()),
+            live=live,
+            watch_motion=when_moving,
+        )
         options = LiveOptions(top, threshold, smooth, on_change, when_moving)
         with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
-            summary = run_live(classifier, job, options, title=model.name, as_json=as_json, saving=saving,
-                               preview=page, watch=watch)
+            summary = run_live(
+                classifier, job, options, title=model.name, as_json=as_json, saving=saving, preview=page, watch=watch
+            )
     print(summary, file=sys.stderr)
 
 
-def _watch(state: Path | None, classifier: Classifier, baseline: Path | None,
-           as_json: bool) -> AbstractContextManager[Watch | None]:
+def _watch(
+    state: Path | None, classifier: Classifier, baseline: Path | None, as_json: bool
+) -> AbstractContextManager[Watch | None]:
     from edgedense.device.monitor.watch import Watch
 
     return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()

@@ -17,14 +17,25 @@ ServiceName = Annotated[str, typer.Option("--name", help="The service's name.")]
 @app.command()
 def install(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    source: Annotated[str | None, typer.Argument(
-        metavar="SOURCE", help="A camera or stream, as for edgedense run; by default the first camera.",
-        show_default=False)] = None,
-    options: Annotated[list[str] | None, typer.Argument(
-        metavar="-- OPTIONS", help="Options of edgedense run, such as -- --smooth 5 --preview-address :8080.",
-        show_default=False)] = None,
-    user: Annotated[str | None, typer.Option(
-        help="The user to run as; by default the one who calls sudo.", show_default=False)] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A camera or stream, as for edgedense run; by default the first camera.",
+            show_default=False,
+        ),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="-- OPTIONS",
+            help="Options of edgedense run, such as -- --smooth 5 --preview-address :8080.",
+            show_default=False,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="The user to run as; by default the one who calls sudo.", show_default=False)
+    ] = None,
     name: ServiceName = "edgedense",
 ) -> None:
     """Install a service that classifies from boot on, or change an installed one. Needs root."""
@@ -49,8 +60,15 @@ def install(
         if given[option] and not given[option].is_absolute():
             raise EdgedenseError(f"the whole path for --{option}", str(given[option]), str(given[option].resolve()))
     has_page = given["preview"] or given["preview_address"]
-    service = Service(name, model, parsed, service_user(user), tuple(options), given["save"],
-                      has_token=bool(has_page) and address_needs_token(given["preview_address"]))
+    service = Service(
+        name,
+        model,
+        parsed,
+        service_user(user),
+        tuple(options),
+        given["save"],
+        has_token=bool(has_page) and address_needs_token(given["preview_address"]),
+    )
     token = write_unit(service)
     print(f"{service.unit_path} is installed and started; edgedense service status shows how it goes")
     if token:
@@ -81,5 +99,8 @@ def status(name: ServiceName = "edgedense") -> None:
     found = status_of(name)
     print(found)
     if not found.is_active:
-        raise DeviceError(f"{name} to run", found.state if found.is_installed else "no such service",
-                          f"journalctl -u {name}" if found.is_installed else "edgedense service install MODEL")
+        raise DeviceError(
+            f"{name} to run",
+            found.state if found.is_installed else "no such service",
+            f"journalctl -u {name}" if found.is_installed else "edgedense service install MODEL",
+        )

@@ -13,61 +13,119 @@ from edgedense.images.preprocessing import Normalization
 
 
 def train(
-    data: Annotated[Path, typer.Argument(
-        metavar="DATA", help="Pictures, one sub-folder per class; or a folder with train, and val or test or both, "
-                             "each with one sub-folder per class.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Pictures, one sub-folder per class; or a folder with train, and val or test or both, "
+            "each with one sub-folder per class.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The .keras file to write.", show_default=False)],
-    weights: Annotated[str, typer.Option(
-        help="What the network begins with: imagenet (Keras downloads it), none, or the file of a trained DenseNet121, "
-             "of which all but the head is taken.")] = "imagenet",
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="What the network begins with: imagenet (Keras downloads it), none, or the file of a trained DenseNet121, "
+            "of which all but the head is taken."
+        ),
+    ] = "imagenet",
     size: Annotated[int, typer.Option(min=32, help="Height and width of the network's input in pixels.")] = 224,
-    head: Annotated[int | None, typer.Option(
-        min=1, help="A hidden layer of so many units before the last one, such as 1024.", show_default=False)] = None,
+    head: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="A hidden layer of so many units before the last one, such as 1024.", show_default=False
+        ),
+    ] = None,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout before the last layer.")] = 0.2,
-    sigmoid: Annotated[bool, typer.Option(
-        "--sigmoid", help="With two classes: one output with a sigmoid, in place of a softmax.")] = False,
-    preprocess: Annotated[Normalization, typer.Option(
-        help="The normalization that the model gets inside; a file of --weights that normalizes its own input keeps "
-             "its own.")] = "densenet",
+    sigmoid: Annotated[
+        bool, typer.Option("--sigmoid", help="With two classes: one output with a sigmoid, in place of a softmax.")
+    ] = False,
+    preprocess: Annotated[
+        Normalization,
+        typer.Option(
+            help="The normalization that the model gets inside; a file of --weights that normalizes its own input keeps "
+            "its own."
+        ),
+    ] = "densenet",
     epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs of the whole network.")] = 30,
-    head_epochs: Annotated[int, typer.Option(
-        min=0, help="Before that at most so many of the head alone, when the network begins with weights.")] = 5,
+    head_epochs: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Before that at most so many of the head alone, when the network begins with weights."
+        ),
+    ] = 5,
     batch: Annotated[int, typer.Option(min=1, help="Pictures per step.")] = 32,
-    learning_rate: Annotated[float, typer.Option(
-        min=1e-8, help="Adam's rate for the head, and for a network without weights.")] = 1e-3,
-    fine_tuning_rate: Annotated[float | None, typer.Option(
-        min=1e-8, help="Adam's rate for the whole network after that; by default a tenth.", show_default=False)] = None,
-    schedule: Annotated[Literal["plateau", "cosine"], typer.Option(
-        help="plateau: the rate falls when the validation loss does not, and training ends early. cosine: the rate "
-             "falls along half a cosine over all epochs.")] = "plateau",
-    patience: Annotated[int, typer.Option(
-        min=1, help="With plateau: end after so many epochs without a better validation loss; a third of it lowers "
-                    "the rate.")] = 9,
-    validation: Annotated[float, typer.Option(
-        help="The share of the training pictures that validates where there is no folder val.")] = 0.15,
-    group_by: Annotated[str | None, typer.Option(
-        help="Keep pictures together when they are split: a regular expression on the file name whose bracket names "
-             "the patient, such as '(person\\d+)', or a CSV file with columns file and group.",
-        show_default=False)] = None,
-    class_weights: Annotated[Literal["balanced", "none"], typer.Option(
-        help="balanced: pictures of rare classes count more.")] = "balanced",
-    flip: Annotated[Literal["none", "horizontal", "vertical", "both"], typer.Option(
-        help="Mirror training pictures at random, where a mirrored picture is of the same class.")] = "none",
-    rotation: Annotated[float, typer.Option(
-        min=0, max=180, help="Turn training pictures by up to so many degrees.")] = 10.0,
+    learning_rate: Annotated[
+        float, typer.Option(min=1e-8, help="Adam's rate for the head, and for a network without weights.")
+    ] = 1e-3,
+    fine_tuning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-8, help="Adam's rate for the whole network after that; by default a tenth.", show_default=False
+        ),
+    ] = None,
+    schedule: Annotated[
+        Literal["plateau", "cosine"],
+        typer.Option(
+            help="plateau: the rate falls when the validation loss does not, and training ends early. cosine: the rate "
+            "falls along half a cosine over all epochs."
+        ),
+    ] = "plateau",
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="With plateau: end after so many epochs without a better validation loss; a third of it lowers "
+            "the rate.",
+        ),
+    ] = 9,
+    validation: Annotated[
+        float, typer.Option(help="The share of the training pictures that validates where there is no folder val.")
+    ] = 0.15,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep pictures together when they are split: a regular expression on the file name whose bracket names "
+            "the patient, such as '(person\\d+)', or a CSV file with columns file and group.",
+            show_default=False,
+        ),
+    ] = None,
+    class_weights: Annotated[
+        Literal["balanced", "none"], typer.Option(help="balanced: pictures of rare classes count more.")
+    ] = "balanced",
+    flip: Annotated[
+        Literal["none", "horizontal", "vertical", "both"],
+        typer.Option(help="Mirror training pictures at random, where a mirrored picture is of the same class."),
+    ] = "none",
+    rotation: Annotated[
+        float, typer.Option(min=0, max=180, help="Turn training pictures by up to so many degrees.")
+    ] = 10.0,
     shift: Annotated[float, typer.Option(min=0, max=0.5, help="Shift them by up to this share of the size.")] = 0.05,
     zoom: Annotated[float, typer.Option(min=0, max=0.9, help="Enlarge or shrink them by up to this share.")] = 0.1,
-    brightness: Annotated[float, typer.Option(
-        min=0, max=1, help="Brighten or darken them by up to this share.")] = 0.1,
+    brightness: Annotated[float, typer.Option(min=0, max=1, help="Brighten or darken them by up to this share.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Decides split, first weights, order and augmentation.")] = 0,
-    work: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Where checkpoints and decoded pictures are kept until the end; by default NAME.work "
-                            "beside NAME.keras.", show_default=False)] = None,
-    report: Annotated[Path | None, typer.Option(
-        help="Write figures, learning curves and confusion as one HTML file.", show_default=False)] = None,
-    compare: Annotated[Literal["resnet50"] | None, typer.Option(
-        help="Train this network too under the same conditions, and show both side by side: accuracy, size, and "
-             "latency after int8 conversion.", show_default=False)] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where checkpoints and decoded pictures are kept until the end; by default NAME.work "
+            "beside NAME.keras.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write figures, learning curves and confusion as one HTML file.", show_default=False),
+    ] = None,
+    compare: Annotated[
+        Literal["resnet50"] | None,
+        typer.Option(
+            help="Train this network too under the same conditions, and show both side by side: accuracy, size, and "
+            "latency after int8 conversion.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Train a DenseNet121 on labelled pictures. After a kill or Ctrl-C the same command goes on where it was.
 
@@ -87,11 +145,25 @@ def train(
         if path is not None:
             check_writable(path)
     options = module.Options(
-        weights=weights, size=size, head=head, dropout=dropout, sigmoid=sigmoid, normalize=preprocess, epochs=epochs,
-        head_epochs=head_epochs, batch=batch, learning_rate=learning_rate, fine_tuning_rate=fine_tuning_rate,
-        schedule=schedule, patience=patience, validation=validation, group_by=group_by,
-        balanced=class_weights == "balanced", augmentation=Augmentation(flip, rotation, shift, zoom, brightness),
-        seed=seed)
+        weights=weights,
+        size=size,
+        head=head,
+        dropout=dropout,
+        sigmoid=sigmoid,
+        normalize=preprocess,
+        epochs=epochs,
+        head_epochs=head_epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        fine_tuning_rate=fine_tuning_rate,
+        schedule=schedule,
+        patience=patience,
+        validation=validation,
+        group_by=group_by,
+        balanced=class_weights == "balanced",
+        augmentation=Augmentation(flip, rotation, shift, zoom, brightness),
+        seed=seed,
+    )
     if compare:
         side_by_side.check(options)
     folder = work or out.with_suffix(".work")

@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 
 def validate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    data: Annotated[Path | None, typer.Option(
-        help="Images in one sub-folder per class, named like the model's labels.",
-        show_default=False)] = None,
-    reference: Annotated[Path | None, typer.Option(
-        help="The Keras model that the file was made from, to compare with.", show_default=False)] = None,
-    max_drop: Annotated[float | None, typer.Option(
-        help="Fail when the accuracy is more points (of 100) below the reference.",
-        show_default=False)] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Images in one sub-folder per class, named like the model's labels.", show_default=False),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="The Keras model that the file was made from, to compare with.", show_default=False),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Fail when the accuracy is more points (of 100) below the reference.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
     report: ReportPage = None,
     threads: Threads = None,
-    labels: Annotated[Path | None, typer.Option(
-        help="Class names, one per line, in place of those in the model.", show_default=False)] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
+    ] = None,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
 
@@ -48,13 +53,13 @@ def validate(
 
     if data is None:
         if reference or max_drop is not None or report or labels:
-            raise EdgedenseError("images to measure on", "none",
-                                 "--data FOLDER, with one sub-folder per class")
+            raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
         _replay(model, threads, as_json)
         return
     if max_drop is not None and reference is None:
-        raise EdgedenseError("a reference that the drop is measured from", "--max-drop alone",
-                             "--reference MODEL.keras")
+        raise EdgedenseError(
+            "a reference that the drop is measured from", "--max-drop alone", "--reference MODEL.keras"
+        )
     recipe = bundle.read(model).recipe
     names = read_labels(labels) if labels else None
     with Classifier(model, threads=threads, labels=names) as classifier:
@@ -65,8 +70,14 @@ def validate(
             models.insert(0, _reference(reference, classifier.preprocessing, recipe))
         with progress("validating", len(images.paths)) as tick:
             result = validation.judge(
-                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop,
-                recipe=recipe, thumbnails=report is not None)
+                images,
+                models,
+                tick,
+                activation=recipe.get("activation", "softmax"),
+                max_drop=max_drop,
+                recipe=recipe,
+                thumbnails=report is not None,
+            )
     if reference is not None and report is not None:
         result = replace(result, layer_noise=_noise_against(model, reference, data))
     print_missing(images.missing)
@@ -105,7 +116,9 @@ def _replay(model: Path, threads: int | None, as_json: bool) -> None:
         terminal.print_replay(model.name, result, Console())
     if not result.passed:
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
-        raise GateError(f"golden samples as they were where the file was made: {result.limit}",
-                        f"{sum(result.steps.values())} of {result.values} values off by up to "
-                        f"{max(result.steps, default=0)} steps, {len(result.flipped)} labels changed{named}",
-                        "copy the file again; if that does not help, convert the model again")
+        raise GateError(
+            f"golden samples as they were where the file was made: {result.limit}",
+            f"{sum(result.steps.values())} of {result.values} values off by up to "
+            f"{max(result.steps, default=0)} steps, {len(result.flipped)} labels changed{named}",
+            "copy the file again; if that does not help, convert the model again",
+        )

@@ -25,8 +25,11 @@ _CONFIG, _METADATA = "config.json", "keras_metadata.pb"
 _METRIC = "_tf_keras_metric"  # what Keras 2 calls the metrics among a SavedModel's objects
 # Where a layer names something that only training needs, by the end of the key: Keras' module of these, and what
 # stands for one that is not Keras' own. Initializers are needed no more once the weights are loaded.
-_OF_TRAINING = {"_initializer": ("initializers", "zeros"), "_regularizer": ("regularizers", None),
-                "_constraint": ("constraints", None)}
+_OF_TRAINING = {
+    "_initializer": ("initializers", "zeros"),
+    "_regularizer": ("regularizers", None),
+    "_constraint": ("constraints", None),
+}
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,11 @@ def refuse_code(layers: Any, path: Path, trust: bool = False) -> None:
         return
     if kind == "function" or _is_foreign(layers):
         what = layers.get("registered_name") if kind != "function" else name
-        raise EdgedenseError("Keras' own layers and functions",
-                             f"custom object '{what or kind}' ('{name}') in '{path}', which is not executed",
-                             _hint(config))
+        raise EdgedenseError(
+            "Keras' own layers and functions",
+            f"custom object '{what or kind}' ('{name}') in '{path}', which is not executed",
+            _hint(config),
+        )
     for value in layers.values():
         refuse_code(value, path, trust)
 
@@ -81,24 +86,29 @@ def _refuse_lambda(config: dict[str, Any], path: Path, trust: bool) -> None:
     name = config.get("name")
     if not trust:
         raise EdgedenseError(
-            "layers that run without the model's own code", f"Lambda layer '{name}' in '{path}'",
+            "layers that run without the model's own code",
+            f"Lambda layer '{name}' in '{path}'",
             "--trust-model, which runs the code in the file, if you know where the file comes from; or replace the "
-            "layer by Rescaling, Normalization or keras.ops; or take it out and use --preprocess")
+            "layer by Rescaling, Normalization or keras.ops; or take it out and use --preprocess",
+        )
     function = config.get("function")
     named = function.get("config") if isinstance(function, dict) else function
     if config.get("function_type") == "function" or (
-            isinstance(function, dict) and function.get("class_name") == "function"):
+        isinstance(function, dict) and function.get("class_name") == "function"
+    ):
         raise EdgedenseError(
             "a Lambda layer whose code is in the file",
             f"Lambda layer '{name}' in '{path}', of which the file holds the name '{named}' alone",
-            "write the function as a lambda, or replace the layer by Rescaling, Normalization or keras.ops")
+            "write the function as a lambda, or replace the layer by Rescaling, Normalization or keras.ops",
+        )
 
 
 def _is_foreign(entry: dict[str, Any]) -> bool:
     """Keras writes no module for a class that is not its own, in the formats where it writes modules at all."""
     module = entry.get("module")
     return str(module).split(".")[0] not in ("keras", "tf_keras", "None") or (
-        module is None and entry.get("registered_name") is not None)
+        module is None and entry.get("registered_name") is not None
+    )
 
 
 def _hint(config: Any) -> str:
@@ -117,8 +127,11 @@ def without_training(layers: Any, keras: Any) -> Any:
         return values if any(a is not b for a, b in zip(values, layers, strict=True)) else layers
     if not isinstance(layers, dict):
         return layers
-    result = {key: _kept(key, value, keras) for key, value in layers.items()
-              if not ("class_name" in layers and key == "compile_config" and value is not None)}
+    result = {
+        key: _kept(key, value, keras)
+        for key, value in layers.items()
+        if not ("class_name" in layers and key == "compile_config" and value is not None)
+    }
     same = len(result) == len(layers) and all(result[key] is layers[key] for key in result)
     return layers if same else result
 
@@ -193,8 +206,9 @@ def _of_hdf5(path: Path, unreadable: Callable[[Path, Exception], EdgedenseError]
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     if layers is None:
-        raise EdgedenseError("a whole model", f"'{path}', which holds weights without layers",
-                             f"load them into the model and {SAVE}")
+        raise EdgedenseError(
+            "a whole model", f"'{path}', which holds weights without layers", f"load them into the model and {SAVE}"
+        )
     if path.suffix not in (".h5", ".hdf5", ".keras"):
         raise EdgedenseError(FORMATS, f"a Keras HDF5 file named '{path.name}'", f"rename it to {path.stem}.h5")
     return Description(layers, compiled, version.decode() if isinstance(version, bytes) else str(version))
@@ -208,7 +222,8 @@ def _of_saved_model(path: Path, unreadable: Callable[[Path, Exception], Edgedens
             f"a SavedModel that Keras 2 wrote with its layers ({_METADATA})",
             f"'{path}', a SavedModel of bare functions, as model.export and tf.saved_model.save write it: "
             "the layers cannot be told from it",
-            f"go back to the model it was made from and {SAVE}")
+            f"go back to the model it was made from and {SAVE}",
+        )
     try:
         nodes = _metadata(path).nodes
         layers = [json.loads(node.metadata) for node in nodes if node.identifier != _METRIC]

@@ -93,9 +93,7 @@ def rebuild(model: Any, free_size: bool, trust: bool = False) -> Any:
         copy.set_weights(model.get_weights())
     except Exception as error:
         raise EdgedenseError(
-            "a model that Keras can build again from its description",
-            _first_line(error),
-            "save it at the size wanted",
+            "a model that Keras can build again from its description", _first_line(error), "save it at the size wanted"
         ) from error
     return copy
 

@@ -25,8 +25,11 @@ def one(model: Any, name: str | None, source: str) -> tuple[Any, tuple[str, ...]
     if name not in names:
         listed = ", ".join(f"{called} {_shape(tensor)}" for called, tensor in zip(names, outputs, strict=True))
         count = f"{len(outputs)} outputs" if len(outputs) > 1 else "one output"
-        raise EdgedenseError("the name of the output to use", f"{name!r}" if name else f"{count} in {source}",
-                             f"one of: {listed}, as --output {names[0]}")
+        raise EdgedenseError(
+            "the name of the output to use",
+            f"{name!r}" if name else f"{count} in {source}",
+            f"one of: {listed}, as --output {names[0]}",
+        )
     number = names.index(name)
     if len(outputs) == 1:
         return model, names, 0

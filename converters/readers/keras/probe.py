@@ -92,9 +92,11 @@ def _run(layers: Sequence[Layer], picture: npt.NDArray[np.float32]) -> Floats:
             known[layer.index] = layer.operation(*map(value, layer.operands), **keywords)
         except Exception as error:  # whatever the code in the file raises
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise EdgedenseError("preprocessing that runs here", f"{layer}, which ends with {said}",
-                                 "save the model with the versions of Python and Keras that are installed here"
-                                 ) from error
+            raise EdgedenseError(
+                "preprocessing that runs here",
+                f"{layer}, which ends with {said}",
+                "save the model with the versions of Python and Keras that are installed here",
+            ) from error
     result = np.asarray(known[layers[-1].index], np.float64)
     if result.shape != picture.shape:
         raise _refusal(layers, f"a picture of shape {list(picture.shape)} that becomes {list(result.shape)}")
@@ -113,10 +115,13 @@ def _seen(mixed: Floats, x: Floats, y: Floats, limit: float) -> str:
         return "values that are no numbers"
     error = float(np.abs(np.column_stack([x / 255, np.ones(len(x))]) @ mixed - y).max())
     if error <= limit:
-        shares = [f"{mixed[source, channel] / 255:+.4g} {_COLOURS[source]}"
-                  for channel in range(3) for source in range(3)]
+        shares = [
+            f"{mixed[source, channel] / 255:+.4g} {_COLOURS[source]}" for channel in range(3) for source in range(3)
+        ]
         return f"channels that mix colours: the first is {' '.join(shares[:3])} {mixed[3, 0]:+.4g}"
-    return f"values that differ from the nearest scale and shift by up to {error:.3g} (they reach {np.abs(y).max():.3g})"
+    return (
+        f"values that differ from the nearest scale and shift by up to {error:.3g} (they reach {np.abs(y).max():.3g})"
+    )
 
 
 def _rounded(value: float) -> float:
@@ -130,6 +135,8 @@ def _exact(values: Floats, neutral: float, limit: float) -> Floats:
 
 def _refusal(layers: Sequence[Layer], found: str) -> EdgedenseError:
     code = " and ".join(str(layer) for layer in layers if layer.kind == "Lambda")
-    return EdgedenseError(f"one scale and one shift per colour in front of the stem, to {TOLERANCE:g}",
-                          f"{found}, on random pixels behind {code}",
-                          "take the layer out, and prepare the pictures as it does before they are classified")
+    return EdgedenseError(
+        f"one scale and one shift per colour in front of the stem, to {TOLERANCE:g}",
+        f"{found}, on random pixels behind {code}",
+        "take the layer out, and prepare the pictures as it does before they are classified",
+    )

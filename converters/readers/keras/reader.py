@@ -108,8 +108,16 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     reference = Reference(model, layers[structure.final].operation, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
-    return Source(structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference,
-                  own, opened.loss)
+    return Source(
+        structure.network,
+        structure.normalized,
+        opened.sha256,
+        opened.name,
+        structure.parameters,
+        reference,
+        own,
+        opened.loss,
+    )
 
 
 def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
@@ -117,9 +125,7 @@ def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
     height, width = shape[:2] if len(shape) == 3 else (0, 0)  # of another shape, what is refused is the shape
     if height is None or width is None:
         raise EdgedenseError(
-            "a fixed image size",
-            f"{name}, which takes images of any size",
-            "name the size that it was trained with",
+            "a fixed image size", f"{name}, which takes images of any size", "name the size that it was trained with"
         )
     return height, width
 

@@ -41,10 +41,7 @@ DENSE_LAYER = (
 )
 HINT = "a DenseNet121, 169 or 201, or the same structure with other sizes"
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
-_GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {
-    "GlobalAveragePooling2D": "avg",
-    "GlobalMaxPooling2D": "max",
-}
+_GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {"GlobalAveragePooling2D": "avg", "GlobalMaxPooling2D": "max"}
 _WINDOW_POOLS = ("AveragePooling2D", "MaxPooling2D")
 
 Order = npt.NDArray[np.intp]  # Order[j]: which channel of the graph's tensor Keras' channel j is
