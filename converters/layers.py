@@ -12,7 +12,8 @@ from edgedense.converters.network.program import lower
 from edgedense.converters.passes import rewriting
 from edgedense.converters.quantization import noise
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.opening import recorded
+from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.deployed.layer_noise import LayerNoise
 from edgedense.errors import EdgedenseError
@@ -20,8 +21,10 @@ from edgedense.images.preprocessing import find_images, load_image
 from edgedense.progress import progress
 
 
-def inspect_layers(model: Path, reference: str, data: Path, images: int) -> LayerNoise:
+def inspect_layers(model: Path, reference: str, data: Path, images: int, trust: bool = False) -> LayerNoise:
     """Signal-to-quantization-noise ratio in dB of each layer, from input to output, on at most `images` pictures.
+
+    `trust` runs code that the Keras model holds; all else is opened as the recipe says.
 
     Raises EdgedenseError when the file was not made by `edgedense convert`.
     """
@@ -40,7 +43,8 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
             f"{model}, made with other weights: {', '.join(changed)}",
             "edgedense compare, which compares what both say",
         )
-    source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
+    opening = recorded(content.recipe, (preprocessing.height, preprocessing.width), trust)
+    source, _ = settled(keras_reader.read(reference, opening), opening.activation)
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
     paths = find_images(data)

@@ -13,7 +13,7 @@ from edgedense.measures import drift, metrics
 from edgedense.measures.validation import thumbnail
 from edgedense.report import plots
 from edgedense.report.page import to_html
-from edgedense.report.tables import STAGE_HEADINGS, stage_rows
+from edgedense.report.tables import stage_headings, stage_rows
 from edgedense.report.terminal import Extra, Report
 
 
@@ -88,7 +88,7 @@ def _steps(stages: Sequence[StageFigures]) -> tuple[Extra, ...]:
     )
     told = tuple((stage.name, line) for stage in stages for line in _told(stage.parameters))
     return (
-        Extra("Steps", said, STAGE_HEADINGS, tuple(stage_rows(stages)), plot),
+        Extra("Steps", said, stage_headings(stages), tuple(stage_rows(stages)), plot),
         Extra("Parameters of the steps", "", ("step", "parameters"), told),
     )
 

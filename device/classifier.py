@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,7 @@ from edgedense.deployed import bundle, gradcam
 from edgedense.device.engines.interpreter import make_interpreter, place
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
+from edgedense.measures import values
 
 _CONVERT = "make the file with edgedense convert"
 
@@ -27,7 +28,9 @@ class Classifier:
     does not say, `invoke_seconds` is how long the last inference took. `explains` says whether there are heatmaps.
 
     A network with one output and two labels is binary, its output being the probability of the second class;
-    it then scores both. Raises EdgedenseError when the file, its input, its operators, its metadata or its
+    it then scores both. `gives_values`: its numbers are no probabilities, as those of a regression.
+
+    Raises EdgedenseError when the file, its input, its operators, its metadata or its
     labels are not what they should be, and DeviceError when there is no runtime.
     """
 
@@ -43,6 +46,7 @@ class Classifier:
         self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
         height, width = _input_size(self._input)
         outputs = _class_count(self._output)
+        self.gives_values = content.recipe.get("activation") == values.NONE
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
         self._is_pair = outputs == 1 and len(self.labels) == 2
@@ -67,6 +71,17 @@ class Classifier:
         self._interpreter.invoke()
         self.invoke_seconds = time.perf_counter() - started
         return self._scores(self._interpreter.get_tensor(self._output["index"])[0])
+
+    def require_classes(self, options: Mapping[str, object]) -> None:
+        """EdgedenseError when the file gives values and one of `options` (name to value) is used: they sort, limit or
+        watch the probabilities of classes."""
+        given = [name for name, value in options.items() if value]
+        if self.gives_values and given:
+            raise EdgedenseError(
+                f"a file that tells classes apart for {' and '.join(given)}",
+                "one that gives values (edgedense convert --activation none)",
+                f"leave {'it' if len(given) == 1 else 'them'} out",
+            )
 
     def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
@@ -99,10 +114,12 @@ class Classifier:
         self.close()
 
     def _checked_labels(self, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:
+        if self.gives_values and (not labels or len(labels) == outputs):
+            return values.names_of(labels, outputs)
         if not labels:
             self.notes.append("the file carries no labels: classes are numbered (--labels FILE names them)")
             return tuple(map(str, range(max(outputs, 2))))
-        if len(labels) != outputs and not (outputs == 1 and len(labels) == 2):
+        if len(labels) != outputs and not (outputs == 1 and len(labels) == 2 and not self.gives_values):
             raise EdgedenseError(
                 f"{outputs} labels, one for each output of the model", str(len(labels)), "another --labels file"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import rank
+from edgedense.device.live.prediction import listed, rank
 from edgedense.device.live.results import ImageResult
 from edgedense.device.monitor.watch import Watch
 from edgedense.errors import EdgedenseError, raise_unreadable
@@ -35,7 +35,10 @@ def classify_images(
         scores = classifier.classify(image)
         if watch:
             watch.offer(scores, image)
-        prediction = rank(scores, classifier.labels, top, threshold)
+        if classifier.gives_values:
+            prediction = listed(scores, classifier.labels)
+        else:
+            prediction = rank(scores, classifier.labels, top, threshold)
         yield ImageResult(str(path), prediction, classifier.invoke_seconds)
 
 

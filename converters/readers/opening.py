@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, get_args
 
 Ending = Literal["softmax", "sigmoid", "none"]
 
@@ -27,3 +28,12 @@ class Opening:
     def at(self, size: tuple[int, int] | None) -> Opening:
         """The same at another picture size; None is the model's own."""
         return replace(self, size=size)
+
+
+def recorded(recipe: Mapping[str, Any], size: tuple[int, int] | None = None, trust: bool = False) -> Opening:
+    """How the model of a deployed file was opened, by its `recipe`, to open it in the same way.
+
+    Not `trust`: a file must not say of another that its code may be run.
+    """
+    source, activation = recipe.get("source", {}), recipe.get("activation")
+    return Opening(size, trust, source.get("output"), activation if activation in get_args(Ending) else None)

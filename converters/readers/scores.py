@@ -19,9 +19,10 @@ from edgedense.converters.readers.opening import Ending
 from edgedense.errors import EdgedenseError
 
 _CHOICES = (
-    "--activation softmax for classes of which one is right, --activation sigmoid for classes that are "
-    "independent or a single yes or no, --activation none for values such as an age or a length"
+    "--activation softmax for classes of which one is right, --activation sigmoid for classes that are independent, "
+    "or --activation none for values such as lengths or positions"
 )
+_CHOICES_OF_ONE = "--activation sigmoid for a yes or no, or --activation none for a value such as an age"
 
 
 def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple[str, ...]]:
@@ -47,7 +48,7 @@ def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple
             "a model that says what its numbers are, by ending in softmax or sigmoid or by a loss "
             "with from_logits=True",
             _found(source),
-            _CHOICES,
+            _CHOICES if source.network.classes > 1 else _CHOICES_OF_ONE,
         )
     if kind == "none":
         return replace(source, activation="none"), ()

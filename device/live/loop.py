@@ -20,7 +20,7 @@ from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.stream import Counts, Frame, Stream
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Prediction, rank
+from edgedense.device.live.prediction import Prediction, listed, rank
 from edgedense.device.live.results import FrameResult
 from edgedense.device.live.saving import Saver
 from edgedense.device.live.smoothing import Smoother
@@ -180,7 +180,7 @@ class LiveRun:
         if self._watch:
             self._watch.offer(raw, frame.pixels, frame.wall)
         scores = self._smoother.smooth(raw, frame.captured)
-        prediction = rank(scores, self._classifier.labels, self._options.top, self._options.threshold)
+        prediction = self._prediction(scores, self._options.top, self._options.threshold)
         if not self._options.on_change or self._told is None or prediction.label != self._told.label:
             self._print(frame, prediction)
             self._told = prediction
@@ -190,6 +190,11 @@ class LiveRun:
         if self._board:
             self._show(self._board, frame, scores)
         self._count(frame, time.perf_counter() - taken)
+
+    def _prediction(self, scores: NDArray[np.float32], top: int, threshold: float = 0.0) -> Prediction:
+        if self._classifier.gives_values:
+            return listed(scores, self._classifier.labels)
+        return rank(scores, self._classifier.labels, top, threshold)
 
     def _print(self, frame: Frame, prediction: Prediction) -> None:
         age = time.monotonic() - frame.captured
@@ -213,16 +218,18 @@ class LiveRun:
         self._times.other.append(busy - self._classifier.invoke_seconds)
 
     def _show(self, board: Board, frame: Frame, scores: NDArray[np.float32]) -> None:
-        best = rank(scores, self._classifier.labels, _BARS)
+        best = self._prediction(scores, _BARS)
         facts: dict[str, object] = {
             "frame": frame.number,
             "top": best.top,
+            "values": best.are_values,
             "latency_ms": self._classifier.invoke_seconds * 1e3,
         }
         self._heat = None
         if board.wants_heat:
             started = time.perf_counter()
-            self._heat = relative(self._classifier.heatmaps((int(scores.argmax()),))[0])
+            shown = 0 if best.are_values else int(scores.argmax())  # of several values the first: none is the best
+            self._heat = relative(self._classifier.heatmaps((shown,))[0])
             self._times.heatmap.append(time.perf_counter() - started)
             facts["heatmap_ms"] = self._times.heatmap[-1] * 1e3
         board.update(facts)
@@ -247,7 +254,10 @@ class LiveRun:
     def _status(self, stream: Stream) -> str:
         if stream.is_lost:
             return f"{self._job.source} is lost and will be reopened"
-        label = self._told.label if self._told else None
+        told = self._told
+        label = told.label if told else None
+        if told and told.are_values:
+            label = ", ".join(f"{name} {told.said(value)}" for name, value in told.top[:_BARS])
         return f"{label or 'nothing'} seen, {self._rate():.1f} frames a second"
 
 

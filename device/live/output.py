@@ -28,7 +28,8 @@ class Output:
         """Write one result; the table's header goes before the first."""
         if not self._has_header:
             last = "file" if isinstance(result, ImageResult) else "time and frame"
-            self._stream.write(f"{'label':<{self._width}}    score    latency  {last}\n")
+            score = "value" if result.prediction.are_values else "score"
+            self._stream.write(f"{'label':<{self._width}}    {score}    latency  {last}\n")
             self._has_header = True
         if self._as_json:
             line = json.dumps(result.to_dict(), ensure_ascii=False) + "\n"
@@ -47,10 +48,11 @@ class Output:
             self._stream.flush()
 
     def _row(self, result: ImageResult | FrameResult) -> str:
-        label, score = result.prediction.label, result.prediction.score
+        prediction = result.prediction
+        label, score = prediction.label, prediction.score
         shown = "-" if label is None else _shortened(label)
-        percent = "-" if score is None else f"{score:.1%}"
-        others = ", ".join(f"{name} {value:.1%}" for name, value in result.prediction.top[1:])
+        percent = "-" if score is None else prediction.said(score)
+        others = ", ".join(f"{name} {prediction.said(value)}" for name, value in prediction.top[1:])
         return f"{shown:<{self._width}}  {percent:>7}  {result.latency * 1e3:>6.1f} ms  {_origin(result)}" + (
             f"  ({others})" if others else ""
         )

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedense.measures.values import text
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """The best classes, best first, as (label, score). Empty when no score reaches the threshold."""
+    """The best classes, best first, as (label, score). Empty when no score reaches the threshold.
+
+    `are_values`: the scores are no probabilities, and all of them are listed, in the model's own order.
+    """
 
     top: tuple[tuple[str, float], ...]
+    are_values: bool = False
 
     @property
     def label(self) -> str | None:
@@ -24,6 +30,15 @@ class Prediction:
     def score(self) -> float | None:
         """The best class's score, or None."""
         return self.top[0][1] if self.top else None
+
+    def said(self, score: float) -> str:
+        """One of the scores for people."""
+        return text(score) if self.are_values else f"{score:.1%}"
+
+
+def listed(values: NDArray[np.float32], labels: Sequence[str]) -> Prediction:
+    """float32 [values] -> all of them under their labels: the values of a regression have no best one."""
+    return Prediction(tuple(zip(labels, values.tolist(), strict=True)), are_values=True)
 
 
 def rank(scores: NDArray[np.float32], labels: Sequence[str], top: int, threshold: float = 0.0) -> Prediction:

@@ -18,7 +18,7 @@ class ImageResult:
     latency: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON line: file, label, score, top, latency_ms."""
+        """The JSON line: file, label, score, top, latency_ms; or file, values, latency_ms."""
         return {"file": self.file, **_prediction_entries(self.prediction, self.latency)}
 
 
@@ -52,9 +52,12 @@ class FrameResult:
 
 
 def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any]:
+    latency_ms = round(latency * 1e3, 3)
+    if prediction.are_values:  # float32 holds seven digits
+        return {"values": {label: float(f"{value:.7g}") for label, value in prediction.top}, "latency_ms": latency_ms}
     top = [{"label": label, "score": round(score, 6)} for label, score in prediction.top]
     best = top[0] if top else {"label": None, "score": None}
-    return {**best, "top": top, "latency_ms": round(latency * 1e3, 3)}
+    return {**best, "top": top, "latency_ms": latency_ms}
 
 
 def _iso(wall: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedense.cli.options import ReportPage, Threads
-from edgedense.cli.printing import print_missing, print_notes, render
+from edgedense.cli.printing import print_missing, print_notes, render, render_values
 from edgedense.errors import EdgedenseError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def compare(
     """Measure two deployed files side by side on the same labelled images."""
     from edgedense.deployed import bundle
     from edgedense.device.classifier import Classifier, read_labels
+    from edgedense.images.preprocessing import find_images
     from edgedense.measures import validation
     from edgedense.progress import progress
 
@@ -59,9 +60,18 @@ def compare(
                 f"{', '.join(new.labels[:6])} in {second}",
                 "--labels FILE for both",
             )
-        images = validation.read_labelled(data, new.labels)
+        if old.gives_values != new.gives_values:
+            kinds = ["values" if one.gives_values else "probabilities" for one in (old, new)]
+            raise EdgedenseError("two files that give the same kind of numbers", " and ".join(kinds))
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
         models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
+        if new.gives_values:
+            new.require_classes({"--max-drop": max_drop is not None, "--report": report})
+            paths = find_images(data)
+            with progress("comparing", len(paths)) as tick:
+                render_values(validation.differ(data, paths, models, new.labels, tick), as_json)
+            return
+        images = validation.read_labelled(data, new.labels)
         with progress("comparing", len(images.paths)) as tick:
             result = validation.judge(
                 images,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgedense.cli.options import Activation, Output, TrustModel
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Exif, Normalization, Resize
 
@@ -35,6 +36,9 @@ def convert(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The .tflite file to write.", show_default=False)],
+    activation: Activation = None,
+    output: Output = None,
+    trust_model: TrustModel = False,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +66,7 @@ def convert(
         Exif, typer.Option(help="Whether to turn pictures as their EXIF rotation says; Keras' loaders ignore it.")
     ] = "ignore",
     output_type: Annotated[
-        Literal["float32", "uint8"], typer.Option(help="float32 probabilities, or uint8 for integer-only targets.")
+        Literal["float32", "uint8"], typer.Option(help="float32 scores, or uint8 for integer-only targets.")
     ] = "float32",
     target: Annotated[
         Literal["cpu", "coral"],
@@ -195,6 +199,7 @@ def convert(
 
     from edgedense.converters import pipeline
     from edgedense.converters.page import conversion_report
+    from edgedense.converters.readers.opening import Opening
     from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
@@ -219,13 +224,13 @@ def convert(
     if (recover is not None or qat) and work is None:
         slimming = replace(slimming, work=out.with_suffix(".work"))
     options = pipeline.Options(
+        opening=Opening((input_size, input_size) if input_size else None, trust_model, output, activation),
         preprocess=preprocess,
         resize=resize,
         exif=exif,
         output_type=output_type,
         ranges=ranges,
         headroom=headroom,
-        size=(input_size, input_size) if input_size else None,
         images=images,
         force=force,
         max_drop=max_drop,
@@ -235,6 +240,12 @@ def convert(
         slimming=slimming,
     )
     names = read_labels(labels) if labels else None
+    if report is not None and activation == "none":
+        raise EdgedenseError(
+            "a model that tells classes apart for --report",
+            "one that gives values (--activation none), which a page of classes cannot show",
+            "leave --report out; the table shows how far the values move",
+        )
     result = pipeline.convert(model, calibration, names, options, validation)
     for note in result.notes:
         print(f"edgedense: {note}", file=sys.stderr)

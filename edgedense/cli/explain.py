@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgedense.cli.options import Activation, Output, TrustModel
 from edgedense.cli.printing import print_notes
 from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
@@ -91,6 +92,9 @@ def explain(
             min=32, help="Height and width of the input in pixels, in place of the model's own.", show_default=False
         ),
     ] = None,
+    activation: Activation = None,
+    output: Output = None,
+    trust_model: TrustModel = False,
     device: Annotated[
         str,
         typer.Option(help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto."),
@@ -122,6 +126,9 @@ def explain(
             "--resize": resize,
             "--exif": exif,
             "--input-size": input_size,
+            "--activation": activation,
+            "--output": output,
+            "--trust-model": trust_model,
         }
         if given := [option for option, value in of_keras.items() if value]:
             raise EdgedenseError(f"a Keras model for {' and '.join(given)}", model)
@@ -131,6 +138,7 @@ def explain(
         raise EdgedenseError("a .tflite file for --device", model)
     from edgedense.converters import explain as keras
     from edgedense.converters import features as grids
+    from edgedense.converters.readers.opening import Opening
 
     opened = keras.read(
         model,
@@ -138,7 +146,7 @@ def explain(
         preprocess,
         resize or "bilinear",
         exif or "ignore",
-        (input_size, input_size) if input_size else None,
+        Opening((input_size, input_size) if input_size else None, trust_model, output, activation),
     )
     print_notes(Path(model), list(opened.notes))
     with _named(paths) as (called, unreadable):
@@ -175,4 +183,4 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[dict[Path, str], Callable[[E
 
 def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
     for heat in one.heats:
-        print(f"{heat.label}  {heat.score:.1%}  {one.path} -> {written[-1]}")
+        print(f"{heat.label}  {heat.said}  {one.path} -> {written[-1]}")

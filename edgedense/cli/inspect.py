@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgedense.cli.options import Output, TrustModel
 from edgedense.errors import EdgedenseError
 
 
@@ -33,6 +34,8 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    output: Output = None,
+    trust_model: TrustModel = False,
     report: Annotated[
         Path | None,
         typer.Option(help="With --layers: write the table and a plot as one HTML file.", show_default=False),
@@ -47,6 +50,8 @@ def inspect(
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
+    if output and (layers or file.endswith(".tflite")):
+        raise EdgedenseError("a Keras model for --output", file, "leave it out: the .tflite file says which it has")
     if layers:
         from edgedense.converters.layers import inspect_layers
         from edgedense.report.page import noise_to_html
@@ -55,7 +60,7 @@ def inspect(
             raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
         if report is not None:
             check_writable(report)
-        found = inspect_layers(Path(file), reference, data, images)
+        found = inspect_layers(Path(file), reference, data, images, trust_model)
         tables.print_noise(found, Path(file).name, Console())
         if report is not None:
             write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
@@ -67,6 +72,7 @@ def inspect(
     else:
         from edgedense.converters.readers.keras import reader as keras_reader
         from edgedense.converters.readers.keras.summary import summarize
+        from edgedense.converters.readers.opening import Opening
 
-        size = (input_size, input_size) if input_size else None
-        tables.print_summary(summarize(keras_reader.read(file, size)), Console())
+        opening = Opening((input_size, input_size) if input_size else None, trust_model, output)
+        tables.print_summary(summarize(keras_reader.read(file, opening)), Console())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedense.errors import GateError
 
 if TYPE_CHECKING:
+    from edgedense.measures.values import Comparison
     from edgedense.report.terminal import Report
 
 
@@ -48,3 +51,15 @@ def render(result: Report, as_json: bool, page: Path | None) -> None:
             f"{result.gate.drop:.2f}",
             "convert with more calibration images, or look at the report",
         )
+
+
+def render_values(result: Comparison, as_json: bool) -> None:
+    """Print how far two models are apart that give values."""
+    from rich.console import Console
+
+    from edgedense.report import tables
+
+    if as_json:
+        print(json.dumps(asdict(result), ensure_ascii=False))
+    else:
+        tables.print_values(result, Console())

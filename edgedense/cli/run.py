@@ -151,6 +151,13 @@ def run(
     parsed = [first_camera()] if camera else [parse(source) for source in sources or ()]
     streams = [source for source in parsed if source.kind != "images"]
     names = read_labels(labels) if labels else None
+    of_classes = {
+        "--top": top > 1,
+        "--threshold": threshold,
+        "--on-change": on_change,
+        "--save": save,
+        "--monitor": monitor,
+    }
     if not streams:
         from edgedense.device.images import print_images
 
@@ -176,6 +183,7 @@ def run(
         paths = [path for source in parsed for path in find_images(source.name)]
         with Classifier(model, device=device, threads=threads, labels=names) as classifier:
             print_notes(model, classifier.notes)
+            classifier.require_classes(of_classes)
             with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
                 print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json, watch=watch)
         return
@@ -195,6 +203,7 @@ def run(
         raise EdgedenseError("--preview with --preview-token-file", "it alone")
     with Classifier(model, device=device, threads=threads, labels=names) as classifier:
         print_notes(model, classifier.notes)
+        classifier.require_classes(of_classes)
         job = capture_job(
             streams[0],
             classifier.preprocessing,

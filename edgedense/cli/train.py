@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from edgedense.cli.options import Output, TrustModel
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Normalization
 
@@ -30,6 +31,8 @@ def train(
             "DenseNet121, of which all but the head is taken."
         ),
     ] = "imagenet",
+    output: Output = None,
+    trust_model: TrustModel = False,
     size: Annotated[int, typer.Option(min=32, help="Height and width of the network's input in pixels.")] = 224,
     head: Annotated[
         int | None,
@@ -133,6 +136,7 @@ def train(
     """
     from rich.console import Console
 
+    from edgedense.converters.readers.opening import Opening
     from edgedense.converters.training import compare as side_by_side
     from edgedense.converters.training import page
     from edgedense.converters.training import train as module
@@ -146,6 +150,7 @@ def train(
             check_writable(path)
     options = module.Options(
         weights=weights,
+        opening=Opening(trust=trust_model, output=output),
         size=size,
         head=head,
         dropout=dropout,

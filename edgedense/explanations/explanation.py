@@ -16,6 +16,7 @@ from edgedense.explanations import heatmap
 from edgedense.explanations.sheet import Row, sheet
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Exif, Floats, Pixels, load_picture
+from edgedense.measures.values import text
 
 _SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
 _SCALE = "from no evidence for the class to its peak, which is in units of the logit"
@@ -23,11 +24,20 @@ _SCALE = "from no evidence for the class to its peak, which is in units of the l
 
 @dataclass(frozen=True)
 class Heat:
-    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score."""
+    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score.
+
+    `is_value`: the score is no probability, and the evidence is what raises it.
+    """
 
     label: str
     score: float
     values: Floats
+    is_value: bool = False
+
+    @property
+    def said(self) -> str:
+        """The score for people."""
+        return text(self.score) if self.is_value else f"{self.score:.1%}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
         yield f"{name}-{slug}-heatmap.png", heatmap.png(coloured)
         yield f"{name}-{slug}-overlay.png", heatmap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
-        rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
+        rows.append(Row(f"{heat.label}  {heat.said}, {peak}", (picture, coloured, laid_over)))
     yield f"{name}-explained.png", heatmap.png(sheet(rows, _SCALE))
 
 

@@ -17,6 +17,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
+from edgedense.measures.values import Comparison, differences
 from edgedense.report.terminal import SHOWN, Gate, Report
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
@@ -106,6 +107,20 @@ def judge(
     shown = [change.image for change in both.changed[:SHOWN]] if thumbnails else []
     pictures = {name: thumbnail(images.root / name) for name in shown}
     return Report(title, both.after, both, gate, recipe or {}, thumbnails=pictures)
+
+
+def differ(
+    root: Path, paths: Sequence[Path], models: Sequence[Model], names: Sequence[str], tick: Callable[[int], None]
+) -> Comparison:
+    """Two models that give values on the images `paths`, which are below the folder `root` or it; `names` are the
+    values'. Raises EdgedenseError when one of them gives more or fewer values."""
+    scores = score(paths, models, tick)
+    for model, found in zip(models, scores, strict=True):
+        if found.shape[1] != len(names):
+            raise EdgedenseError(f"{len(names)} values ({_listed(names)})", f"{found.shape[1]} in {model.name}")
+    called = [path.relative_to(root).as_posix() if root in path.parents else path.name for path in paths]
+    before, after = models
+    return Comparison(before.name, after.name, len(paths), differences(scores[0], scores[1], names, called))
 
 
 def read_labelled(folder: Path | str, names: Sequence[str]) -> LabelledImages:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from edgedense.deployed.bundle import Bundle
 from edgedense.deployed.layer_noise import LayerNoise
+from edgedense.measures.values import Comparison, Difference, text
 
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
@@ -37,25 +38,49 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
     if conversion.stages:
         title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
-        console.print(table(title, STAGE_HEADINGS, stage_rows(conversion.stages)))
+        console.print(table(title, stage_headings(conversion.stages), stage_rows(conversion.stages)))
     if conversion.trials:
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
         console.print(table("Validation", ("tried", "drop, points"), tried))
     if conversion.candidates:
         tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
-        console.print(
-            table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"), tried)
-        )
+        measure = "mean squared error" if conversion.outcome.differences else "mean KL"
+        headings = "estimator", f"{measure} on the other half"
+        console.print(table("Ranges, fitted on one half of the pictures", headings, tried))
     figures = conversion.figures
+    size, images = f"{name}: {len(conversion.data) / 1e6:.2f} MB", f"{figures['images']} calibration pictures"
+    if differences := conversion.outcome.differences:
+        console.print(table(f"The file's values against the float model's, on {images}", *value_rows(differences)))
+        console.print(f"{size}. It gives values and no probabilities.", soft_wrap=True)
+        return
     console.print(
-        f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
-        f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
-        f"KL {figures['calibration_kl_mean']:.6f}.",
+        f"{size}, {len(conversion.labels)} labels. On {images} it agrees with the float model on "
+        f"{100 * figures['calibration_agreement']:.2f} %, mean KL {figures['calibration_kl_mean']:.6f}.",
         soft_wrap=True,
     )
 
 
-STAGE_HEADINGS = ("step", "MACs, M", "MB", "gzip", "ms", "ratio", "agreement", "accuracy")
+def print_values(result: Comparison, console: Console) -> None:
+    """How far the values of two models are apart, in each value's own unit. Which values are right is not known, and
+    so not told."""
+    title = f"{result.after} against {result.before}, on {result.images} images"
+    console.print(table(title, *value_rows(result.values)))
+
+
+def value_rows(differences: Sequence[Difference]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and a row for each value: what it spans, and how far two models are apart."""
+    headings = "value", "lowest", "highest", "mean change", "largest", "on"
+    rows = [
+        (d.name, *(text(number) for number in (d.lowest, d.highest, d.mean, d.worst)), d.worst_image)
+        for d in differences
+    ]
+    return headings, rows
+
+
+def stage_headings(stages: Sequence[StageFigures]) -> tuple[str, ...]:
+    """Column names of `stage_rows`. An error is in percent of the values' own standard deviation."""
+    measure = "agreement" if stages[0].agreement is not None else "error"
+    return "step", "MACs, M", "MB", "gzip", "ms", "ratio", measure, "accuracy"
 
 
 def stage_rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
@@ -68,7 +93,7 @@ def stage_rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
             f"{s.compressed_bytes / 1e6:.2f}",
             f"{s.latency_ms:.2f}",
             f"{s.latency_ms / stages[0].latency_ms:.2f}",
-            f"{100 * s.agreement:.2f}",
+            f"{100 * (s.error or 0.0 if s.agreement is None else s.agreement):.2f}",
             "" if s.accuracy is None else f"{100 * s.accuracy:.2f}",
         )
         for s in stages

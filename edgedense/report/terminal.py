@@ -108,14 +108,22 @@ def print_replay(model: str, result: Replay, console: Console) -> None:
         ("run with", result.run_with),
         ("equal to the bit", "yes" if result.bit_equal else "no"),
         ("values off, by steps", off),
-        ("labels changed", str(len(result.flipped))),
-        ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
+        *_against_float(result),
         ("limit", result.limit),
         ("verdict", "passed" if result.passed else "failed"),
     ]
     if result.suspect:
         rows.append(("first layer that differs", result.suspect))
     console.print(_table(f"Golden samples of {model}", ("", ""), rows))
+
+
+def _against_float(result: Replay) -> list[tuple[str, str]]:
+    if result.are_values:
+        return [("mean steps from the float model", f"{result.error_made:.3f} there, {result.error_here:.3f} here")]
+    return [
+        ("labels changed", str(len(result.flipped))),
+        ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
+    ]
 
 
 def verdict(report: Report) -> str:

@@ -98,9 +98,9 @@ class Layer:
 
     `name` is the layer's name, behind the names of the models that it is nested in. `kind` is its Keras 3
     class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `keywords` those
-    with a name, `inputs` the layers among them. `options` are the layer's configuration and keyword arguments. `shape` is the
-    output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice counts
-    once. `operation` is the Keras object.
+    with a name, `inputs` the layers among them. `options` are the layer's configuration and keyword arguments.
+    `shape` is the output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice
+    counts once. `operation` is the Keras object.
     """
 
     index: int

@@ -43,4 +43,4 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _shape(tensor: Any) -> str:
-    return str([size for size in tuple(tensor.shape)[1:]])
+    return str(list(tuple(tensor.shape)[1:]))

@@ -54,6 +54,11 @@ class Source:
         """
         return self.reference.predict(batch)
 
+    @property
+    def gives_values(self) -> bool:
+        """Whether its numbers are no probabilities."""
+        return self.activation == "none"
+
     def logits(self, batch: npt.ArrayLike) -> Batch:
         """As `predict`, before the last softmax or sigmoid; the same where the model ends in plain logits."""
         return self.reference.logits(batch)
