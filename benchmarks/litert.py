@@ -13,8 +13,10 @@ from edgedense.images.preprocessing import Pixels, Preprocessing
 
 def convert_edgedense(job: Job) -> Path:
     from edgedense.converters.pipeline import Options, convert
+    from edgedense.converters.readers.opening import Opening
 
-    options = Options(preprocess=job.preprocessing.normalize, images=job.images)
+    opening = Opening(trust=job.trust)
+    options = Options(opening=opening, preprocess=job.preprocessing.normalize, images=job.images)
     return _written(job, "edgedense.tflite", convert(job.model, job.calibration, options=options).data)
 
 
