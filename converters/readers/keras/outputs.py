@@ -19,11 +19,12 @@ def one(model: Any, name: str | None, source: str) -> tuple[Any, tuple[str, ...]
     outputs = getattr(model, "outputs", None)
     if not outputs:
         return model, ("",), 0
-    names = _distinct([str(called) for called in model.output_names])
+    called = getattr(model, "output_names", None) or [tensor._keras_history[0].name for tensor in outputs]
+    names = _distinct([str(name) for name in called])
     if name is None and len(outputs) == 1:
         return model, names, 0
     if name not in names:
-        listed = ", ".join(f"{called} {_shape(tensor)}" for called, tensor in zip(names, outputs, strict=True))
+        listed = ", ".join(f"{own} {_shape(tensor)}" for own, tensor in zip(names, outputs, strict=True))
         count = f"{len(outputs)} outputs" if len(outputs) > 1 else "one output"
         raise EdgedenseError(
             "the name of the output to use",

@@ -79,3 +79,8 @@ def test_outputs_of_one_name_are_numbered() -> None:
     assert (names, number) == (("same:0", "same:1"), 1)
     x = np.ones((1, 4), np.float32)
     assert np.allclose(chosen([x]), model([x])[1])
+
+
+def test_the_output_of_a_sequential_model_is_called_as_its_last_layer() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="last")])
+    assert outputs.one(model, None, "m.keras") == (model, ("last",), 0)
