@@ -33,8 +33,8 @@ from benchmarks.randomization import cascade
 from edgedense.converters import explain
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
+from edgedense.converters.opening import Opening, recorded
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.opening import Opening, recorded
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.device import Classifier

@@ -12,8 +12,8 @@ from edgedense.images.preprocessing import Pixels, Preprocessing
 
 
 def convert_edgedense(job: Job) -> Path:
+    from edgedense.converters.opening import Opening
     from edgedense.converters.pipeline import Options, convert
-    from edgedense.converters.readers.opening import Opening
 
     opening = Opening(trust=job.trust)
     options = Options(opening=opening, preprocess=job.preprocessing.normalize, images=job.images)

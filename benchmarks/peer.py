@@ -29,8 +29,8 @@ class Job:
 
     def keras_model(self) -> object:
         """The model in memory, `keras.Model` or `tf_keras.Model`."""
+        from edgedense.converters.opening import Opening
         from edgedense.converters.readers.keras.files import open_model
-        from edgedense.converters.readers.opening import Opening
 
         return open_model(self.model, Opening(trust=self.trust)).model
 

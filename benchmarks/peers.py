@@ -211,10 +211,7 @@ def _study(title: str, job: Job, arguments: argparse.Namespace, console: Console
 def _make(peer: Peer, job: Job) -> Made:
     folder = _peer_folder(peer.name, job)
     folder.mkdir(exist_ok=True)
-    request = {
-        "peer": peer.name,
-        "job": replace(job, folder=folder).to_json(),
-    }
+    request = {"peer": peer.name, "job": replace(job, folder=folder).to_json()}
     converted = stage.call("convert", request, folder)
     path = Path(converted["path"])
     ran = stage.call("run", {**request, "path": str(path)}, folder)

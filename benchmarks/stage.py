@@ -69,8 +69,8 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
     the model that the peers get: where `model` ends in plain logits or has several outputs, a copy with the one output
     that gives probabilities as edgedense's file does, for scores are compared as such."""
     from edgedense.converters.calibration.normalization import normalized
+    from edgedense.converters.opening import Opening
     from edgedense.converters.readers.keras import reader as keras_reader
-    from edgedense.converters.readers.opening import Opening
     from edgedense.converters.readers.scores import settled
     from edgedense.images.preprocessing import Normalization, Preprocessing, load_image
 
@@ -104,8 +104,8 @@ def _keras_of(model: Any) -> Any:
 
 def resize(request: dict[str, Any]) -> dict[str, Any]:
     """Saves `model` with the same weights for pictures of `size` x `size` as `resized`."""
+    from edgedense.converters.opening import Opening
     from edgedense.converters.readers.keras.files import open_model
-    from edgedense.converters.readers.opening import Opening
 
     model = open_model(request["model"], Opening(trust=request.get("trust", False))).model
     keras, size = _keras_of(model), request["size"]

@@ -18,12 +18,13 @@ import numpy as np
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.evaluate import gradients
 from edgedense.converters.network.program import Program, lower
+from edgedense.converters.opening import Opening
 from edgedense.converters.quantization.heads import features_tensor
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.opening import Opening
 from edgedense.converters.readers.scores import settled
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
 from edgedense.measures.values import names_of
 
@@ -92,7 +93,7 @@ def read(
 
 def explain(
     model: Model,
-    paths: Sequence[Path],
+    paths: Sequence[Picture],
     classes: Sequence[str] = (),
     layer: str | None = None,
     unreadable: Callable[[EdgedenseError], None] | None = None,
@@ -174,13 +175,13 @@ def tensor_of(program: Program, name: str | None) -> str:
 class Loaded:
     """A picture as it was read, and as the model sees it."""
 
-    path: Path
+    path: Picture
     picture: Pixels
     pixels: Pixels
 
 
 def batches(
-    model: Model, paths: Sequence[Path], unreadable: Callable[[EdgedenseError], None] | None
+    model: Model, paths: Sequence[Picture], unreadable: Callable[[EdgedenseError], None] | None
 ) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
     p = model.preprocessing

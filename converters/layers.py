@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgedense.converters import slimming
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
+from edgedense.converters.opening import recorded
 from edgedense.converters.passes import rewriting
 from edgedense.converters.quantization import noise
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.opening import recorded
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
-from edgedense.deployed.layer_noise import LayerNoise
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import find_images, load_image
+from edgedense.images.pictures import PicturesLike, collect
+from edgedense.images.preprocessing import load_image
+from edgedense.measures.layer_noise import LayerNoise
 from edgedense.progress import progress
 
 
-def inspect_layers(model: Path, reference: str, data: Path, images: int, trust: bool = False) -> LayerNoise:
+def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int, trust: bool = False) -> LayerNoise:
     """Signal-to-quantization-noise ratio in dB of each layer, from input to output, on at most `images` pictures.
 
-    `trust` runs code that the Keras model holds; all else is opened as the recipe says.
+    `trust` runs code that the Keras model's file holds; all else is opened as the recipe says.
 
     Raises EdgedenseError when the file was not made by `edgedense convert`.
     """
@@ -47,7 +49,7 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int, trust: 
     source, _ = settled(keras_reader.read(reference, opening), opening.activation)
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
-    paths = find_images(data)
+    paths = collect(data)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
     pixels = np.stack([load_image(path, preprocessing) for path in chosen])
     with progress("comparing layers", len(pixels)) as tick:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -130,3 +130,26 @@ def _figures(
         time,
         error,
     )
+
+
+def headings(stages: Sequence[StageFigures]) -> tuple[str, ...]:
+    """Column names of `rows`. An error is in percent of the values' own standard deviation."""
+    measure = "agreement" if stages[0].agreement is not None else "error"
+    return "step", "MACs, M", "MB", "gzip", "ms", "ratio", measure, "accuracy"
+
+
+def rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
+    """Each step's cells; the ratio is that of the latency to the first."""
+    return [
+        (
+            s.name,
+            f"{s.macs / 1e6:,.1f}",
+            f"{s.flatbuffer_bytes / 1e6:.2f}",
+            f"{s.compressed_bytes / 1e6:.2f}",
+            f"{s.latency_ms:.2f}",
+            f"{s.latency_ms / stages[0].latency_ms:.2f}",
+            f"{100 * (s.error or 0.0 if s.agreement is None else s.agreement):.2f}",
+            "" if s.accuracy is None else f"{100 * s.accuracy:.2f}",
+        )
+        for s in stages
+    ]

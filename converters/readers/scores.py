@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation
+from edgedense.converters.opening import Ending
 from edgedense.converters.readers.keras.loss import Loss
 from edgedense.converters.readers.keras.reader import Batch, Reference, Source
-from edgedense.converters.readers.opening import Ending
 from edgedense.errors import EdgedenseError
 
 _CHOICES = (

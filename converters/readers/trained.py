@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgedense.converters.calibration import normalization
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.opening import Opening
 from edgedense.converters.readers.scores import settled
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.progress import progress
 
@@ -26,7 +28,7 @@ class Trained:
     preprocessing: Preprocessing
     resized: bool
 
-    def load(self, paths: tuple[Path, ...] | list[Path], what: str) -> Pixels:
+    def load(self, paths: Sequence[Picture], what: str) -> Pixels:
         """Pictures as the training saw them, uint8 [N, height, width, 3]."""
         with progress(f"reading {what} pictures", len(paths)) as tick:
             rows = []
@@ -49,7 +51,7 @@ class Trained:
         return self.source.predict(normalization.normalized(pixels, normalize))
 
 
-def trained(model: Path | str, source: Source, preprocessing: Preprocessing, opening: Opening) -> Trained:
+def trained(model: Any, source: Source, preprocessing: Preprocessing, opening: Opening) -> Trained:
     """The model as it was trained; `source`, `preprocessing` and `opening` are those of what is deployed."""
     own = source.trained_size
     if own is None or own == (preprocessing.height, preprocessing.width):

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Affine
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.opening import Opening
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgedense.converters.readers.opening import Opening
+from edgedense.converters.opening import Opening
 from edgedense.converters.training import batches, dataset, fit, networks, schedule
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch

@@ -15,6 +15,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edgedense.converters.pipeline import Conversion
 
 
@@ -197,34 +199,25 @@ def convert(
     """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
 
-    from edgedense.converters import pipeline
-    from edgedense.converters.page import conversion_report
-    from edgedense.converters.readers.opening import Opening
-    from edgedense.converters.slimming import Slimming
-    from edgedense.device.classifier import read_labels
+    import edgedense
+    from edgedense.converters.pipeline import require_name
     from edgedense.files import check_writable, write_atomically
-    from edgedense.report import tables
 
-    if out.suffix != ".tflite":  # a slip must not overwrite the trained model
-        raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
+    require_name(out)
     for path in (out, report):
         if path is not None:
             check_writable(path)
-    slimming = Slimming(prune_channels, fit, fit_latency, importance, sparsity, recover, epochs, qat, work)
-    if max_drop is not None and validation is None:
-        raise EdgedenseError(
-            "--validation with --max-drop", "--max-drop alone", "--max-drop POINTS --validation FOLDER"
-        )
-    if validation is not None and max_drop is None and not (slimming.changes or qat or input_size):
-        raise EdgedenseError(
-            "--max-drop, or something that makes the network smaller, with --validation",
-            "--validation alone",
-            "--max-drop POINTS --validation FOLDER",
-        )
+    slimming = edgedense.Slimming(prune_channels, fit, fit_latency, importance, sparsity, recover, epochs, qat, work)
     if (recover is not None or qat) and work is None:
         slimming = replace(slimming, work=out.with_suffix(".work"))
-    options = pipeline.Options(
-        opening=Opening((input_size, input_size) if input_size else None, trust_model, output, activation),
+    if report is not None and activation == "none":  # hours of training may come before the page
+        raise EdgedenseError(
+            "a model that tells classes apart for --report",
+            "one that gives values (--activation none), which a page of classes cannot show",
+            "leave --report out; the table shows how far the values move",
+        )
+    options = edgedense.Options(
+        opening=edgedense.Opening((input_size, input_size) if input_size else None, trust_model, output, activation),
         preprocess=preprocess,
         resize=resize,
         exif=exif,
@@ -239,34 +232,57 @@ def convert(
         explain=explain,
         slimming=slimming,
     )
-    names = read_labels(labels) if labels else None
-    if report is not None and activation == "none":
-        raise EdgedenseError(
-            "a model that tells classes apart for --report",
-            "one that gives values (--activation none), which a page of classes cannot show",
-            "leave --report out; the table shows how far the values move",
-        )
-    result = pipeline.convert(model, calibration, names, options, validation)
-    for note in result.notes:
-        print(f"edgedense: {note}", file=sys.stderr)
-    page = None if report is None else conversion_report(result).encode()
-    write_atomically(out, result.data)
+    result = edgedense.convert(model, calibration, labels=labels, validation=validation, options=options)
+    page = None if report is None else edgedense.to_html(result).encode()
+    result.save(out)
     if report is not None and page is not None:
         write_atomically(report, page)
     if work is None and slimming.work is not None:
         shutil.rmtree(slimming.work, ignore_errors=True)
-    tables.print_conversion(result, str(out), Console())
+    _print_conversion(result, str(out), Console())
     if target == "coral":
         _compile_for_coral(result, out)
+
+
+def _print_conversion(conversion: Conversion, name: str, console: Console) -> None:
+    """The steps with their error in float, the range estimators tried, and the result."""
+    from edgedense.converters.quantization.stages import headings, rows
+    from edgedense.report.terminal import table
+    from edgedense.report.wording import VALUE_HEADINGS, value_row
+
+    steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
+    console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
+    if conversion.stages:
+        title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
+        console.print(table(title, headings(conversion.stages), rows(conversion.stages)))
+    if conversion.trials:
+        tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
+        console.print(table("Validation", ("tried", "drop, points"), tried))
+    if conversion.candidates:
+        tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
+        measure = "mean squared error" if conversion.outcome.differences else "mean KL"
+        headings_ = "estimator", f"{measure} on the other half"
+        console.print(table("Ranges, fitted on one half of the pictures", headings_, tried))
+    figures = conversion.figures
+    size, images = f"{name}: {len(conversion.data) / 1e6:.2f} MB", f"{figures['images']} calibration pictures"
+    if differences := conversion.outcome.differences:
+        title = f"The file's values against the float model's, on {images}"
+        console.print(table(title, VALUE_HEADINGS, map(value_row, differences)))
+        console.print(f"{size}. It gives values and no probabilities.", soft_wrap=True)
+        return
+    console.print(
+        f"{size}, {len(conversion.labels)} labels. On {images} it agrees with the float model on "
+        f"{100 * figures['calibration_agreement']:.2f} %, mean KL {figures['calibration_kl_mean']:.6f}.",
+        soft_wrap=True,
+    )
 
 
 def _compile_for_coral(result: Conversion, out: Path) -> None:
     """Write NAME_edgetpu.tflite and print what runs where; without a compiler say how to get one."""
     from edgedense.converters.tflite import edgetpu
-    from edgedense.deployed import bundle, gradcam
     from edgedense.files import write_atomically
 
-    compiled = edgetpu.compile_model(bundle.without_archive(result.data))
+    compiled = result.for_edgetpu()
     if compiled is None:
         print(
             f"edgedense: {out} is ready for the Edge TPU compiler, which is not on PATH: {edgetpu.GET_IT}",
@@ -274,8 +290,7 @@ def _compile_for_coral(result: Conversion, out: Path) -> None:
         )
         return
     path = out.with_name(out.stem + "_edgetpu.tflite")
-    head = {name: data for name, data in bundle.parse(result.data).entries.items() if name == gradcam.ENTRY}
-    write_atomically(path, bundle.pack(compiled.model, result.labels, result.recipe, head))
+    write_atomically(path, compiled.model)
     log = compiled.log
     print(
         f"{path}: subgraphs {log.subgraphs}, {log.on_chip / 2**20:.2f} MiB of weights on the chip, "

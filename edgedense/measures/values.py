@@ -5,8 +5,9 @@ Shapes: `before` and `after` are [N, K], K values for each of N images, of two m
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,10 @@ class Comparison:
     after: str
     images: int
     values: tuple[Difference, ...]
+
+    def to_json(self) -> str:
+        """All of it as one JSON object on one line."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
 
 
 def names_of(labels: Sequence[str], count: int) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ from ai_edge_litert import schema_py_generated as schema
 from edgedense.converters import pipeline
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.opening import Opening
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import TOLERANCE
 from edgedense.converters.pipeline import Conversion, Options
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.opening import Opening
 from edgedense.converters.readers.scores import settled
 from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle

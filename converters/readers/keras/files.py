@@ -19,15 +19,15 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import description as keras_description
 from edgedense.converters.readers.keras import outputs as keras_outputs
 from edgedense.converters.readers.keras.description import FORMATS, OWN_LAYERS, SAVE
 from edgedense.converters.readers.keras.loss import Loss, loss_of
-from edgedense.converters.readers.opening import Opening
 from edgedense.errors import EdgedenseError
 
 _OFFERED = {f"densenet{depth}:imagenet": f"DenseNet{depth}" for depth in (121, 169, 201)}
@@ -38,7 +38,9 @@ _OFFERED_SIZE = 224
 class Opened:
     """A Keras model in memory, `keras.Model` or `tf_keras.Model`; `name` and `sha256` are its source's.
 
-    `loss` is what it was trained with, None where the file does not say; `trusted`: it may hold code of its own.
+    `loss` is what it was trained with, None where nothing says it. `trusted`: it may hold code of its own, as a model
+    in memory may, whose code is the caller's. `hashed` says whether the source was a file, or a model in memory, of
+    which the weights are hashed.
     """
 
     model: Any
@@ -46,13 +48,16 @@ class Opened:
     sha256: str
     loss: Loss | None = None
     trusted: bool = False
+    hashed: Literal["file", "weights"] = "file"
 
 
-def open_model(source: str | Path, opening: Opening | None = None) -> Opened:
-    """Opens `source`, a path or the name of weights that Keras offers; of several outputs, the one that `opening`
-    names. EdgedenseError when that cannot be done.
+def open_model(source: Any, opening: Opening | None = None) -> Opened:
+    """Opens `source`, a path or the name of weights that Keras offers; a Keras model is open already. Of several
+    outputs it is the one that `opening` names. EdgedenseError when that cannot be done.
     """
     opening = opening or Opening()
+    if not isinstance(source, str | Path):
+        return _in_memory(source, opening)
     path = Path(source)
     if str(source) in _OFFERED and not path.exists():
         return _download(str(source), opening)
@@ -168,10 +173,34 @@ def _download(source: str, opening: Opening) -> Opened:
             _first_line(error),
             "check the internet connection; Keras keeps what it has once loaded in ~/.keras/models",
         ) from error
+    return Opened(keras_outputs.one(model, opening.output, source)[0], source, _sha256_of_weights(model))
+
+
+def _in_memory(model: Any, opening: Opening) -> Opened:
+    kinds = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(model).__mro__}
+    if not kinds & {"keras.Model", "tf_keras.Model"}:
+        raise EdgedenseError(f"{FORMATS}, or a Keras model in memory", f"an object of the class {type(model).__name__}")
+    if "keras.Model" in kinds:
+        load_keras()  # which refuses another backend than TensorFlow
+    name = str(model.name)
+    chosen, names, number = keras_outputs.one(model, opening.output, name)
+    loss = loss_of(_compiled(model), names, number)
+    return Opened(chosen, name, _sha256_of_weights(chosen), loss, trusted=True, hashed="weights")
+
+
+def _compiled(model: Any) -> Any:
+    """The compile configuration as Keras would write it; None where there is none, or Keras cannot write it."""
+    try:
+        return model.get_compile_config()
+    except Exception:  # whatever a loss of the user's own raises when it is described
+        return None
+
+
+def _sha256_of_weights(model: Any) -> str:
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
-    return Opened(keras_outputs.one(model, opening.output, source)[0], source, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _rewritten(config: Any, free_size: bool) -> Any:

@@ -6,19 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation, DenseNet
+from edgedense.converters.opening import Ending, Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.keras.loss import Loss
-from edgedense.converters.readers.opening import Ending, Opening
 from edgedense.errors import EdgedenseError
 
 Batch = npt.NDArray[np.float32]
@@ -34,8 +33,9 @@ class Source:
     `trained_size` is the height and width that the model was built for, None where it takes any.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers. `loss` is what the model was trained with, as far as the file says it. `activation` says what the scores
-    are, once `scores.settled` has settled it: "none" are numbers that are no probabilities.
+    offers; of a model in memory that of its weights, which `hashed` says. `loss` is what the model was trained with, as
+    far as its file says it. `activation` says what the scores are, once `scores.settled` has settled it: "none" are
+    numbers that are no probabilities.
     """
 
     network: DenseNet
@@ -47,6 +47,7 @@ class Source:
     trained_size: tuple[int, int] | None = None
     loss: Loss | None = None
     activation: Ending | None = None
+    hashed: Literal["file", "weights"] = "file"
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -87,8 +88,9 @@ class Reference:
             return _traced(self.model)
 
 
-def read(source: str | Path, opening: Opening | None = None) -> Source:
-    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, or "densenet121:imagenet".
+def read(source: Any, opening: Opening | None = None) -> Source:
+    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, "densenet121:imagenet", or a `keras.Model`
+    or `tf_keras.Model` in memory.
 
     `opening` is what the file does not say. EdgedenseError when the file cannot be read, needs code that it does not
     hold or that is not trusted, or is no DenseNet.
@@ -122,6 +124,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         reference,
         own,
         opened.loss,
+        hashed=opened.hashed,
     )
 
 

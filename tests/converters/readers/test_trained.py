@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgedense.converters.calibration import normalization
+from edgedense.converters.opening import Opening
 from edgedense.converters.pipeline import Options, convert
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.opening import Opening
 from edgedense.converters.readers.trained import trained
 from edgedense.converters.slimming import Slimming
 from edgedense.images.preprocessing import Preprocessing, load_image

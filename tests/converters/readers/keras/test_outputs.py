@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import outputs
 from edgedense.converters.readers.keras.loss import Loss
 from edgedense.converters.readers.keras.reader import read
-from edgedense.converters.readers.opening import Opening
 from edgedense.errors import EdgedenseError
 from tests import models
 

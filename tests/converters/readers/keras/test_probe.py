@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras.reader import Source, read
-from edgedense.converters.readers.opening import Opening
 from edgedense.errors import EdgedenseError
 from tests import models, reference
 

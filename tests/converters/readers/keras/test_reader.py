@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras.files import Opened
 from edgedense.converters.readers.keras.reader import Source, read, read_opened
-from edgedense.converters.readers.opening import Opening
 from edgedense.errors import EdgedenseError
 from tests import models, reference
 
