@@ -62,9 +62,10 @@ def validate(
 
     `reference` is the Keras model that the file was made from: a path, or a model in memory. `max_drop` is how many
     points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
-    says so. `labels` are class names, or a text file of them, in place of the file's own; `threads` are those of the
-    inference, by default one per core, at most 4. `layer_noise` also measures the noise of each layer against the
-    reference, on a few pictures. `trust` runs code that the reference's file holds. `progress` is as for `convert`.
+    says so. `labels` are class names, or a text file of them, in place of the file's own. `threads` is how many
+    processor cores to use, by default all: each works on a picture of its own, and the figures are the same to the bit.
+    `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `trust` runs code
+    that the reference's file holds. `progress` is as for `convert`.
 
     A file that gives values (`activation="none"`) is compared with its reference value by value, a `Comparison`:
     `data` are then pictures without labels.
@@ -82,18 +83,18 @@ def validate(
         given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
         raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
     from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
     from edgedense.images.pictures import collect
     from edgedense.measures import validation
 
     recipe = bundle.read(file).recipe
-    with Classifier(file, threads=threads, labels=labels_of(labels)) as classifier, reporting(progress):
-        tell(classifier.notes, file)
-        models = [validation.deployed(Path(file).name, classifier)]
-        if classifier.gives_values:
-            classifier.require_classes(
-                {"--max-drop": max_drop is not None, "the noise of layers (--report)": layer_noise}
-            )
+    with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
+        tell(classifiers.notes, file)
+        models = [validation.deployed(Path(file).name, classifiers.each)]
+        gives_values = classifiers.each[0].gives_values
+        if gives_values:
+            needing = {"--max-drop": max_drop is not None, "the noise of layers (--report)": layer_noise}
+            classifiers.each[0].require_classes(needing)
             if reference is None:
                 raise EdgedenseError(
                     "--reference MODEL.keras with a file that gives values, of which folders do not say the right ones",
@@ -101,12 +102,12 @@ def validate(
                     f"edgedense validate {file} --data FOLDER --reference MODEL.keras",
                 )
         if reference is not None:
-            models.insert(0, _reference(reference, classifier.preprocessing, recipe, trust))
-        if classifier.gives_values:
+            models.insert(0, _reference(reference, classifiers.preprocessing, recipe, trust))
+        if gives_values:
             pictures = collect(data)
             with step("validating", len(pictures)) as tick:
-                return validation.differ(pictures, models, classifier.labels, tick)
-        images = validation.read_labelled(data, classifier.labels)
+                return validation.differ(pictures, models, classifiers.labels, tick)
+        images = validation.read_labelled(data, classifiers.labels)
         with step("validating", len(images.paths)) as tick:
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe

@@ -11,6 +11,7 @@ from rich.table import Table
 from edgedense.deployed.golden import Replay
 from edgedense.measures.result import Report
 from edgedense.measures.values import Comparison
+from edgedense.report.figures import summary_rows
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
     VALUE_HEADINGS,
@@ -18,7 +19,6 @@ from edgedense.report.wording import (
     class_rows,
     headings,
     noise_verdict,
-    summary_rows,
     threshold_row,
     value_row,
     verdict,
