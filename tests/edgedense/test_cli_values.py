@@ -115,7 +115,9 @@ def test_validate_refuses_what_needs_classes(
     folder: Path, deployed: Path, option: tuple[str, object], word: str
 ) -> None:
     arguments = ("validate", deployed, "--data", folder / "pictures", "--reference", folder / "values.keras")
-    assert f"classes apart for {word}" in refused_after_notes(*arguments, *option)
+    said = refused_after_notes(*arguments, *option)
+    assert "tells classes apart for" in said
+    assert word in said
 
 
 def test_validate_needs_a_reference_for_values(folder: Path, deployed: Path) -> None:
@@ -199,8 +201,9 @@ def test_another_number_of_labels_is_refused(folder: Path, tmp_path: Path) -> No
 
 def test_pruned_values_are_measured_by_their_error(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
+    models.densenet(head=two_values).save(tmp_path / "model.keras")
     ended = succeeded(
-        "convert", folder / "values.keras", "--calibration", folder / "pictures", "--out", out, "--activation", "none",
+        "convert", tmp_path / "model.keras", "--calibration", folder / "pictures", "--out", out, "--activation", "none",
         "--prune-channels", 0.1, *QUICK,
     )  # fmt: skip
     assert "error" in ended.out
@@ -225,13 +228,10 @@ def test_every_command_opens_a_trusted_model(folder: Path, tmp_path: Path) -> No
         ("inspect", *noise),
         ("validate", out, *labelled),
         ("explain", model, find_images(pictures)[0], "--out", tmp_path / "explained"),
-        ("train", tmp_path / "data", "--weights", model, "--out", tmp_path / "trained.keras"),
     ]
     for command in commands:
         trusted = edgedense(*command, "--trust-model")
-        if command[0] != "train":  # which takes the weights of a DenseNet121 alone
-            assert trusted.code == 0, (command, trusted.err)
-        assert "--trust-model" not in trusted.err
+        assert trusted.code == 0, (command, trusted.err)
         plain = edgedense(*command)
         assert plain.code == 2
         assert "Lambda layer 'code'" in plain.err
