@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edgedense.converters.opening import Opening
 from edgedense.converters.training import batches, dataset, fit, networks, schedule
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch
@@ -25,9 +26,11 @@ from edgedense.progress import progress
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose; README.md says what each does. `fine_tuning_rate` None: a tenth of the first."""
+    """What a user may choose; README.md says what each does. `fine_tuning_rate` None: a tenth of the first.
+    `opening` is how the file of `weights` is opened; its size is `size`."""
 
     weights: str = "imagenet"
+    opening: Opening = field(default_factory=Opening)
     size: int = 224
     head: int | None = None
     dropout: float = 0.2
@@ -93,7 +96,7 @@ def train(
     layout = dataset.find(Path(data))
     if options.sigmoid and len(layout.names) != 2:
         raise EdgedenseError("two classes for --sigmoid", str(len(layout.names)), "leave --sigmoid out: a softmax")
-    begin = networks.start(options.weights, architecture, options.normalize, options.size)
+    begin = networks.start(options.weights, architecture, options.normalize, options.size, options.opening)
     work.mkdir(parents=True, exist_ok=True)
     with progress("reading pictures", sum(len(folder.paths) for folder in layout.folders)) as tick:
         found = dataset.prepare(

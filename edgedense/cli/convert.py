@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgedense.cli.options import Activation, Output, TrustModel
+from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ def convert(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The .tflite file to write.", show_default=False)],
+    activation: Activation = None,
+    output: Output = None,
+    trust_model: TrustModel = False,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +68,7 @@ def convert(
         Exif, typer.Option(help="Whether to turn pictures as their EXIF rotation says; Keras' loaders ignore it.")
     ] = "ignore",
     output_type: Annotated[
-        Literal["float32", "uint8"], typer.Option(help="float32 probabilities, or uint8 for integer-only targets.")
+        Literal["float32", "uint8"], typer.Option(help="float32 scores, or uint8 for integer-only targets.")
     ] = "float32",
     target: Annotated[
         Literal["cpu", "coral"],
@@ -205,14 +210,20 @@ def convert(
     slimming = edgedense.Slimming(prune_channels, fit, fit_latency, importance, sparsity, recover, epochs, qat, work)
     if (recover is not None or qat) and work is None:
         slimming = replace(slimming, work=out.with_suffix(".work"))
+    if report is not None and activation == "none":  # hours of training may come before the page
+        raise EdgedenseError(
+            "a model that tells classes apart for --report",
+            "one that gives values (--activation none), which a page of classes cannot show",
+            "leave --report out; the table shows how far the values move",
+        )
     options = edgedense.Options(
+        opening=edgedense.Opening((input_size, input_size) if input_size else None, trust_model, output, activation),
         preprocess=preprocess,
         resize=resize,
         exif=exif,
         output_type=output_type,
         ranges=ranges,
         headroom=headroom,
-        size=(input_size, input_size) if input_size else None,
         images=images,
         force=force,
         max_drop=max_drop,
@@ -235,27 +246,33 @@ def convert(
 
 def _print_conversion(conversion: Conversion, name: str, console: Console) -> None:
     """The steps with their error in float, the range estimators tried, and the result."""
-    from edgedense.converters.quantization.stages import HEADINGS, rows
+    from edgedense.converters.quantization.stages import headings, rows
     from edgedense.report.terminal import table
+    from edgedense.report.wording import VALUE_HEADINGS, value_row
 
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
     if conversion.stages:
         title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
-        console.print(table(title, HEADINGS, rows(conversion.stages)))
+        console.print(table(title, headings(conversion.stages), rows(conversion.stages)))
     if conversion.trials:
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
         console.print(table("Validation", ("tried", "drop, points"), tried))
     if conversion.candidates:
         tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
-        console.print(
-            table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"), tried)
-        )
+        measure = "mean squared error" if conversion.outcome.differences else "mean KL"
+        headings_ = "estimator", f"{measure} on the other half"
+        console.print(table("Ranges, fitted on one half of the pictures", headings_, tried))
     figures = conversion.figures
+    size, images = f"{name}: {len(conversion.data) / 1e6:.2f} MB", f"{figures['images']} calibration pictures"
+    if differences := conversion.outcome.differences:
+        title = f"The file's values against the float model's, on {images}"
+        console.print(table(title, VALUE_HEADINGS, map(value_row, differences)))
+        console.print(f"{size}. It gives values and no probabilities.", soft_wrap=True)
+        return
     console.print(
-        f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
-        f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
-        f"KL {figures['calibration_kl_mean']:.6f}.",
+        f"{size}, {len(conversion.labels)} labels. On {images} it agrees with the float model on "
+        f"{100 * figures['calibration_agreement']:.2f} %, mean KL {figures['calibration_kl_mean']:.6f}.",
         soft_wrap=True,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgedense.cli.options import Activation, Output, TrustModel
 from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
 
@@ -89,6 +90,9 @@ def explain(
             min=32, help="Height and width of the input in pixels, in place of the model's own.", show_default=False
         ),
     ] = None,
+    activation: Activation = None,
+    output: Output = None,
+    trust_model: TrustModel = False,
     device: Annotated[
         str,
         typer.Option(help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto."),
@@ -121,6 +125,9 @@ def explain(
             resize=resize,
             exif=exif,
             size=size,
+            activation=activation,
+            output=output,
+            trust=trust_model,
             unreadable=failures.append,
         ):
             print(*found.save(out), sep="\n")
@@ -135,6 +142,9 @@ def explain(
             resize=resize,
             exif=exif,
             size=size,
+            activation=activation,
+            output=output,
+            trust=trust_model,
             device=device,
             unreadable=failures.append,
         ):
@@ -144,4 +154,4 @@ def explain(
 
 def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
     for heat in one.heats:
-        print(f"{heat.label}  {heat.score:.1%}  {one.path} -> {written[-1]}")
+        print(f"{heat.label}  {heat.said}  {one.path} -> {written[-1]}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgedense.cli.options import Output, TrustModel
 from edgedense.errors import EdgedenseError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    output: Output = None,
+    trust_model: TrustModel = False,
     report: Annotated[
         Path | None,
         typer.Option(help="With --layers: write the table and a plot as one HTML file.", show_default=False),
@@ -54,14 +57,17 @@ def inspect(
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
+    if output and (layers or file.endswith(".tflite")):
+        raise EdgedenseError("a Keras model for --output", file, "leave it out: the .tflite file says which it has")
     if not layers:
-        _print(edgedense.inspect(file, size=(input_size, input_size) if input_size else None), Console())
+        size = (input_size, input_size) if input_size else None
+        _print(edgedense.inspect(file, size=size, output=output, trust=trust_model), Console())
         return
     if reference is None or data is None:
         raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
     if report is not None:
         check_writable(report)
-    found = edgedense.inspect_layers(file, reference, data, images=images)
+    found = edgedense.inspect_layers(file, reference, data, images=images, trust=trust_model)
     _print_noise(found, Path(file).name, Console())
     if report is not None:
         from edgedense.report import noise_page

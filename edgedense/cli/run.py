@@ -188,6 +188,13 @@ def run(
     parsed = [first_camera()] if camera else [parse(source) for source in sources or ()]
     streams = [source for source in parsed if source.kind != "images"]
     names = read_labels(labels) if labels else None
+    of_classes = {
+        "--top": top > 1,
+        "--threshold": threshold is not None,
+        "--on-change": on_change,
+        "--save": save,
+        "--monitor": monitor,
+    }
     if not streams:
         from edgedense.device.classifiers import Classifiers
         from edgedense.device.images import print_images
@@ -215,6 +222,7 @@ def run(
         with Classifiers(model, len(paths), device=device, threads=threads, labels=names) as classifiers:
             print_notes(model, classifiers.notes)
             first = classifiers.each[0]
+            first.require_classes(of_classes)
             rule = first.rule(threshold)
             with _watch(monitor, first, rule, monitor_baseline, as_json) as watch:
                 print_images(classifiers, paths, rule=rule, top=top, as_json=as_json, watch=watch)
@@ -235,6 +243,7 @@ def run(
         raise EdgedenseError("--preview with --preview-token-file", "it alone")
     with Classifier(model, device=device, threads=threads, labels=names) as classifier:
         print_notes(model, classifier.notes)
+        classifier.require_classes(of_classes)
         job = capture_job(
             streams[0],
             classifier.preprocessing,

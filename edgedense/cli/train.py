@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgedense.cli.options import Output, TrustModel
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Normalization
 
@@ -37,6 +38,8 @@ def train(
             "DenseNet121, of which all but the head is taken."
         ),
     ] = "imagenet",
+    output: Output = None,
+    trust_model: TrustModel = False,
     size: Annotated[int, typer.Option(min=32, help="Height and width of the network's input in pixels.")] = 224,
     head: Annotated[
         int | None,
@@ -140,6 +143,7 @@ def train(
     """
     from rich.console import Console
 
+    from edgedense.converters.opening import Opening
     from edgedense.converters.training import compare as side_by_side
     from edgedense.converters.training import train as module
     from edgedense.converters.training import training_page
@@ -153,6 +157,7 @@ def train(
             check_writable(path)
     options = module.Options(
         weights=weights,
+        opening=Opening(trust=trust_model, output=output),
         size=size,
         head=head,
         dropout=dropout,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedense.cli.options import ReportPage, Threads
+from edgedense.cli.options import ReportPage, Threads, TrustModel
 from edgedense.cli.printing import render
 from edgedense.errors import EdgedenseError, GateError
 
@@ -20,7 +20,11 @@ def validate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
     data: Annotated[
         Path | None,
-        typer.Option(help="Images in one sub-folder per class, named like the model's labels.", show_default=False),
+        typer.Option(
+            help="Images in one sub-folder per class, named like the model's labels; of a file that gives values, "
+            "images in any folder.",
+            show_default=False,
+        ),
     ] = None,
     reference: Annotated[
         Path | None,
@@ -33,6 +37,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
     report: ReportPage = None,
     threads: Threads = None,
+    trust_model: TrustModel = False,
     labels: Annotated[
         Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
     ] = None,
@@ -59,6 +64,7 @@ def validate(
         labels=labels,
         threads=threads,
         layer_noise=reference is not None and report is not None,
+        trust=trust_model,
     )
     render(result, as_json, report, data)
 
@@ -73,10 +79,11 @@ def _render_replay(result: Replay, name: str, as_json: bool) -> None:
     else:
         terminal.print_replay(name, result, Console())
     if not result.passed:
+        flipped = "" if result.are_values else f", {len(result.flipped)} labels changed"
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
         raise GateError(
             f"golden samples as they were where the file was made: {result.limit}",
             f"{sum(result.steps.values())} of {result.values} values off by up to "
-            f"{max(result.steps, default=0)} steps, {len(result.flipped)} labels changed{named}",
+            f"{max(result.steps, default=0)} steps{flipped}{named}",
             "copy the file again; if that does not help, convert the model again",
         )
