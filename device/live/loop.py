@@ -19,6 +19,7 @@ from edgedense.device.board.telemetry import Clock, temperature
 from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.stream import Counts, Frame, Stream
 from edgedense.device.classifier import Classifier
+from edgedense.device.live.options import LiveOptions
 from edgedense.device.live.output import Output
 from edgedense.device.live.prediction import Prediction, rank
 from edgedense.device.live.results import FrameResult
@@ -85,18 +86,6 @@ class _Times:
     def percentile(self, name: str, share: float) -> float:
         values = getattr(self, name)
         return float(np.percentile(values, share)) if values else 0.0
-
-
-@dataclass(frozen=True)
-class LiveOptions:
-    """`top` classes that score at least `threshold`, over the mean of `smooth` frames; with `on_change` only
-    when the best one is another; with `when_moving` only while the picture moves."""
-
-    top: int = 1
-    threshold: float = 0.0
-    smooth: int = 1
-    on_change: bool = False
-    when_moving: bool = False
 
 
 class LiveRun:

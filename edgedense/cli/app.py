@@ -9,6 +9,7 @@ import traceback
 import typer
 
 from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
+from edgedense.cli.flags import add
 from edgedense.errors import EdgedenseError
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
@@ -38,7 +39,7 @@ for _command in (
     benchmark.benchmark,
     doctor.doctor,
 ):
-    app.command()(_command)
+    add(app, _command)
 app.add_typer(service.app, name="service")
 
 

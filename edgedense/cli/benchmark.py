@@ -7,33 +7,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.errors import EdgedenseError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from edgedense.device.board.benchmark import Measurement
 
 
 def benchmark(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
+    model: DeployedFile,
+    *,
     device: Annotated[
         str,
-        typer.Option(
-            help="What runs the model: cpu, or coral (coral:usb, coral:pci:1 ...), and beside it the processor."
+        Flag(
+            "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
+            "coral:pci:1; the processor is measured beside it."
         ),
     ] = "cpu",
-    threads: Annotated[str, typer.Option(help="Numbers of threads to measure, such as 1,2,4.")] = "1,2,4",
+    threads: Annotated[
+        str, Flag("The numbers of threads to measure with, separated by commas.", metavar="N,N...")
+    ] = "1,2,4",
     duration: Annotated[
         float,
-        typer.Option(
-            min=1, metavar="SECONDS", help="How long to measure each; minutes show whether the board gets hot."
+        Flag(
+            "How many seconds each measurement lasts. After some minutes it shows whether the board gets too hot.",
+            metavar="SECONDS",
+            minimum=1,
         ),
     ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
+    as_json: AsJson = False,
     plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.svg", help="Draw latency and temperature over time.", show_default=False),
+        Path | None, Flag("Also draw latency and temperature over time.", metavar="FILE.svg", writes="file")
     ] = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.

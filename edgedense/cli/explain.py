@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from edgedense import flags
+from edgedense.cli.options import Device
 from edgedense.cli.printing import print_notes
+from edgedense.converters.options import Reading
 from edgedense.errors import EdgedenseError, raise_unreadable
-from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
+from edgedense.flags import Flag
+from edgedense.images.preprocessing import find_images
 
 if TYPE_CHECKING:
     from edgedense.explanations.explanation import Explanation
@@ -20,81 +22,47 @@ if TYPE_CHECKING:
 def explain(
     model: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A trained Keras model, or a .tflite file made by edgedense convert --explain.",
-            show_default=False,
-        ),
+        Flag("A trained Keras model, or a .tflite file that was made with edgedense convert --explain.", argument=True),
     ],
     images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False
-        ),
+        list[str], Flag("Images, folders of images or patterns such as 'photos/*.jpg'.", argument=True, metavar="IMAGE")
     ],
+    *,
     classes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--class",
+        Flag(
+            "The class to look for. It may be given more than once. By default it is each picture's best.",
+            name="--class",
             metavar="LABEL",
-            help="A class to look for, may be given again; by default each picture's best.",
-            show_default=False,
         ),
     ] = None,
     layers: Annotated[
         list[str] | None,
-        typer.Option(
-            "--layer",
+        Flag(
+            "The layer to look at: stem, block1, transition1 and so on, or a name from edgedense inspect --layers or "
+            "from keras.applications. By default it is the last one. With --features it may be given more than once.",
+            name="--layer",
             metavar="NAME",
-            help="The feature map to look at: stem, block1, transition1 and so on, or a name "
-            "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may "
-            "be given again.",
-            show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG files go.")] = Path("explained"),
+    out: Annotated[Path, Flag("The folder that the PNG files are written to.", writes="folder")] = Path("explained"),
     features: Annotated[
         bool,
-        typer.Option(
-            "--features",
-            help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
-            "or of --layer.",
+        Flag(
+            "In place of heatmaps show what the layers compute, their feature maps: those of the stem, of each dense "
+            "block and each transition layer, or of --layer."
         ),
     ] = False,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            help="Class names, one per line, in the order of the model's outputs; by default NAME.labels.txt beside "
-            "NAME.keras, as edgedense train writes it, or those in the .tflite file.",
-            show_default=False,
+        Flag(
+            "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
+            "those in the .tflite file, or for NAME.keras in NAME.labels.txt beside it, as edgedense train writes it.",
+            reads="file",
         ),
     ] = None,
-    preprocess: Annotated[
-        Normalization | None,
-        typer.Option(
-            help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
-            show_default=False,
-        ),
-    ] = None,
-    resize: Annotated[
-        Resize | None, typer.Option(help="How training resized.  [default: bilinear]", show_default=False)
-    ] = None,
-    exif: Annotated[
-        Exif | None,
-        typer.Option(
-            help="Whether to turn pictures as their EXIF rotation says.  [default: ignore]", show_default=False
-        ),
-    ] = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            min=32, help="Height and width of the input in pixels, in place of the model's own.", show_default=False
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto."),
-    ] = "cpu",
+    reading: Reading,
+    device: Device = "cpu",
 ) -> None:
     """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
 
@@ -115,15 +83,8 @@ def explain(
         labels = beside
     names = read_labels(labels) if labels else None
     if model.endswith(".tflite"):
-        of_keras = {
-            "--layer": layers,
-            "--features": features,
-            "--preprocess": preprocess,
-            "--resize": resize,
-            "--exif": exif,
-            "--input-size": input_size,
-        }
-        if given := [option for option, value in of_keras.items() if value]:
+        of_keras = {"--layer": layers, "--features": features}
+        if given := [option for option, value in of_keras.items() if value] + flags.changed(reading):
             raise EdgedenseError(f"a Keras model for {' and '.join(given)}", model)
         _explain_deployed(Path(model), device, names, paths, classes or (), out)
         return
@@ -132,14 +93,7 @@ def explain(
     from edgedense.converters import explain as keras
     from edgedense.converters import features as grids
 
-    opened = keras.read(
-        model,
-        names,
-        preprocess,
-        resize or "bilinear",
-        exif or "ignore",
-        (input_size, input_size) if input_size else None,
-    )
+    opened = keras.read(model, names, reading.preprocess, reading.resize, reading.exif, reading.size)
     print_notes(Path(model), list(opened.notes))
     with _named(paths) as (called, unreadable):
         if features:

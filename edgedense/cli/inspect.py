@@ -5,37 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from edgedense.converters.options import InputSize
 from edgedense.errors import EdgedenseError
+from edgedense.flags import Flag
+
+NOISE = "The noise of int8, layer by layer"
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
+    file: Annotated[str, Flag("A Keras model or a .tflite file.", argument=True)],
+    *,
+    size: InputSize = None,
     layers: Annotated[
         bool,
-        typer.Option(
-            "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data."
+        Flag(
+            "Show how much noise int8 added in each layer of a .tflite file: its values are compared with those of "
+            "the model --reference on pictures of --data.",
+            panel=NOISE,
         ),
     ] = False,
     reference: Annotated[
-        str | None, typer.Option(help="With --layers: the Keras model that the file was made from.", show_default=False)
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="With --layers: pictures to compare on.", show_default=False)
-    ] = None,
-    images: Annotated[int, typer.Option(min=1, help="With --layers: compare on at most so many pictures.")] = 16,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="Height and width of a Keras model's input in pixels, in place of its own or where it has none.",
-            show_default=False,
+        str | None,
+        Flag(
+            "The Keras model that the file was made from.",
+            panel=NOISE,
+            metavar="MODEL",
+            needs=("--layers",),
+            reads="file",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        Flag("A folder of pictures on which the two are compared.", panel=NOISE, needs=("--layers",), reads="folder"),
+    ] = None,
+    images: Annotated[
+        int, Flag("Compare on at most this many pictures.", panel=NOISE, minimum=1, needs=("--layers",))
+    ] = 16,
     report: Annotated[
         Path | None,
-        typer.Option(help="With --layers: write the table and a plot as one HTML file.", show_default=False),
+        Flag("Also write the table and a plot as one HTML page.", panel=NOISE, needs=("--layers",), writes="file"),
     ] = None,
 ) -> None:
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
@@ -45,8 +53,6 @@ def inspect(
     from edgedense.files import check_writable, write_atomically
     from edgedense.report import tables
 
-    if not layers and (reference or data or report):
-        raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
     if layers:
         from edgedense.converters.layers import inspect_layers
         from edgedense.report.page import noise_to_html
@@ -68,5 +74,4 @@ def inspect(
         from edgedense.converters.readers.keras import reader as keras_reader
         from edgedense.converters.readers.keras.summary import summarize
 
-        size = (input_size, input_size) if input_size else None
         tables.print_summary(summarize(keras_reader.read(file, size)), Console())

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from edgedense.report.terminal import Report
 
 
+def say(line: str) -> None:
+    """A remark beside the results."""
+    print(f"edgedense: {line}", file=sys.stderr)
+
+
 def print_notes(model: Path, notes: list[str]) -> None:
     for note in notes:
         print(f"edgedense: {model}: {note}", file=sys.stderr)

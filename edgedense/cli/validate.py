@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from edgedense.cli.options import ReportPage, Threads
+from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
 from edgedense.cli.printing import print_missing, print_notes, render
 from edgedense.errors import EdgedenseError, GateError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from edgedense.deployed.layer_noise import LayerNoise
@@ -22,25 +21,29 @@ if TYPE_CHECKING:
 
 
 def validate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
+    model: DeployedFile,
+    *,
     data: Annotated[
         Path | None,
-        typer.Option(help="Images in one sub-folder per class, named like the model's labels.", show_default=False),
+        Flag(
+            "A folder of labelled pictures, with one sub-folder per class that is named like the model's label.",
+            reads="folder",
+        ),
     ] = None,
     reference: Annotated[
-        Path | None,
-        typer.Option(help="The Keras model that the file was made from, to compare with.", show_default=False),
+        Path | None, Flag("The Keras model that the file was made from, to compare with.", reads="file")
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option(help="Fail when the accuracy is more points (of 100) below the reference.", show_default=False),
+        Flag(
+            "Fail with exit code 1 when the accuracy is more than this many percentage points below the reference.",
+            metavar="POINTS",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
     report: ReportPage = None,
+    labels: OwnLabels = None,
+    as_json: AsJson = False,
     threads: Threads = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
-    ] = None,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
 
