@@ -14,32 +14,35 @@ from edgedense.flags import Flag
 if TYPE_CHECKING:
     from edgedense.device.board.benchmark import Measurement
 
+MeasuredDevice = Annotated[
+    str,
+    Flag(
+        "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
+        "coral:pci:1; the processor is measured beside it."
+    ),
+]
+ThreadCounts = Annotated[str, Flag("The numbers of threads to measure with, separated by commas.", metavar="N,N...")]
+Duration = Annotated[
+    float,
+    Flag(
+        "How many seconds each measurement lasts. After some minutes it shows whether the board gets too hot.",
+        metavar="SECONDS",
+        minimum=1,
+    ),
+]
+PlotFile = Annotated[
+    Path | None, Flag("Also draw latency and temperature over time.", metavar="FILE.svg", writes="file")
+]
+
 
 def benchmark(
     model: DeployedFile,
     *,
-    device: Annotated[
-        str,
-        Flag(
-            "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
-            "coral:pci:1; the processor is measured beside it."
-        ),
-    ] = "cpu",
-    threads: Annotated[
-        str, Flag("The numbers of threads to measure with, separated by commas.", metavar="N,N...")
-    ] = "1,2,4",
-    duration: Annotated[
-        float,
-        Flag(
-            "How many seconds each measurement lasts. After some minutes it shows whether the board gets too hot.",
-            metavar="SECONDS",
-            minimum=1,
-        ),
-    ] = 10.0,
+    device: MeasuredDevice = "cpu",
+    threads: ThreadCounts = "1,2,4",
+    duration: Duration = 10.0,
     as_json: AsJson = False,
-    plot: Annotated[
-        Path | None, Flag("Also draw latency and temperature over time.", metavar="FILE.svg", writes="file")
-    ] = None,
+    plot: PlotFile = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.
 

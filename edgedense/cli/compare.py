@@ -16,27 +16,30 @@ if TYPE_CHECKING:
     from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.device.classifier import Classifier
 
+First = Annotated[Path, Flag("A deployed .tflite file.", argument=True, reads="file")]
+Second = Annotated[Path, Flag("Another one, with the same labels.", argument=True, reads="file")]
+MaxDrop = Annotated[
+    float | None,
+    Flag(
+        "Fail with exit code 1 when the accuracy of SECOND is more than this many percentage points below that of "
+        "FIRST.",
+        metavar="POINTS",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    Flag("A text file with the class names, one per line, to be used in place of those in both models.", reads="file"),
+]
+
 
 def compare(
-    first: Annotated[Path, Flag("A deployed .tflite file.", argument=True, reads="file")],
-    second: Annotated[Path, Flag("Another one, with the same labels.", argument=True, reads="file")],
+    first: First,
+    second: Second,
     *,
     data: LabelledPictures,
-    max_drop: Annotated[
-        float | None,
-        Flag(
-            "Fail with exit code 1 when the accuracy of SECOND is more than this many percentage points below that of "
-            "FIRST.",
-            metavar="POINTS",
-        ),
-    ] = None,
+    max_drop: MaxDrop = None,
     report: ReportPage = None,
-    labels: Annotated[
-        Path | None,
-        Flag(
-            "A text file with the class names, one per line, to be used in place of those in both models.", reads="file"
-        ),
-    ] = None,
+    labels: Labels = None,
     as_json: AsJson = False,
     threads: Threads = None,
 ) -> None:

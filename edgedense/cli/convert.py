@@ -15,47 +15,52 @@ from edgedense.flags import Flag
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
 
+TrainedModel = Annotated[
+    str,
+    Flag(
+        "A trained .keras or .h5 file, or a Keras SavedModel folder. densenet121:imagenet is the DenseNet121 that "
+        "Keras offers.",
+        argument=True,
+    ),
+]
+Calibration = Annotated[
+    Path,
+    Flag(
+        "A folder of 100 to 300 pictures like those that the camera will see. They show which values occur inside "
+        "of the network, so that int8 can be scaled to these values; this is called calibration. With one "
+        "sub-folder per class they also name the labels, and the preprocessing is checked on them.",
+        reads="folder",
+    ),
+]
+Out = Annotated[Path, Flag("The file to write.", metavar="FILE.tflite", writes="file")]
+Labels = Annotated[
+    Path | None,
+    Flag(
+        "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
+        "the names of the calibration folder's sub-folders, sorted.",
+        reads="file",
+    ),
+]
+ReportFile = Annotated[Path | None, Flag("Also write what was done and what it cost as one HTML page.", writes="file")]
+ValidationPictures = Annotated[
+    Path | None,
+    Flag(
+        "Labelled pictures on which the accuracy is measured, with one sub-folder per class.",
+        panel=ACCURACY,
+        reads="folder",
+    ),
+]
+
 
 def convert(
-    model: Annotated[
-        str,
-        Flag(
-            "A trained .keras or .h5 file, or a Keras SavedModel folder. densenet121:imagenet is the DenseNet121 that "
-            "Keras offers.",
-            argument=True,
-        ),
-    ],
+    model: TrainedModel,
     *,
-    calibration: Annotated[
-        Path,
-        Flag(
-            "A folder of 100 to 300 pictures like those that the camera will see. They show which values occur inside "
-            "of the network, so that int8 can be scaled to these values; this is called calibration. With one "
-            "sub-folder per class they also name the labels, and the preprocessing is checked on them.",
-            reads="folder",
-        ),
-    ],
-    out: Annotated[Path, Flag("The file to write.", metavar="FILE.tflite", writes="file")],
-    labels: Annotated[
-        Path | None,
-        Flag(
-            "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
-            "the names of the calibration folder's sub-folders, sorted.",
-            reads="file",
-        ),
-    ] = None,
+    calibration: Calibration,
+    out: Out,
+    labels: Labels = None,
     options: Options,
-    report: Annotated[
-        Path | None, Flag("Also write what was done and what it cost as one HTML page.", writes="file")
-    ] = None,
-    validation: Annotated[
-        Path | None,
-        Flag(
-            "Labelled pictures on which the accuracy is measured, with one sub-folder per class.",
-            panel=ACCURACY,
-            reads="folder",
-        ),
-    ] = None,
+    report: ReportFile = None,
+    validation: ValidationPictures = None,
 ) -> None:
     """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console

@@ -18,49 +18,56 @@ from edgedense.images.preprocessing import find_images
 if TYPE_CHECKING:
     from edgedense.explanations.explanation import Explanation
 
+Model = Annotated[
+    str, Flag("A trained Keras model, or a .tflite file that was made with edgedense convert --explain.", argument=True)
+]
+Images = Annotated[
+    list[str], Flag("Images, folders of images or patterns such as 'photos/*.jpg'.", argument=True, metavar="IMAGE")
+]
+Classes = Annotated[
+    list[str] | None,
+    Flag(
+        "The class to look for. It may be given more than once. By default it is each picture's best.",
+        name="--class",
+        metavar="LABEL",
+    ),
+]
+Layers = Annotated[
+    list[str] | None,
+    Flag(
+        "The layer to look at: stem, block1, transition1 and so on, or a name from edgedense inspect --layers or "
+        "from keras.applications. By default it is the last one. With --features it may be given more than once.",
+        name="--layer",
+        metavar="NAME",
+    ),
+]
+Out = Annotated[Path, Flag("The folder that the PNG files are written to.", writes="folder")]
+ShowFeatures = Annotated[
+    bool,
+    Flag(
+        "In place of heatmaps show what the layers compute, their feature maps: those of the stem, of each dense "
+        "block and each transition layer, or of --layer."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    Flag(
+        "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
+        "those in the .tflite file, or for NAME.keras in NAME.labels.txt beside it, as edgedense train writes it.",
+        reads="file",
+    ),
+]
+
 
 def explain(
-    model: Annotated[
-        str,
-        Flag("A trained Keras model, or a .tflite file that was made with edgedense convert --explain.", argument=True),
-    ],
-    images: Annotated[
-        list[str], Flag("Images, folders of images or patterns such as 'photos/*.jpg'.", argument=True, metavar="IMAGE")
-    ],
+    model: Model,
+    images: Images,
     *,
-    classes: Annotated[
-        list[str] | None,
-        Flag(
-            "The class to look for. It may be given more than once. By default it is each picture's best.",
-            name="--class",
-            metavar="LABEL",
-        ),
-    ] = None,
-    layers: Annotated[
-        list[str] | None,
-        Flag(
-            "The layer to look at: stem, block1, transition1 and so on, or a name from edgedense inspect --layers or "
-            "from keras.applications. By default it is the last one. With --features it may be given more than once.",
-            name="--layer",
-            metavar="NAME",
-        ),
-    ] = None,
-    out: Annotated[Path, Flag("The folder that the PNG files are written to.", writes="folder")] = Path("explained"),
-    features: Annotated[
-        bool,
-        Flag(
-            "In place of heatmaps show what the layers compute, their feature maps: those of the stem, of each dense "
-            "block and each transition layer, or of --layer."
-        ),
-    ] = False,
-    labels: Annotated[
-        Path | None,
-        Flag(
-            "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
-            "those in the .tflite file, or for NAME.keras in NAME.labels.txt beside it, as edgedense train writes it.",
-            reads="file",
-        ),
-    ] = None,
+    classes: Classes = None,
+    layers: Layers = None,
+    out: Out = Path("explained"),
+    features: ShowFeatures = False,
+    labels: Labels = None,
     reading: Reading,
     device: Device = "cpu",
 ) -> None:

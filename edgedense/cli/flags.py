@@ -39,9 +39,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        context = values.pop(_CONTEXT)
-        given = {name: value for name, value in values.items() if _is_given(context, name)}
-        _check(options, given)
+        given = _given(values.pop(_CONTEXT))
         chosen = {options[name].path: _read(options[name].flag, value) for name, value in given.items()}
         function(**{name: _value(parameter, chosen) for name, parameter in signature.parameters.items()})
 
@@ -49,6 +47,7 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
         *(_shown(name, option) for name, option in options.items()),
     ]
+    command.options = options  # type: ignore[attr-defined]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
@@ -147,9 +146,10 @@ def _read(flag: Flag, value: Any) -> Any:
     return value if flag.read is None else flag.read(value)
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
+def _given(context: Any) -> dict[str, Any]:
+    """The values that stand on the command line, by typer's names."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name != "DEFAULT"}
 
 
 class Command(TyperCommand):
@@ -157,6 +157,13 @@ class Command(TyperCommand):
 
     Typer's own tables leave a third of 80 columns to the text, and cut long words in it.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Also keeps limits and needs. Raises EdgedenseError."""
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            _check(self.callback.options, _given(ctx))  # type: ignore[union-attr]
+        return rest
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):

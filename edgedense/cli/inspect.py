@@ -11,40 +11,41 @@ from edgedense.flags import Flag
 
 NOISE = "The noise of int8, layer by layer"
 
+File = Annotated[str, Flag("A Keras model or a .tflite file.", argument=True)]
+ShowNoise = Annotated[
+    bool,
+    Flag(
+        "Show how much noise int8 added in each layer of a .tflite file: its values are compared with those of "
+        "the model --reference on pictures of --data.",
+        panel=NOISE,
+    ),
+]
+Reference = Annotated[
+    str | None,
+    Flag(
+        "The Keras model that the file was made from.", panel=NOISE, metavar="MODEL", needs=("--layers",), reads="file"
+    ),
+]
+Data = Annotated[
+    Path | None,
+    Flag("A folder of pictures on which the two are compared.", panel=NOISE, needs=("--layers",), reads="folder"),
+]
+MostImages = Annotated[int, Flag("Compare on at most this many pictures.", panel=NOISE, minimum=1, needs=("--layers",))]
+ReportFile = Annotated[
+    Path | None,
+    Flag("Also write the table and a plot as one HTML page.", panel=NOISE, needs=("--layers",), writes="file"),
+]
+
 
 def inspect(
-    file: Annotated[str, Flag("A Keras model or a .tflite file.", argument=True)],
+    file: File,
     *,
     size: InputSize = None,
-    layers: Annotated[
-        bool,
-        Flag(
-            "Show how much noise int8 added in each layer of a .tflite file: its values are compared with those of "
-            "the model --reference on pictures of --data.",
-            panel=NOISE,
-        ),
-    ] = False,
-    reference: Annotated[
-        str | None,
-        Flag(
-            "The Keras model that the file was made from.",
-            panel=NOISE,
-            metavar="MODEL",
-            needs=("--layers",),
-            reads="file",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        Flag("A folder of pictures on which the two are compared.", panel=NOISE, needs=("--layers",), reads="folder"),
-    ] = None,
-    images: Annotated[
-        int, Flag("Compare on at most this many pictures.", panel=NOISE, minimum=1, needs=("--layers",))
-    ] = 16,
-    report: Annotated[
-        Path | None,
-        Flag("Also write the table and a plot as one HTML page.", panel=NOISE, needs=("--layers",), writes="file"),
-    ] = None,
+    layers: ShowNoise = False,
+    reference: Reference = None,
+    data: Data = None,
+    images: MostImages = 16,
+    report: ReportFile = None,
 ) -> None:
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
+from edgedense.cli.options import DeployedFile
 from edgedense.cli.printing import say
 from edgedense.device.live.options import RunOptions
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
+Sources = Annotated[
+    list[str] | None,
+    Flag(
+        "Image files, folders of images or patterns such as 'photos/*.jpg'. Or one camera, stream or video: 0 or "
+        "/dev/video0 (a USB camera), rpicam or rpicam:1 (a Raspberry Pi camera), picamera2, a video file, "
+        "rtsp://... or http://...",
+        argument=True,
+        metavar="SOURCE",
+    ),
+]
+FirstCamera = Annotated[bool, Flag("Use the first camera that is found, in place of a SOURCE.")]
 
-def run(
-    model: Annotated[Path, Flag("A deployed .tflite file.", argument=True, reads="file")],
-    sources: Annotated[
-        list[str] | None,
-        Flag(
-            "Image files, folders of images or patterns such as 'photos/*.jpg'. Or one camera, stream or video: 0 or "
-            "/dev/video0 (a USB camera), rpicam or rpicam:1 (a Raspberry Pi camera), picamera2, a video file, "
-            "rtsp://... or http://...",
-            argument=True,
-            metavar="SOURCE",
-        ),
-    ] = None,
-    *,
-    camera: Annotated[bool, Flag("Use the first camera that is found, in place of a SOURCE.")] = False,
-    options: RunOptions,
-) -> None:
+
+def run(model: DeployedFile, sources: Sources = None, *, camera: FirstCamera = False, options: RunOptions) -> None:
     """Classify images, a video or a camera.
 
     Results are printed as a table, or as JSON with --json. Of image files every one is classified. From a camera or a

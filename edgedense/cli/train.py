@@ -11,40 +11,40 @@ from edgedense.cli.printing import say
 from edgedense.converters.training.options import TRAINING, Options
 from edgedense.flags import Flag
 
+Data = Annotated[
+    Path,
+    Flag(
+        "Pictures in one sub-folder per class. Or a folder with the sub-folders train and val or test or both, "
+        "each with one sub-folder per class.",
+        argument=True,
+        reads="folder",
+    ),
+]
+Out = Annotated[Path, Flag("The model to write.", metavar="FILE.keras", writes="file")]
+ReportFile = Annotated[
+    Path | None, Flag("Also write the figures, learning curves and confusion matrix as one HTML page.", writes="file")
+]
+Work = Annotated[
+    Path | None,
+    Flag(
+        "The folder that keeps checkpoints and decoded pictures until the training is done. By default it is "
+        "NAME.work beside NAME.keras.",
+        panel=TRAINING,
+        writes="folder",
+    ),
+]
+Peer = Annotated[
+    Literal["resnet50"] | None,
+    Flag(
+        "Train this network too under the same conditions, convert both to int8, and show accuracy, size and "
+        "latency side by side.",
+        panel="Comparison with another network",
+    ),
+]
+
 
 def train(
-    data: Annotated[
-        Path,
-        Flag(
-            "Pictures in one sub-folder per class. Or a folder with the sub-folders train and val or test or both, "
-            "each with one sub-folder per class.",
-            argument=True,
-            reads="folder",
-        ),
-    ],
-    out: Annotated[Path, Flag("The model to write.", metavar="FILE.keras", writes="file")],
-    options: Options,
-    report: Annotated[
-        Path | None,
-        Flag("Also write the figures, learning curves and confusion matrix as one HTML page.", writes="file"),
-    ] = None,
-    work: Annotated[
-        Path | None,
-        Flag(
-            "The folder that keeps checkpoints and decoded pictures until the training is done. By default it is "
-            "NAME.work beside NAME.keras.",
-            panel=TRAINING,
-            writes="folder",
-        ),
-    ] = None,
-    compare: Annotated[
-        Literal["resnet50"] | None,
-        Flag(
-            "Train this network too under the same conditions, convert both to int8, and show accuracy, size and "
-            "latency side by side.",
-            panel="Comparison with another network",
-        ),
-    ] = None,
+    data: Data, out: Out, options: Options, report: ReportFile = None, work: Work = None, compare: Peer = None
 ) -> None:
     """Train a DenseNet121 on labelled pictures.
 

@@ -19,27 +19,29 @@ if TYPE_CHECKING:
     from edgedense.images.preprocessing import Preprocessing
     from edgedense.measures.validation import Model
 
+Data = Annotated[
+    Path | None,
+    Flag(
+        "A folder of labelled pictures, with one sub-folder per class that is named like the model's label.",
+        reads="folder",
+    ),
+]
+Reference = Annotated[Path | None, Flag("The Keras model that the file was made from, to compare with.", reads="file")]
+MaxDrop = Annotated[
+    float | None,
+    Flag(
+        "Fail with exit code 1 when the accuracy is more than this many percentage points below the reference.",
+        metavar="POINTS",
+    ),
+]
+
 
 def validate(
     model: DeployedFile,
     *,
-    data: Annotated[
-        Path | None,
-        Flag(
-            "A folder of labelled pictures, with one sub-folder per class that is named like the model's label.",
-            reads="folder",
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None, Flag("The Keras model that the file was made from, to compare with.", reads="file")
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        Flag(
-            "Fail with exit code 1 when the accuracy is more than this many percentage points below the reference.",
-            metavar="POINTS",
-        ),
-    ] = None,
+    data: Data = None,
+    reference: Reference = None,
+    max_drop: MaxDrop = None,
     report: ReportPage = None,
     labels: OwnLabels = None,
     as_json: AsJson = False,
