@@ -294,7 +294,7 @@ def test_without_a_source_the_first_camera_is_taken(systemctl: Path, tmp_path: P
         (["{model}", "--", "--smooth", "0"], "--smooth"),
         (["{model}", "--", "--sooth", "1"], "--sooth"),
         (["{model}", "--", "--save", "unsure"], "whole path"),
-        (["{model}", "--", "--preview-token-file", "x"], "token is made"),
+        (["{model}", "--", "--preview", "--preview-token-file", "x"], "token is made"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(
