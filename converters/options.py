@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from edgedense.flags import Flag
 from edgedense.images.preprocessing import Exif, Normalization, Resize
@@ -269,3 +269,8 @@ class Reading:
     resize: ResizedBy = "bilinear"
     exif: ExifUse = "ignore"
     size: InputSize = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is not at its default, by name."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +17,14 @@ from edgedense.device.live.run import capture_job, run_live
 from edgedense.device.monitor.watch import Watch
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import find_images
+from edgedense.notes import tell
 
 
-def run(
-    model: Path, sources: Sequence[str] | None, options: RunOptions, say: Callable[[str], None] = lambda line: None
-) -> Summary | None:
+def run(model: Path, sources: Sequence[str] | None, options: RunOptions) -> Summary | None:
     """Classify and print results to stdout; the summary of a live source or a video, None for images.
 
-    `sources` are words as `camera.sources.parse` takes them, None for the first camera. `say` is told what is worth
-    knowing about the model. Raises EdgedenseError before anything is opened when options do not suit the sources.
+    `sources` are words as `camera.sources.parse` takes them, None for the first camera. Raises EdgedenseError before
+    anything is opened when options do not suit the sources.
     """
     flags.check(options)
     parsed = [first_camera()] if sources is None else [parse(source) for source in sources]
@@ -34,8 +33,7 @@ def run(
     paths = [] if is_live else [path for source in parsed for path in find_images(source.name)]
     names = read_labels(options.labels) if options.labels else None
     with Classifier(model, device=options.device, threads=options.threads, labels=names) as classifier:
-        for note in classifier.notes:
-            say(f"{model}: {note}")
+        tell(classifier.notes, model)
         with _watch(classifier, options) as watch:
             if is_live:
                 return _run_live(classifier, parsed[0], options, model.name, watch)

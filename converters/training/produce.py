@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedense.converters.training import compare, page
+from edgedense.converters.training import compare, training_page
 from edgedense.converters.training.options import Options
 from edgedense.converters.training.train import Training, clear, train
 from edgedense.errors import EdgedenseError
 from edgedense.files import check_writable, write_atomically
-from edgedense.report.terminal import Extra
+from edgedense.report.wording import Section
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Produced:
     for."""
 
     training: Training
-    compared: Extra | None
+    compared: Section | None
 
 
 def produce(
@@ -56,6 +56,6 @@ def produce(
         say(f"stopped; the same command goes on after the last whole epoch, which is kept in {work}")
         raise
     if report is not None:
-        write_atomically(report, page.to_html(result, [compared] if compared else ()).encode())
+        write_atomically(report, training_page.to_html(result, [compared] if compared else ()).encode())
     clear(work)
     return Produced(result, compared)

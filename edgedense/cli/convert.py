@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from edgedense.converters.options import ACCURACY, Options
-from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edgedense.converters.pipeline import Conversion
+
 
 TrainedModel = Annotated[
     str,
@@ -65,54 +69,70 @@ def convert(
     """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
 
-    from edgedense.converters import pipeline
-    from edgedense.converters.page import conversion_report
-    from edgedense.device.classifier import read_labels
+    import edgedense
+    from edgedense.converters.pipeline import require_name
     from edgedense.files import check_writable, write_atomically
-    from edgedense.report import tables
 
-    if out.suffix != ".tflite":  # a slip must not overwrite the trained model
-        raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
+    require_name(out)
     for path in (out, report):
         if path is not None:
             check_writable(path)
-    slimming = options.slimming
-    if options.max_drop is not None and validation is None:
-        raise EdgedenseError(
-            "--validation with --max-drop", "--max-drop alone", "--max-drop POINTS --validation FOLDER"
-        )
-    if validation is not None and options.max_drop is None and not (slimming.changes or slimming.qat or options.size):
-        raise EdgedenseError(
-            "--max-drop, or something that makes the network smaller, with --validation",
-            "--validation alone",
-            "--max-drop POINTS --validation FOLDER",
-        )
-    work = slimming.work
-    if (slimming.recover is not None or slimming.qat) and work is None:
-        slimming = replace(slimming, work=out.with_suffix(".work"))
-    options = replace(options, slimming=slimming)
-    names = read_labels(labels) if labels else None
-    result = pipeline.convert(model, calibration, names, options, validation)
-    for note in result.notes:
-        print(f"edgedense: {note}", file=sys.stderr)
-    page = None if report is None else conversion_report(result).encode()
-    write_atomically(out, result.data)
+    with _work_folder(options, out) as whole:
+        result = edgedense.convert(model, calibration, labels=labels, validation=validation, options=whole)
+        page = None if report is None else edgedense.to_html(result).encode()
+        result.save(out)
     if report is not None and page is not None:
         write_atomically(report, page)
-    if work is None and slimming.work is not None:
-        shutil.rmtree(slimming.work, ignore_errors=True)
-    tables.print_conversion(result, str(out), Console())
+    _print_conversion(result, str(out), Console())
     if options.target == "coral":
         _compile_for_coral(result, out)
+
+
+@contextmanager
+def _work_folder(options: Options, out: Path) -> Iterator[Options]:
+    """The options with a folder for checkpoints where there is training; the usual one is removed once all is done."""
+    slimming = options.slimming
+    if slimming.work is not None or not (slimming.recover is not None or slimming.qat):
+        yield options
+        return
+    folder = out.with_suffix(".work")
+    yield replace(options, slimming=replace(slimming, work=folder))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _print_conversion(conversion: Conversion, name: str, console: Console) -> None:
+    """The steps with their error in float, the range estimators tried, and the result."""
+    from edgedense.converters.quantization.stages import HEADINGS, rows
+    from edgedense.report.terminal import table
+
+    steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
+    console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
+    if conversion.stages:
+        title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
+        console.print(table(title, HEADINGS, rows(conversion.stages)))
+    if conversion.trials:
+        tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
+        console.print(table("Validation", ("tried", "drop, points"), tried))
+    if conversion.candidates:
+        tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
+        console.print(
+            table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"), tried)
+        )
+    figures = conversion.figures
+    console.print(
+        f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
+        f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
+        f"KL {figures['calibration_kl_mean']:.6f}.",
+        soft_wrap=True,
+    )
 
 
 def _compile_for_coral(result: Conversion, out: Path) -> None:
     """Write NAME_edgetpu.tflite and print what runs where; without a compiler say how to get one."""
     from edgedense.converters.tflite import edgetpu
-    from edgedense.deployed import bundle, gradcam
     from edgedense.files import write_atomically
 
-    compiled = edgetpu.compile_model(bundle.without_archive(result.data))
+    compiled = result.for_edgetpu()
     if compiled is None:
         print(
             f"edgedense: {out} is ready for the Edge TPU compiler, which is not on PATH: {edgetpu.GET_IT}",
@@ -120,8 +140,7 @@ def _compile_for_coral(result: Conversion, out: Path) -> None:
         )
         return
     path = out.with_name(out.stem + "_edgetpu.tflite")
-    head = {name: data for name, data in bundle.parse(result.data).entries.items() if name == gradcam.ENTRY}
-    write_atomically(path, bundle.pack(compiled.model, result.labels, result.recipe, head))
+    write_atomically(path, compiled.model)
     log = compiled.log
     print(
         f"{path}: subgraphs {log.subgraphs}, {log.on_chip / 2**20:.2f} MiB of weights on the chip, "

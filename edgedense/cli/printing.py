@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedense.errors import GateError
+from edgedense.notes import LOG
 
 if TYPE_CHECKING:
-    from edgedense.report.terminal import Report
+    from edgedense.measures.result import Report
 
 
-def say(line: str) -> None:
-    """A remark beside the results."""
-    print(f"edgedense: {line}", file=sys.stderr)
+@contextmanager
+def messages() -> Iterator[None]:
+    """For this long what the logger `edgedense` is told goes to stderr, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("edgedense: %(message)s"))
+    level = LOG.level
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
 
 
-def print_notes(model: Path, notes: list[str]) -> None:
-    for note in notes:
-        print(f"edgedense: {model}: {note}", file=sys.stderr)
-
-
-def print_missing(missing: tuple[str, ...]) -> None:
-    if missing:
-        print(
-            f"edgedense: no folder for {len(missing)} of the model's classes: {', '.join(missing[:6])}"
-            f"{' and more' if len(missing) > 6 else ''}",
-            file=sys.stderr,
-        )
-
-
-def render(result: Report, as_json: bool, page: Path | None) -> None:
-    """Print, write the page, and only then fail: the report says why."""
+def render(result: Report, as_json: bool, page: Path | None, pictures: Path) -> None:
+    """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
+    below."""
     from rich.console import Console
 
+    from edgedense.api.page import to_html
     from edgedense.files import write_atomically
     from edgedense.report import terminal
-    from edgedense.report.page import to_html
 
     if page is not None:
-        write_atomically(page, to_html(result).encode())
+        write_atomically(page, to_html(result, pictures).encode())
     if as_json:
-        print(terminal.to_json(result))
+        print(result.to_json())
     else:
         terminal.print_tables(result, Console())
     if page is not None:

@@ -6,7 +6,6 @@ import sys
 from typing import Annotated
 
 from edgedense.cli.options import DeployedFile
-from edgedense.cli.printing import say
 from edgedense.device.live.options import RunOptions
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
@@ -36,6 +35,6 @@ def run(model: DeployedFile, sources: Sources = None, *, camera: FirstCamera = F
         raise EdgedenseError(
             "either a SOURCE or --camera", "both" if camera else "neither", "edgedense run MODEL --camera"
         )
-    summary = classify(model, None if camera else sources, options, say)
+    summary = classify(model, None if camera else sources, options)
     if summary is not None:
         print(summary, file=sys.stderr)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgedense.cli.printing import say
 from edgedense.converters.training.options import TRAINING, Options
 from edgedense.flags import Flag
+from edgedense.notes import LOG
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgedense.converters.training.train import Training
+    from edgedense.report.wording import Section
 
 Data = Annotated[
     Path,
@@ -53,11 +60,34 @@ def train(
     """
     from rich.console import Console
 
-    from edgedense.converters.training.page import print_result
     from edgedense.converters.training.produce import produce
 
     try:
-        made = produce(data, out, options, work=work, report=report, with_peer=compare is not None, say=say)
+        made = produce(data, out, options, work=work, report=report, with_peer=compare is not None, say=LOG.info)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    print_result(made.training, out, made.compared, Console())
+    _print_result(made.training, out, made.compared, Console())
+
+
+def _print_result(result: Training, out: Path, compared: Section | None, console: Console) -> None:
+    """The classification report and the confusion matrix for people, a comparison, and what to do next."""
+    from edgedense.converters.training import training_page
+    from edgedense.measures.result import Report
+    from edgedense.report import terminal
+
+    terminal.print_tables(Report(training_page.title(result), result.evaluation), console)
+    console.print(
+        f"{out}: {len(result.data) / 1e6:.1f} MB. {training_page.summary(result)}", highlight=False, soft_wrap=True
+    )
+    if compared is not None:
+        console.print(terminal.table(compared.title, compared.headings, compared.rows))
+        console.print(compared.said, highlight=False, soft_wrap=True)
+    console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
+
+
+def convert_line(result: Training, out: Path) -> str:
+    """The command that makes the deployed file of this model."""
+    words = ["edgedense", "convert", str(out), "--calibration", str(result.train_folder)]
+    if result.test_folder:
+        words += ["--validation", str(result.test_folder), "--max-drop", "1"]
+    return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])

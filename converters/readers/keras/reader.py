@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +31,7 @@ class Source:
     `trained_size` is the height and width that the model was built for, None where it takes any.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers.
+    offers; of a model in memory that of its weights, which `hashed` says.
     """
 
     network: DenseNet
@@ -42,6 +41,7 @@ class Source:
     parameters: dict[str, int]
     reference: Reference
     trained_size: tuple[int, int] | None = None
+    hashed: Literal["file", "weights"] = "file"
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -77,8 +77,9 @@ class Reference:
             return _traced(self.model)
 
 
-def read(source: str | Path, size: tuple[int, int] | None = None) -> Source:
-    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, or "densenet121:imagenet".
+def read(source: Any, size: tuple[int, int] | None = None) -> Source:
+    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, "densenet121:imagenet", or a `keras.Model`
+    or `tf_keras.Model` in memory.
 
     `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it
     was built for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
@@ -102,7 +103,14 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
     return Source(
-        structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference, own
+        structure.network,
+        structure.normalized,
+        opened.sha256,
+        opened.name,
+        structure.parameters,
+        reference,
+        own,
+        hashed=opened.hashed,
     )
 
 
