@@ -10,11 +10,13 @@ from pathlib import Path
 from edgedense import flags
 from edgedense.device.camera.sources import Source, first_camera, parse
 from edgedense.device.classifier import Classifier, read_labels
+from edgedense.device.classifiers import Classifiers
 from edgedense.device.images import print_images
 from edgedense.device.live.loop import Summary
 from edgedense.device.live.options import LiveOptions, RunOptions
 from edgedense.device.live.run import capture_job, run_live
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import find_images
 from edgedense.notes import tell
@@ -30,16 +32,20 @@ def run(model: Path, sources: Sequence[str] | None, options: RunOptions) -> Summ
     parsed = [first_camera()] if sources is None else [parse(source) for source in sources]
     is_live = any(source.kind != "images" for source in parsed)
     _check(parsed, is_live, options)
-    paths = [] if is_live else [path for source in parsed for path in find_images(source.name)]
     names = read_labels(options.labels) if options.labels else None
-    with Classifier(model, device=options.device, threads=options.threads, labels=names) as classifier:
-        tell(classifier.notes, model)
-        with _watch(classifier, options) as watch:
-            if is_live:
+    if is_live:
+        with Classifier(model, device=options.device, threads=options.threads, labels=names) as classifier:
+            tell(classifier.notes, model)
+            with _watch(classifier, options) as watch:
                 return _run_live(classifier, parsed[0], options, model.name, watch)
-            top, threshold = options.live.top, options.live.threshold
-            print_images(classifier, paths, top=top, threshold=threshold, as_json=options.as_json, watch=watch)
-            return None
+    paths = [path for source in parsed for path in find_images(source.name)]
+    with Classifiers(model, len(paths), device=options.device, threads=options.threads, labels=names) as classifiers:
+        tell(classifiers.notes, model)
+        first = classifiers.each[0]
+        rule, top = first.rule(options.live.threshold), options.live.top
+        with _watch(first, options) as watch:
+            print_images(classifiers, paths, rule=rule, top=top, as_json=options.as_json, watch=watch)
+    return None
 
 
 def _run_live(classifier: Classifier, source: Source, options: RunOptions, title: str, watch: Watch | None) -> Summary:
@@ -81,4 +87,12 @@ def _check(sources: Sequence[Source], is_live: bool, options: RunOptions) -> Non
 
 def _watch(classifier: Classifier, options: RunOptions) -> AbstractContextManager[Watch | None]:
     state, baseline = options.monitor.state, options.monitor.baseline
-    return Watch(state, classifier, baseline=baseline, as_json=options.as_json) if state else nullcontext()
+    if state is None:
+        return nullcontext()
+    notifier = Notifier()  # learning from a baseline may take longer than systemd waits for a start
+
+    def busy() -> None:
+        notifier.starting("learning what is usual")
+
+    rule = classifier.rule(options.live.threshold)
+    return Watch(state, classifier, rule, baseline=baseline, as_json=options.as_json, busy=busy)

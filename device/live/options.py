@@ -16,7 +16,9 @@ SAVING = "Keep pictures that the model is unsure of"
 MONITOR = "Tell when the pictures are no longer as usual"
 
 THREADS = Flag(
-    "How many threads compute an inference. By default it is one per processor core, and at most 4.", minimum=1
+    "How many processor cores are used. By default it is all of them, and each works on a picture of its own. The frames "
+    "of a camera come one at a time: there the cores share each frame, and by default at most 4 do.",
+    minimum=1,
 )
 DEVICE = Flag(
     "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
@@ -34,13 +36,29 @@ def parse_size(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """`top` classes that score at least `threshold`, over the mean of `smooth` frames; with `on_change` only
-    when the best one is another; with `when_moving` only while the picture moves."""
+    """`top` classes of those that are seen with `threshold` (see `edgedense.device.prediction.rule`), over the mean of
+    `smooth` frames; with `on_change` only when what is seen is something else than before; with `when_moving` only
+    while the picture moves."""
 
-    top: Annotated[int, Flag("Report this many classes, the best first.", minimum=1)] = 1
+    top: Annotated[
+        int,
+        Flag(
+            "Report this many classes, the best first. Where each class is scored alone (sigmoid), all that are seen "
+            "are reported, and the next best ones until there are this many.",
+            minimum=1,
+        ),
+    ] = 1
     threshold: Annotated[
-        float, Flag("Report only classes that score at least this.", metavar="SCORE", minimum=0, maximum=1)
-    ] = 0.0
+        float | None,
+        Flag(
+            "Where classes exclude each other (softmax), report none that scores below this. Where each class is "
+            "scored alone (sigmoid), report all that score at least this; the usual threshold is 0.5. Where one "
+            "sigmoid tells two classes apart, the second one is the answer from this score on.",
+            metavar="SCORE",
+            minimum=0,
+            maximum=1,
+        ),
+    ] = None
     smooth: Annotated[
         int,
         Flag(
@@ -51,7 +69,8 @@ class LiveOptions:
         ),
     ] = 1
     on_change: Annotated[
-        bool, Flag("Report a frame only when its best class is another than that of the frame before.", panel=CAMERA)
+        bool,
+        Flag("Report a frame only when its best class, or the set of classes that are seen, changes.", panel=CAMERA),
     ] = False
     when_moving: Annotated[
         bool, Flag("Classify only while something moves in the picture, which saves heat and power.", panel=CAMERA)
@@ -137,7 +156,8 @@ class PreviewOptions:
 
 @dataclass(frozen=True)
 class Saving:
-    """Save to `folder` what scores below `below`, until the folder holds `cap` MB or the disk has only `floor` MB
+    """Save to `folder` what the model is less sure of than `below` (see `edgedense.device.prediction.doubt`; None for
+    what is usual with its kind of answer), until the folder holds `cap` MB or the disk has only `floor` MB
     left. Nothing is saved without a folder."""
 
     folder: Annotated[
@@ -150,17 +170,19 @@ class Saving:
         ),
     ] = None
     below: Annotated[
-        float,
+        float | None,
         Flag(
-            "Keep frames whose best score is below this.",
+            "Keep frames whose best score is below this. Where each class is scored alone, keep frames in which one is "
+            "this near to its threshold: 0.5 is at the threshold, and 1 is furthest from it.",
             name="--save-below",
             panel=SAVING,
             metavar="SCORE",
             minimum=0,
             maximum=1,
+            usual="0.5; 0.75 with two classes, or with classes that are scored alone",
             needs=("--save",),
         ),
-    ] = 0.5
+    ] = None
     cap: Annotated[
         float,
         Flag(

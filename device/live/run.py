@@ -17,6 +17,7 @@ from edgedense.device.live.options import LiveOptions, PreviewOptions, Saving
 from edgedense.device.live.output import Output
 from edgedense.device.live.saving import Saver
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
@@ -78,10 +79,15 @@ def run_live(
         raise EdgedenseError(
             "a file with heatmaps for --explain", f"{title}, which has none", "convert the model again with --explain"
         )
+    rule = classifier.rule(options.threshold)
     output = Output(
-        sys.stdout, classifier.labels, as_json=as_json, in_place=sys.stdout.isatty() and not options.on_change
+        sys.stdout,
+        classifier.labels,
+        as_json=as_json,
+        in_place=sys.stdout.isatty() and not options.on_change,
+        independent=rule.independent,
     )
-    saver = Saver(saving, _report) if saving else None
+    saver = Saver(saving, _report, usual_doubt(rule)) if saving else None
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
             run = LiveRun(

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from PIL import Image
 
 from edgedense.device.live.options import Saving
+from edgedense.device.prediction import Doubt
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Pixels
@@ -24,13 +25,16 @@ _INTERVAL = 1.0  # seconds; frames that follow each other closely look alike
 class Saver:
     """Writes JPEGs in a thread of its own, at most one a second; it never makes the inference wait.
 
-    `report` is called once with a sentence when saving has stopped, and why. Raises EdgedenseError without a folder.
+    `usual` is how sure a prediction must be where the rules do not say. A file's name tells when its frame was
+    captured, the frame's number, and the class that was in doubt with its score. `report` is called once with a
+    sentence when saving has stopped, and why. Raises EdgedenseError without a folder.
     """
 
-    def __init__(self, rules: Saving, report: Callable[[str], None]) -> None:
+    def __init__(self, rules: Saving, report: Callable[[str], None], usual: float = 0.5) -> None:
         if rules.folder is None:
             raise EdgedenseError("a folder to save frames in", "none", "--save FOLDER")
         self._rules, self._folder, self._report = rules, rules.folder, report
+        self._below = usual if rules.below is None else rules.below
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._used = sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file())
@@ -43,15 +47,16 @@ class Saver:
         self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
         self._thread.start()
 
-    def offer(self, picture: Pixels, number: int, wall: float, label: str | None, score: float) -> None:
+    def offer(self, picture: Pixels, number: int, wall: float, doubt: Doubt) -> None:
         """uint8 [H, W, 3] of frame `number`: a copy is queued if it is due, else nothing happens."""
         now = time.monotonic()
-        if self._has_stopped or score >= self._rules.below or now - self._offered_at < _INTERVAL or self._queue.full():
+        is_late = now - self._offered_at >= _INTERVAL
+        if self._has_stopped or doubt.sureness >= self._below or not is_late or self._queue.full():
             return
         self._offered_at = now
         moment = datetime.fromtimestamp(wall, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-        guess = "".join(c if c.isalnum() else "-" for c in label or "none")[:40]
-        self._queue.put_nowait((picture.copy(), f"{moment}_{number:06d}_{guess}_{score:.3f}.jpg"))
+        guess = "".join(c if c.isalnum() else "-" for c in doubt.label)[:40]
+        self._queue.put_nowait((picture.copy(), f"{moment}_{number:06d}_{guess}_{doubt.score:.3f}.jpg"))
 
     def close(self, timeout: float = 1.0) -> None:
         """Finish the frame that is being written."""

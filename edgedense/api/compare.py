@@ -14,7 +14,7 @@ from edgedense.progress import Progress, reporting
 from edgedense.progress import progress as step
 
 if TYPE_CHECKING:
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.layer_noise import LayerNoise
@@ -41,19 +41,19 @@ def compare(
     Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
     """
     from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
     from edgedense.measures import validation
 
     first, second = Path(first), Path(second)
     recipe = bundle.read(second).recipe
     names = labels_of(labels)
     with (
-        Classifier(first, threads=threads, labels=names) as old,
-        Classifier(second, threads=threads, labels=names) as new,
+        Classifiers(first, threads=threads, labels=names) as old,
+        Classifiers(second, threads=threads, labels=names) as new,
         reporting(progress),
     ):
-        for path, classifier in ((first, old), (second, new)):
-            tell(classifier.notes, path)
+        for path, classifiers in ((first, old), (second, new)):
+            tell(classifiers.notes, path)
         if old.labels != new.labels:
             raise EdgedenseError(
                 f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
@@ -62,7 +62,7 @@ def compare(
             )
         images = validation.read_labelled(data, new.labels)
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-        models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
+        models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
         with step("comparing", len(images.paths)) as tick:
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
@@ -73,7 +73,7 @@ def compare(
 
 
 def _noise_between(
-    first: Path, second: Path, pictures: Sequence[Picture], old: Classifier, new: Classifier
+    first: Path, second: Path, pictures: Sequence[Picture], old: Classifiers, new: Classifiers
 ) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
     from edgedense.deployed import bundle

@@ -59,9 +59,10 @@ def validate(
 
     `reference` is the Keras model that the file was made from: a path, or a model in memory. `max_drop` is how many
     points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
-    says so. `labels` are class names, or a text file of them, in place of the file's own; `threads` are those of the
-    inference, by default one per core, at most 4. `layer_noise` also measures the noise of each layer against the
-    reference, on a few pictures. `progress` is as for `convert`.
+    says so. `labels` are class names, or a text file of them, in place of the file's own. `threads` is how many
+    processor cores to use, by default all: each works on a picture of its own, and the figures are the same to the bit.
+    `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `progress` is as for
+    `convert`.
 
     Raises EdgedenseError when the file is no classifier, a label is none of the file's, or a picture cannot be read;
     its subclass DeviceError when no TensorFlow Lite runtime is installed.
@@ -76,16 +77,16 @@ def validate(
         given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
         raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
     from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
     from edgedense.measures import validation
 
     recipe = bundle.read(file).recipe
-    with Classifier(file, threads=threads, labels=labels_of(labels)) as classifier, reporting(progress):
-        tell(classifier.notes, file)
-        images = validation.read_labelled(data, classifier.labels)
-        models = [validation.deployed(Path(file).name, classifier)]
+    with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
+        tell(classifiers.notes, file)
+        images = validation.read_labelled(data, classifiers.labels)
+        models = [validation.deployed(Path(file).name, classifiers.each)]
         if reference is not None:
-            models.insert(0, _reference(reference, classifier.preprocessing, recipe))
+            models.insert(0, _reference(reference, classifiers.preprocessing, recipe))
         with step("validating", len(images.paths)) as tick:
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe

@@ -71,9 +71,9 @@ def inspect(
     found = edgedense.inspect_layers(file, reference, data, images=images)
     _print_noise(found, Path(file).name, Console())
     if report is not None:
-        from edgedense.report.validation_page import noise_to_html
+        from edgedense.report import noise_page
 
-        write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
+        write_atomically(report, noise_page.to_html(found, Path(file).name, Path(reference).name).encode())
 
 
 def _print(found: Summary | DeployedFile, console: Console) -> None:

@@ -26,8 +26,9 @@ FirstCamera = Annotated[bool, Flag("Use the first camera that is found, in place
 def run(model: DeployedFile, sources: Sources = None, *, camera: FirstCamera = False, options: RunOptions) -> None:
     """Classify images, a video or a camera.
 
-    Results are printed as a table, or as JSON with --json. Of image files every one is classified. From a camera or a
-    stream the newest frame is taken, and frames that come in the meantime are dropped. Ctrl-C ends the run.
+    Results are printed as a table, or as JSON with --json. Every image is classified, several at the same time, and
+    reported in order. From a camera or a stream the newest frame is taken, and frames that come in the meantime are
+    dropped. Ctrl-C ends the run.
     """
     from edgedense.device.run import run as classify
 

@@ -20,7 +20,7 @@ def changed(drift: Drift | None, place: Callable[[str], Picture]) -> dict[str, b
 
 def thumbnail(path: Picture, size: int = 96) -> bytes:
     """A JPEG of an image, at most `size` pixels on either side."""
-    with Image.open(path.open("rb")) as picture:
+    with path.open("rb") as file, Image.open(file) as picture:
         small = picture.convert("RGB")
         small.thumbnail((size, size))
         target = io.BytesIO()
