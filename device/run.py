@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,14 +85,18 @@ def _check(sources: Sequence[Source], is_live: bool, options: RunOptions) -> Non
         raise EdgedenseError("--preview with --explain", "it alone", "edgedense explain MODEL IMAGE, which writes PNGs")
 
 
-def _watch(classifier: Classifier, options: RunOptions) -> AbstractContextManager[Watch | None]:
+@contextmanager
+def _watch(classifier: Classifier, options: RunOptions) -> Iterator[Watch | None]:
+    """The monitor while the run lasts, where there is one."""
     state, baseline = options.monitor.state, options.monitor.baseline
     if state is None:
-        return nullcontext()
-    notifier = Notifier()  # learning from a baseline may take longer than systemd waits for a start
-
-    def busy() -> None:
-        notifier.starting("learning what is usual")
-
+        yield None
+        return
     rule = classifier.rule(options.live.threshold)
-    return Watch(state, classifier, rule, baseline=baseline, as_json=options.as_json, busy=busy)
+    with closing(Notifier()) as notifier:  # learning from a baseline may take longer than systemd waits for a start
+
+        def busy() -> None:
+            notifier.starting("learning what is usual")
+
+        with Watch(state, classifier, rule, baseline=baseline, as_json=options.as_json, busy=busy) as watch:
+            yield watch

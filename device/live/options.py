@@ -16,8 +16,8 @@ SAVING = "Keep pictures that the model is unsure of"
 MONITOR = "Tell when the pictures are no longer as usual"
 
 THREADS = Flag(
-    "How many processor cores are used. By default it is all of them, and each works on a picture of its own. The frames "
-    "of a camera come one at a time: there the cores share each frame, and by default at most 4 do.",
+    "How many processor cores are used. By default it is all of them, and each works on a picture of its own. The "
+    "frames of a camera come one at a time: there the cores share each frame, and by default at most 4 do.",
     minimum=1,
 )
 DEVICE = Flag(

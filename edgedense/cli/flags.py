@@ -21,6 +21,7 @@ from edgedense.flags import Flag, Option
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
 _CONTEXT = "context"  # the name under which a command gets typer's context
 _UNBROKEN = "\N{NO-BREAK SPACE}"
+_LONGEST = 60  # characters of default and limits that are kept on one line
 
 
 def add(app: typer.Typer, function: Callable[..., None]) -> None:
@@ -104,7 +105,8 @@ def _told(default: Any, flag: Flag) -> str:
     usual = flag.usual or _words(default)
     words = ["required" if default is MISSING else "", usual and f"default: {usual}", flag.limits]
     text = "; ".join(filter(None, words))
-    return f" [{text.replace(' ', _UNBROKEN)}]" if text else ""
+    kept = text if len(text) > _LONGEST else text.replace(" ", _UNBROKEN)
+    return f" [{kept}]" if text else ""
 
 
 def _words(default: Any) -> str:

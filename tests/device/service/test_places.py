@@ -209,4 +209,5 @@ def test_learning_from_a_baseline_asks_systemd_to_wait(tmp_path: Path, monkeypat
             server.recv(1000)
         monkeypatch.setattr(notify, "_STARTING", 0.0)
         notifier.starting("learning")
+        notifier.close()
         assert server.recv(1000).startswith(b"EXTEND_TIMEOUT_USEC=")
