@@ -22,7 +22,8 @@ THREADS = Flag(
 )
 DEVICE = Flag(
     "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
-    "coral:pci:1. auto: an Edge TPU where there is one and the file is compiled for it, or else the processor."
+    "coral:pci:1. auto: an Edge TPU where there is one and the file is compiled for it, or else the processor.",
+    metavar="DEVICE",
 )
 
 

@@ -18,7 +18,8 @@ MeasuredDevice = Annotated[
     str,
     Flag(
         "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
-        "coral:pci:1; the processor is measured beside it."
+        "coral:pci:1; the processor is measured beside it.",
+        metavar="DEVICE",
     ),
 ]
 ThreadCounts = Annotated[str, Flag("The numbers of threads to measure with, separated by commas.", metavar="N,N...")]

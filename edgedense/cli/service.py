@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgedense.device.service.systemd import Service
 
 app = typer.Typer(help="Run at boot, as a systemd service.", no_args_is_help=True, rich_markup_mode=None)
-ServiceName = Annotated[str, Flag("The service's name.", name="--name")]
+ServiceName = Annotated[str, Flag("The service's name.", name="--name", metavar="NAME")]
 Camera = Annotated[
     str | None, Flag("A camera or stream, as for edgedense run. By default it is the first camera.", argument=True)
 ]
@@ -32,7 +32,7 @@ OptionsOfRun = Annotated[
         metavar="-- OPTIONS",
     ),
 ]
-User = Annotated[str | None, Flag("The user to run as. By default it is the one who calls sudo.")]
+User = Annotated[str | None, Flag("The user to run as. By default it is the one who calls sudo.", metavar="USER")]
 
 
 def install(
