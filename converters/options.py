@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from edgedense.converters.opening import Activation, InputSize, Opening, Output, TrustModel
 from edgedense.flags import Flag
 from edgedense.images.preprocessing import Exif, Normalization, Resize
 
@@ -19,11 +20,6 @@ QUANTIZATION = "Quantization"
 ACCURACY = "How much accuracy may be lost"
 SMALLER = "A smaller, faster network"
 RECOVERY = "Training that wins accuracy back"
-
-
-def square(side: int) -> tuple[int, int]:
-    """(height, width) of a square."""
-    return side, side
 
 
 # What convert and explain both take.
@@ -49,19 +45,6 @@ ExifUse = Annotated[
         "A camera that was held upright notes in the EXIF data that its picture must be turned. apply: turn it. "
         "ignore: leave it, as Keras' loaders do.",
         panel=PICTURES,
-    ),
-]
-InputSize = Annotated[
-    tuple[int, int] | None,
-    Flag(
-        "Height and width of the network's input, in place of the model's own. A smaller input is faster, and "
-        "loses accuracy.",
-        name="--input-size",
-        panel=PICTURES,
-        metavar="PIXELS",
-        minimum=32,
-        takes=int,
-        read=square,
     ),
 ]
 
@@ -180,12 +163,12 @@ class Slimming:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose for a conversion. None: found out from the model or the pictures."""
+    """What a user may choose for a conversion. None: found out from the model or the pictures. `opening` is how the model
+    is opened."""
 
     preprocess: Preprocess = None
     resize: ResizedBy = "bilinear"
     exif: ExifUse = "ignore"
-    size: InputSize = None
     images: Annotated[
         int, Flag("Use at most this many pictures of the calibration folder.", panel=PICTURES, minimum=2)
     ] = DEFAULT_IMAGES
@@ -193,6 +176,7 @@ class Options:
         bool,
         Flag("Convert although another preprocessing suits the labelled calibration pictures better.", panel=PICTURES),
     ] = False
+    opening: Opening = field(default_factory=Opening)
     target: Annotated[
         Literal["cpu", "coral"],
         Flag(
@@ -269,6 +253,9 @@ class Reading:
     resize: ResizedBy = "bilinear"
     exif: ExifUse = "ignore"
     size: InputSize = None
+    trust: TrustModel = False
+    output: Output = None
+    activation: Activation = None
 
     @property
     def given(self) -> dict[str, Any]:

@@ -36,12 +36,14 @@ def run(model: Path, sources: Sequence[str] | None, options: RunOptions) -> Summ
     if is_live:
         with Classifier(model, device=options.device, threads=options.threads, labels=names) as classifier:
             tell(classifier.notes, model)
+            classifier.require_classes(_of_classes(options))
             with _watch(classifier, options) as watch:
                 return _run_live(classifier, parsed[0], options, model.name, watch)
     paths = [path for source in parsed for path in find_images(source.name)]
     with Classifiers(model, len(paths), device=options.device, threads=options.threads, labels=names) as classifiers:
         tell(classifiers.notes, model)
         first = classifiers.each[0]
+        first.require_classes(_of_classes(options))
         rule, top = first.rule(options.live.threshold), options.live.top
         with _watch(first, options) as watch:
             print_images(classifiers, paths, rule=rule, top=top, as_json=options.as_json, watch=watch)
@@ -83,6 +85,12 @@ def _check(sources: Sequence[Source], is_live: bool, options: RunOptions) -> Non
         raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, sources)))
     if options.preview.explain and not options.preview.is_wanted:
         raise EdgedenseError("--preview with --explain", "it alone", "edgedense explain MODEL IMAGE, which writes PNGs")
+
+
+def _of_classes(options: RunOptions) -> dict[str, bool]:
+    """The options that say something about classes, and whether they are used."""
+    used = flags.changed(options.live, options.saving, options.monitor)
+    return {name: name in used for name in ("--top", "--threshold", "--on-change", "--save", "--monitor")}
 
 
 @contextmanager

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgedense.api.page import to_html as to_html
     from edgedense.api.validate import validate as validate
     from edgedense.converters.features import Features as Features
+    from edgedense.converters.opening import Opening as Opening
     from edgedense.converters.options import Options as Options
     from edgedense.converters.options import Slimming as Slimming
     from edgedense.converters.pipeline import Conversion as Conversion
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from edgedense.measures.drift import Evaluation as Evaluation
     from edgedense.measures.result import Gate as Gate
     from edgedense.measures.result import Report as Report
+    from edgedense.measures.values import Comparison as Comparison
+    from edgedense.measures.values import Difference as Difference
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
 _PLACES = {
@@ -61,11 +64,14 @@ _PLACES = {
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
     "Options": "edgedense.converters.options",
+    "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.pipeline",
     "Report": "edgedense.measures.result",
     "Gate": "edgedense.measures.result",
+    "Comparison": "edgedense.measures.values",
+    "Difference": "edgedense.measures.values",
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "Replay": "edgedense.deployed.golden",

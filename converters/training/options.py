@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from edgedense.converters.opening import Opening, Output, TrustModel
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.schedule import Schedule
 from edgedense.flags import Flag
@@ -31,6 +32,8 @@ class Options:
             metavar="imagenet|none|FILE",
         ),
     ] = "imagenet"
+    output: Output = None
+    trust: TrustModel = False
     size: Annotated[int, Flag("Height and width of the network's input.", metavar="PIXELS", minimum=32)] = 224
     head: Annotated[
         int | None,
@@ -162,3 +165,8 @@ class Options:
             minimum=0,
         ),
     ] = 0
+
+    @property
+    def opening(self) -> Opening:
+        """How the file of `weights` is opened."""
+        return Opening(trust=self.trust, output=self.output)

@@ -69,7 +69,7 @@ def train(
     layout = dataset.find(Path(data))
     if options.sigmoid and len(layout.names) != 2:
         raise EdgedenseError("two classes for --sigmoid", str(len(layout.names)), "leave --sigmoid out: a softmax")
-    begin = networks.start(options.weights, architecture, options.normalize, options.size)
+    begin = networks.start(options.weights, architecture, options.normalize, options.size, options.opening)
     work.mkdir(parents=True, exist_ok=True)
     with progress("reading pictures", sum(len(folder.paths) for folder in layout.folders)) as tick:
         found = dataset.prepare(

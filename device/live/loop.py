@@ -209,12 +209,14 @@ class LiveRun:
             "frame": frame.number,
             "top": (best.top + best.below),
             "seen": len(best.top) if best.independent else None,
+            "values": best.are_values,
             "latency_ms": self._classifier.invoke_seconds * 1e3,
         }
         self._heat = None
         if board.wants_heat:
             started = time.perf_counter()
-            self._heat = relative(self._classifier.heatmaps((int(scores.argmax()),))[0])
+            shown = 0 if best.are_values else int(scores.argmax())  # of several values the first: none is the best
+            self._heat = relative(self._classifier.heatmaps((shown,))[0])
             self._times.heatmap.append(time.perf_counter() - started)
             facts["heatmap_ms"] = self._times.heatmap[-1] * 1e3
         board.update(facts)

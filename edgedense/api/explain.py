@@ -15,6 +15,7 @@ from edgedense.notes import tell
 if TYPE_CHECKING:
     from edgedense.converters.explain import Model
     from edgedense.converters.features import Features
+    from edgedense.converters.opening import Ending, Opening
     from edgedense.explanations.explanation import Explanation
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
@@ -34,6 +35,9 @@ def explain(
     resize: Resize | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
+    activation: Ending | None = None,
+    output: str | None = None,
+    trust: bool = False,
     device: str = "cpu",
     unreadable: Unreadable | None = None,
 ) -> Iterator[Explanation]:
@@ -44,12 +48,13 @@ def explain(
 
     `model` is a Keras model (a path or a model in memory), or a `.tflite` file made with `explain=True`, which `device`
     runs: "cpu", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of these, of
-    arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best class.
+    arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best class, or
+    every one of a model's values.
 
     For a Keras model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a name
     of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
-    default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`. `labels`
-    holds for a `.tflite` file too.
+    default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`,
+    `activation`, `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises. Raises
     EdgedenseError for an unknown class or layer, a model that cannot be read, or a file without heatmaps.
@@ -58,14 +63,24 @@ def explain(
     if is_deployed(model):
         _refuse(
             model,
-            {"--layer": layer, "--preprocess": preprocess, "--resize": resize, "--exif": exif, "--input-size": size},
+            {
+                "--layer": layer,
+                "--preprocess": preprocess,
+                "--resize": resize,
+                "--exif": exif,
+                "--input-size": size,
+                "--activation": activation,
+                "--output": output,
+                "--trust-model": trust,
+            },
         )
         return _of_file(Path(model), device, labels_of(labels), pictures, classes, unreadable)
     if device != "cpu":
         raise EdgedenseError("a .tflite file for --device", str(model))
     from edgedense.converters import explain as keras
+    from edgedense.converters.opening import Opening
 
-    opened = _opened(model, labels, preprocess, resize, exif, size)
+    opened = _opened(model, labels, preprocess, resize, exif, Opening(size, trust, output, activation))
     return _named(keras.explain(opened, pictures, classes, layer, unreadable), pictures)
 
 
@@ -79,6 +94,9 @@ def feature_maps(
     resize: Resize | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
+    activation: Ending | None = None,
+    output: str | None = None,
+    trust: bool = False,
     unreadable: Unreadable | None = None,
 ) -> Iterator[Features]:
     """What a Keras model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
@@ -90,8 +108,9 @@ def feature_maps(
     if is_deployed(model):
         _refuse(model, {"--features": True})
     from edgedense.converters import features
+    from edgedense.converters.opening import Opening
 
-    opened = _opened(model, labels, preprocess, resize, exif, size)
+    opened = _opened(model, labels, preprocess, resize, exif, Opening(size, trust, output, activation))
     return _named(features.feature_maps(opened, pictures, layers, unreadable), pictures)
 
 
@@ -113,14 +132,14 @@ def _opened(
     preprocess: Normalization | None,
     resize: Resize | None,
     exif: Exif | None,
-    size: tuple[int, int] | None,
+    opening: Opening,
 ) -> Model:
     from edgedense.converters import explain as keras
 
     is_file = isinstance(model, str | Path)
     if labels is None and is_file and (beside := Path(model).with_suffix(".labels.txt")).is_file():
         labels = beside
-    opened = keras.read(model, labels_of(labels), preprocess, resize or "bilinear", exif or "ignore", size)
+    opened = keras.read(model, labels_of(labels), preprocess, resize or "bilinear", exif or "ignore", opening)
     tell(opened.notes, model if is_file else model.name)
     return opened
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from edgedense.converters.options import ACCURACY, Options
+from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def convert(
     for path in (out, report):
         if path is not None:
             check_writable(path)
+    _refuse_page_of_values(report, options)
     with _work_folder(options, out) as whole:
         result = edgedense.convert(model, calibration, labels=labels, validation=validation, options=whole)
         page = None if report is None else edgedense.to_html(result).encode()
@@ -86,6 +88,16 @@ def convert(
     _print_conversion(result, str(out), Console())
     if options.target == "coral":
         _compile_for_coral(result, out)
+
+
+def _refuse_page_of_values(report: Path | None, options: Options) -> None:
+    """EdgedenseError before what may be hours of training."""
+    if report is not None and options.opening.activation == "none":
+        raise EdgedenseError(
+            "a model that tells classes apart for --report",
+            "one that gives values (--activation none), which a page of classes cannot show",
+            "leave --report out; the table shows how far the values move",
+        )
 
 
 @contextmanager
@@ -102,27 +114,33 @@ def _work_folder(options: Options, out: Path) -> Iterator[Options]:
 
 def _print_conversion(conversion: Conversion, name: str, console: Console) -> None:
     """The steps with their error in float, the range estimators tried, and the result."""
-    from edgedense.converters.quantization.stages import HEADINGS, rows
+    from edgedense.converters.quantization.stages import headings, rows
     from edgedense.report.terminal import table
+    from edgedense.report.wording import VALUE_HEADINGS, value_row
 
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
     if conversion.stages:
         title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
-        console.print(table(title, HEADINGS, rows(conversion.stages)))
+        console.print(table(title, headings(conversion.stages), rows(conversion.stages)))
     if conversion.trials:
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
         console.print(table("Validation", ("tried", "drop, points"), tried))
     if conversion.candidates:
         tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
-        console.print(
-            table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"), tried)
-        )
+        measure = "mean squared error" if conversion.outcome.differences else "mean KL"
+        headings_ = "estimator", f"{measure} on the other half"
+        console.print(table("Ranges, fitted on one half of the pictures", headings_, tried))
     figures = conversion.figures
+    size, images = f"{name}: {len(conversion.data) / 1e6:.2f} MB", f"{figures['images']} calibration pictures"
+    if differences := conversion.outcome.differences:
+        title = f"The file's values against the float model's, on {images}"
+        console.print(table(title, VALUE_HEADINGS, map(value_row, differences)))
+        console.print(f"{size}. It gives values and no probabilities.", soft_wrap=True)
+        return
     console.print(
-        f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
-        f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
-        f"KL {figures['calibration_kl_mean']:.6f}.",
+        f"{size}, {len(conversion.labels)} labels. On {images} it agrees with the float model on "
+        f"{100 * figures['calibration_agreement']:.2f} %, mean KL {figures['calibration_kl_mean']:.6f}.",
         soft_wrap=True,
     )
 

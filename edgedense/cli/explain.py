@@ -98,4 +98,4 @@ def explain(
 
 def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
     for heat in one.heats:
-        print(f"{heat.label}  {heat.score:.1%}  {one.path} -> {written[-1]}")
+        print(f"{heat.label}  {heat.said}  {one.path} -> {written[-1]}")

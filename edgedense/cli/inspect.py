@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from edgedense.converters.options import InputSize
+from edgedense.converters.opening import InputSize, Output, TrustModel
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
@@ -49,6 +49,8 @@ def inspect(
     file: File,
     *,
     size: InputSize = None,
+    output: Output = None,
+    trust: TrustModel = False,
     layers: ShowNoise = False,
     reference: Reference = None,
     data: Data = None,
@@ -61,14 +63,16 @@ def inspect(
     import edgedense
     from edgedense.files import check_writable, write_atomically
 
+    if output and (layers or file.endswith(".tflite")):
+        raise EdgedenseError("a Keras model for --output", file, "leave it out: the .tflite file says which it has")
     if not layers:
-        _print(edgedense.inspect(file, size=size), Console())
+        _print(edgedense.inspect(file, size=size, output=output, trust=trust), Console())
         return
     if reference is None or data is None:
         raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
     if report is not None:
         check_writable(report)
-    found = edgedense.inspect_layers(file, reference, data, images=images)
+    found = edgedense.inspect_layers(file, reference, data, images=images, trust=trust)
     _print_noise(found, Path(file).name, Console())
     if report is not None:
         from edgedense.report import noise_page

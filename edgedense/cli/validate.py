@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
 from edgedense.cli.printing import render
+from edgedense.converters.opening import TrustModel
 from edgedense.errors import EdgedenseError, GateError
 from edgedense.flags import Flag
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 Data = Annotated[
     Path | None,
     Flag(
-        "A folder of labelled pictures, with one sub-folder per class that is named like the model's label.",
+        "A folder of labelled pictures, with one sub-folder per class that is named like the model's label. For a file "
+        "that gives values it is any folder of pictures.",
         reads="folder",
     ),
 ]
@@ -42,6 +44,7 @@ def validate(
     labels: OwnLabels = None,
     as_json: AsJson = False,
     threads: Threads = None,
+    trust: TrustModel = False,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
 
@@ -62,6 +65,7 @@ def validate(
         labels=labels,
         threads=threads,
         layer_noise=reference is not None and report is not None,
+        trust=trust,
     )
     render(result, as_json, report, data)
 
@@ -76,10 +80,11 @@ def _render_replay(result: Replay, name: str, as_json: bool) -> None:
     else:
         terminal.print_replay(name, result, Console())
     if not result.passed:
+        flipped = "" if result.are_values else f", {len(result.flipped)} labels changed"
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
         raise GateError(
             f"golden samples as they were where the file was made: {result.limit}",
             f"{sum(result.steps.values())} of {result.values} values off by up to "
-            f"{max(result.steps, default=0)} steps, {len(result.flipped)} labels changed{named}",
+            f"{max(result.steps, default=0)} steps{flipped}{named}",
             "copy the file again; if that does not help, convert the model again",
         )

@@ -25,11 +25,20 @@ _SCALE = "from no evidence for the class to its peak, which is in units of the l
 
 @dataclass(frozen=True)
 class Heat:
-    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score."""
+    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score.
+
+    `is_value`: the score is no probability, and the evidence is what raises it.
+    """
 
     label: str
     score: float
     values: Floats
+    is_value: bool = False
+
+    @property
+    def said(self) -> str:
+        """The score for people."""
+        return f"{self.score:.4g}" if self.is_value else f"{self.score:.1%}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
         yield f"{name}-{slug}-colormap.png", colormap.png(coloured)
         yield f"{name}-{slug}-overlay.png", colormap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
-        rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
+        rows.append(Row(f"{heat.label}  {heat.said}, {peak}", (picture, coloured, laid_over)))
     yield f"{name}-explained.png", colormap.png(sheet(rows, _SCALE))
 
 

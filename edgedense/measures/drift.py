@@ -148,7 +148,7 @@ def compare(
     right = metrics.predicted(before) == truth
     still = metrics.predicted(after) == truth
     low, high = metrics.bootstrap_drop(right, still)
-    divergence = metrics.kl_divergence(before, after)
+    divergence = metrics.divergence(before, after, activation)
     worst = int(np.argmax(divergence))
     return Drift(
         before=first,
