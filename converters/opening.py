@@ -20,8 +20,8 @@ def square(side: int) -> tuple[int, int]:
 InputSize = Annotated[
     tuple[int, int] | None,
     Flag(
-        "Height and width of the network's input, in place of the model's own, or where it has none. A smaller input is "
-        "faster, and loses accuracy.",
+        "Height and width of the network's input, in place of the model's own, or where it has none. A smaller input "
+        "is faster, and loses accuracy.",
         name="--input-size",
         panel=OPENING,
         metavar="PIXELS",
@@ -33,8 +33,8 @@ InputSize = Annotated[
 TrustModel = Annotated[
     bool,
     Flag(
-        "Run the Python code that the model's file holds (Lambda layers), as loading it in Keras would. Say so only for "
-        "a file whose origin you know: its code can do all that you can do on this machine.",
+        "Run the Python code that the model's file holds (Lambda layers), as loading it in Keras would. Say so only "
+        "for a file whose origin you know: its code can do all that you can do on this machine.",
         name="--trust-model",
         panel=OPENING,
     ),

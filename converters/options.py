@@ -163,8 +163,8 @@ class Slimming:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose for a conversion. None: found out from the model or the pictures. `opening` is how the model
-    is opened."""
+    """What a user may choose for a conversion. None: found out from the model or the pictures. `opening` is how the
+    model is opened."""
 
     preprocess: Preprocess = None
     resize: ResizedBy = "bilinear"
