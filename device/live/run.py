@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgedense.device.camera.frames import CaptureJob
@@ -13,25 +12,16 @@ from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View
 from edgedense.device.classifier import Classifier
-from edgedense.device.live.loop import LiveOptions, LiveRun, Summary, stop_on_signals
+from edgedense.device.live.loop import LiveRun, Summary, stop_on_signals
+from edgedense.device.live.options import LiveOptions, PreviewOptions, Saving
 from edgedense.device.live.output import Output
-from edgedense.device.live.saving import Saver, SavingRules
+from edgedense.device.live.saving import Saver
 from edgedense.device.monitor.watch import Watch
 from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 from edgedense.notes import LOG
-
-
-@dataclass(frozen=True)
-class PreviewOptions:
-    """Where the preview page is served, HOST:PORT or None for the usual one, and the file with its token; `explain`
-    lays heatmaps over its pictures from the start."""
-
-    address: str | None = None
-    token_file: Path | None = None
-    explain: bool = False
 
 
 def capture_job(
@@ -78,7 +68,7 @@ def run_live(
     *,
     title: str,
     as_json: bool,
-    saving: SavingRules | None = None,
+    saving: Saving | None = None,
     preview: PreviewOptions | None = None,
     watch: Watch | None = None,
 ) -> Summary:
@@ -90,14 +80,15 @@ def run_live(
         raise EdgedenseError(
             "a file with heatmaps for --explain", f"{title}, which has none", "convert the model again with --explain"
         )
+    rule = classifier.rule(options.threshold)
     output = Output(
         sys.stdout,
         classifier.labels,
         as_json=as_json,
         in_place=sys.stdout.isatty() and not options.on_change,
-        independent=options.rule.independent,
+        independent=rule.independent,
     )
-    saver = Saver(saving, LOG.warning, usual_doubt(options.rule)) if saving else None
+    saver = Saver(saving, LOG.warning, usual_doubt(rule)) if saving else None
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
             run = LiveRun(
