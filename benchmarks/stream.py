@@ -23,7 +23,8 @@ import numpy as np
 
 from edgedense.device.camera.sources import Source
 from edgedense.device.classifier import Classifier
-from edgedense.device.live.loop import LiveOptions, Summary
+from edgedense.device.live.loop import Summary
+from edgedense.device.live.options import LiveOptions
 from edgedense.device.live.run import capture_job, run_live
 
 
