@@ -66,7 +66,7 @@ def test_a_baseline_of_too_few_images_is_an_error(colours: Path, tmp_path: Path)
 
 
 def test_a_baseline_without_a_monitor_is_an_error(colours: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgedenseError, match="--monitor STATE"):
+    with pytest.raises(EdgedenseError, match="--monitor with --monitor-baseline"):
         call("run", colours, tmp_path, "--monitor-baseline", tmp_path)
 
 
@@ -88,7 +88,9 @@ def test_a_file_that_scores_classes_alone_is_watched_by_its_findings(findings: P
     usual, dark = cards(tmp_path / "usual", 200, 0, light=0.8), cards(tmp_path / "dark", 100, 1, light=0.3)
     told: list[str] = []
     with Classifier(findings) as classifier:
-        watch = Watch(tmp_path / "s.json", classifier, classifier.rule(), baseline=usual, report=told.append)
+        watch = Watch(
+            tmp_path / "s.json", classifier, classifier.rule(), baseline=usual, alerted=lambda a: told.append(a.message)
+        )
         for path in sorted(dark.iterdir()):
             pixels = load_image(path, classifier.preprocessing)
             watch.offer(classifier.classify(pixels), pixels)
