@@ -7,39 +7,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.errors import EdgedenseError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from edgedense.device.board.benchmark import Measurement
 
+MeasuredDevice = Annotated[
+    str,
+    Flag(
+        "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
+        "coral:pci:1; the processor is measured beside it.",
+        metavar="DEVICE",
+    ),
+]
+ThreadCounts = Annotated[str, Flag("The numbers of threads to measure with, separated by commas.", metavar="N,N...")]
+Duration = Annotated[
+    float,
+    Flag(
+        "How many seconds each measurement lasts. After some minutes it shows whether the board gets too hot.",
+        metavar="SECONDS",
+        minimum=1,
+    ),
+]
+PlotFile = Annotated[
+    Path | None,
+    Flag(
+        "Also draw latency and temperature over time. FILE.svg is a picture. FILE.html is a page with the figures, "
+        "which can be read on a phone too.",
+        metavar="FILE",
+        writes="file",
+    ),
+]
+
 
 def benchmark(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    device: Annotated[
-        str,
-        typer.Option(
-            help="What runs the model: cpu, or coral (coral:usb, coral:pci:1 ...), and beside it the processor."
-        ),
-    ] = "cpu",
-    threads: Annotated[str, typer.Option(help="Numbers of threads to measure, such as 1,2,4.")] = "1,2,4",
-    duration: Annotated[
-        float,
-        typer.Option(
-            min=1, metavar="SECONDS", help="How long to measure each; minutes show whether the board gets hot."
-        ),
-    ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Draw latency and temperature over time: FILE.svg is a picture, FILE.html a page with the figures, "
-            "which can be read on a phone too.",
-            show_default=False,
-        ),
-    ] = None,
+    model: DeployedFile,
+    *,
+    device: MeasuredDevice = "cpu",
+    threads: ThreadCounts = "1,2,4",
+    duration: Duration = 10.0,
+    as_json: AsJson = False,
+    plot: PlotFile = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Affine
+from edgedense.converters.readers.keras import probe as keras_probe
 from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.readers.keras.layers import Layer, Ref
 from edgedense.errors import EdgedenseError
@@ -58,8 +59,9 @@ class Entry:
         return bool(np.any(self.affine.scale != 1) or np.any(self.affine.shift != 0))
 
 
-def entry(layers: Sequence[Layer]) -> Entry:
-    """Composes the layers that stand before the stem.
+def entry(layers: Sequence[Layer], size: keras_weights.Size) -> Entry:
+    """Composes the layers that stand before the stem. Where code of the file's own is among them, they are run on
+    random pictures of `size` instead.
 
     `layers` is the whole model, the input first. EdgedenseError when the input is no RGB image, or when
     something before the stem cannot be written as scale and shift per channel.
@@ -71,6 +73,11 @@ def entry(layers: Sequence[Layer]) -> Entry:
             f"{first} of shape {list(first.shape)}",
             "train on images with three channels; a grey image can be repeated three times",
         )
+    before = keras_probe.before_stem(layers)
+    if keras_probe.has_code(before):
+        scale, shift, order = keras_probe.fit(before, size)
+        channels = tuple(Channel(*channel) for channel in zip(order, scale, shift, strict=True))
+        return _entry(list(before), {before[-1].index: Pixels(channels)})
     known = {first.index: Pixels(tuple(Channel(c) for c in range(3)))}
     composed = [first]
     for layer in layers[1:]:
