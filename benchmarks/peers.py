@@ -33,6 +33,7 @@ from rich.console import Console
 from benchmarks import figures, latency, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
+from edgedense.cli.bars import bars
 from edgedense.deployed.bundle import without_archive
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
@@ -325,4 +326,5 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with bars():
+        main()

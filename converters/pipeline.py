@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from edgedense import flags
 from edgedense.converters import slimming
 from edgedense.converters.calibration import normalization
-from edgedense.converters.calibration.pictures import DEFAULT_IMAGES, CalibrationLike, CalibrationSet, read_calibration
+from edgedense.converters.calibration.pictures import CalibrationLike, CalibrationSet, read_calibration
 from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
-from edgedense.converters.opening import Opening
+from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import Step
 from edgedense.converters.quantization import attempts, gate, noise
@@ -40,39 +41,20 @@ from edgedense.converters.readers.scores import settled
 from edgedense.converters.readers.trained import Trained
 from edgedense.converters.readers.trained import trained as as_trained
 from edgedense.converters.recovery import Pictures
-from edgedense.converters.slimming import Change, Slimming
+from edgedense.converters.slimming import Change
 from edgedense.converters.tflite import edgetpu, execute
+from edgedense.converters.tflite.edgetpu import Compiled
 from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.pictures import LabelledLike
-from edgedense.images.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.measures import metrics, values
 from edgedense.measures.validation import read_labelled
 from edgedense.progress import progress
 
 QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose. None: found out from the model or the pictures. `opening` is how the model is opened."""
-
-    opening: Opening = field(default_factory=Opening)
-    preprocess: Normalization | None = None
-    resize: Resize = "bilinear"
-    exif: Exif = "ignore"
-    output_type: Literal["float32", "uint8"] = "float32"
-    ranges: attempts.Estimator | None = None
-    headroom: float | None = None
-    images: int = DEFAULT_IMAGES
-    force: bool = False
-    max_drop: float | None = None
-    golden_images: int = 0
-    target: Literal["cpu", "coral"] = "cpu"
-    explain: bool = False
-    slimming: Slimming = field(default_factory=Slimming)
 
 
 @dataclass(frozen=True)
@@ -116,7 +98,7 @@ class Conversion:
         require_name(path)
         write_atomically(path, self.data)
 
-    def for_edgetpu(self) -> edgetpu.Compiled | None:
+    def for_edgetpu(self) -> Compiled | None:
         """What edgetpu_compiler makes of it, with labels and recipe; None where there is no compiler on PATH.
 
         Raises EdgedenseError when the compiler fails.
@@ -149,6 +131,7 @@ def convert(
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
+    flags.check(options)
     _check(options, validation is not None)
     if options.target == "coral":
         options = replace(options, output_type="uint8")

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from edgedense.api.validate import validate as validate
     from edgedense.converters.features import Features as Features
     from edgedense.converters.opening import Opening as Opening
+    from edgedense.converters.options import Options as Options
+    from edgedense.converters.options import Slimming as Slimming
     from edgedense.converters.pipeline import Conversion as Conversion
-    from edgedense.converters.pipeline import Options as Options
     from edgedense.converters.readers.keras.summary import Summary as Summary
-    from edgedense.converters.slimming import Slimming as Slimming
+    from edgedense.converters.tflite.edgetpu import Compiled as Compiled
     from edgedense.deployed.golden import Replay as Replay
     from edgedense.device.classifier import Classifier as Classifier
     from edgedense.device.engines.contents import DeployedFile as DeployedFile
@@ -63,11 +64,12 @@ _PLACES = {
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
-    "Options": "edgedense.converters.pipeline",
+    "Options": "edgedense.converters.options",
     "Opening": "edgedense.converters.opening",
-    "Slimming": "edgedense.converters.slimming",
+    "Slimming": "edgedense.converters.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.pipeline",
+    "Compiled": "edgedense.converters.tflite.edgetpu",
     "Report": "edgedense.measures.result",
     "Gate": "edgedense.measures.result",
     "Comparison": "edgedense.measures.values",

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edgedense.converters.network.evaluate import forward, logits_tensor, run_op
 from edgedense.converters.network.graph import Array, DenseLayer, DenseNet
 from edgedense.converters.network.program import IMAGE, Program, lower
+from edgedense.converters.options import Criterion
 from edgedense.images.preprocessing import Pixels
 
-Criterion = Literal["taylor", "l1", "norm", "random"]
 DRAWS = 4  # random directions in logit space per picture
 TEMPERATURE = 2.0  # a model that is sure of every picture would show no sensitivity at all
 BATCH = 8

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgedense.converters.calibration.ranges import Estimator, RangeSpec, tensor_range
+from edgedense.converters.calibration.ranges import RangeSpec, tensor_range
 from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.graph import Array, DenseNet, Form
 from edgedense.converters.network.program import Program, lower
+from edgedense.converters.options import Estimator
 from edgedense.converters.passes.absorb_scales import absorb_scales
 from edgedense.converters.passes.equalize_concat import UNIT, equalize_concat, equalized
 from edgedense.converters.passes.equalize_readers import equalize_readers

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TextIO
 
 from edgedense.device.live.results import FrameResult, ImageResult
+from edgedense.device.monitor.drift import Alert
 from edgedense.device.prediction import Prediction
 
 _WIDEST_LABEL = 32
@@ -86,3 +87,8 @@ def _origin(result: ImageResult | FrameResult) -> str:
         return result.file
     local = datetime.fromtimestamp(result.wall).strftime("%H:%M:%S.%f")[:-3]
     return f"{local}  #{result.number}"
+
+
+def print_alert(alert: Alert) -> None:
+    """A drift alert as a JSON line between those of the results, with the key "alert"."""
+    print(json.dumps(alert.to_dict(), ensure_ascii=False), flush=True)

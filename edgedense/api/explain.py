@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedense.api.inspect import is_deployed
-from edgedense.api.values import labels_of
+from edgedense.api.values import check_choice, labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
     from edgedense.images.preprocessing import Exif, Normalization, Resize
-
-Unreadable = Callable[[EdgedenseError], None]
 
 
 def explain(
@@ -39,7 +37,7 @@ def explain(
     output: str | None = None,
     trust: bool = False,
     device: str = "cpu",
-    unreadable: Unreadable | None = None,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:
     """Where a model sees a class in pictures: a heatmap (Grad-CAM) per picture and class, one picture after the other.
 
@@ -97,7 +95,7 @@ def feature_maps(
     activation: Ending | None = None,
     output: str | None = None,
     trust: bool = False,
-    unreadable: Unreadable | None = None,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Features]:
     """What a Keras model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
 
@@ -135,7 +133,14 @@ def _opened(
     opening: Opening,
 ) -> Model:
     from edgedense.converters import explain as keras
+    from edgedense.images.preprocessing import Exif, Normalization, Resize
 
+    for name, value, kind in (
+        ("preprocess", preprocess, Normalization),
+        ("resize", resize, Resize),
+        ("exif", exif, Exif),
+    ):
+        check_choice(name, value, kind)
     is_file = isinstance(model, str | Path)
     if labels is None and is_file and (beside := Path(model).with_suffix(".labels.txt")).is_file():
         labels = beside
@@ -150,7 +155,7 @@ def _of_file(
     labels: tuple[str, ...] | None,
     pictures: list[Picture],
     classes: Sequence[str],
-    unreadable: Unreadable | None,
+    unreadable: Callable[[EdgedenseError], None] | None,
 ) -> Iterator[Explanation]:
     from edgedense.device.classifier import Classifier
     from edgedense.device.explain import explain as by_file

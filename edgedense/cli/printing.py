@@ -32,11 +32,6 @@ def messages() -> Iterator[None]:
         LOG.setLevel(level)
 
 
-def print_notes(model: Path, notes: list[str]) -> None:
-    for note in notes:
-        print(f"edgedense: {model}: {note}", file=sys.stderr)
-
-
 def render(result: Report | Comparison, as_json: bool, page: Path | None, pictures: Path) -> None:
     """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
     below."""

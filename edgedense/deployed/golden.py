@@ -124,12 +124,14 @@ class Golden:
 
 @dataclass(frozen=True)
 class Replay:
-    """The golden samples computed again here. `steps` maps a difference in quantization steps, 1 and
-    more, to the number of values that show it; `flipped` are the probes whose top-1 changed, as (probe,
-    margin where it was made), the margin being the distance of the two best scores. `kl_made` and
-    `kl_here` are the mean KL from the float model's scores; of values, which have none, `error_made` and
-    `error_here` are the mean distance from the float model's, in steps. `suspect` is the first layer whose output
-    differs, if layers were compared."""
+    """The golden samples computed again here: the file's answers for pictures that it carries, or that are drawn.
+
+    `steps` maps a difference in quantization steps, 1 and more, to the number of values that show it. `flipped` are the
+    pictures whose best class changed, as (number, margin where it was made), the margin being the distance of the two
+    best scores. `kl_made` and `kl_here` are the mean Kullback-Leibler divergence from the float model's scores, there
+    and here; of values, which have none, `error_made` and `error_here` are the mean distance from the float model's, in
+    steps. `suspect` is the first layer whose output differs, if layers were compared.
+    """
 
     probes: int
     values: int

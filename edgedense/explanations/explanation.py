@@ -54,7 +54,8 @@ class Explanation:
     name: str = ""
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write the PNG files of `files` below `folder`, and return their paths; the last has everything side by side.
+        """Write PNG files below `folder`, and return their paths: of each class NAME-LABEL-heatmap.png and
+        NAME-LABEL-overlay.png, and at last NAME-explained.png with everything side by side.
 
         Raises EdgedenseError when they cannot be written.
         """
@@ -87,7 +88,7 @@ def pictures(
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
-    NAME-LABEL-colormap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
+    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
     picture = shown(explanation.picture)
     rows = []
     slugs = _slugs([heat.label for heat in explanation.heats])
@@ -95,7 +96,7 @@ def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
         share = colormap.relative(heat.values)
         coloured = colormap.colours(colormap.enlarged(share, *picture.shape[:2]))
         laid_over = colormap.overlay(picture, share)
-        yield f"{name}-{slug}-colormap.png", colormap.png(coloured)
+        yield f"{name}-{slug}-heatmap.png", colormap.png(coloured)
         yield f"{name}-{slug}-overlay.png", colormap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
         rows.append(Row(f"{heat.label}  {heat.said}, {peak}", (picture, coloured, laid_over)))
