@@ -19,6 +19,7 @@ from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
 from edgedense.images.preprocessing import Preprocessing
 from tests import models
+from tests.pictures import opened
 
 
 class Recorder:
@@ -211,7 +212,7 @@ def test_every_peer_gets_a_model_of_probabilities(tmp_path: Path, outputs: int, 
     keras = pytest.importorskip("keras")
     plain = _densenet(tmp_path / "plain.keras", outputs, None)
     scores, chosen = _reference(tmp_path / "plain.keras")
-    pixels = np.asarray(Image.open(tmp_path / "picture.png"), np.float32)[None]
+    pixels = np.asarray(opened(tmp_path / "picture.png"), np.float32)[None]
     # float32 through 20 layers
     assert scores == pytest.approx(getattr(keras.ops, kind)(plain(pixels)).numpy(), abs=1e-5)
     assert scores == pytest.approx(keras.models.load_model(chosen)(pixels).numpy(), abs=1e-5)
