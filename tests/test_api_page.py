@@ -20,7 +20,7 @@ PRINTS = {
     "device/board/benchmark.py": "a child process, whose parent reads the line",
     "device/engines/edgetpu.py": "a child process, whose parent reads the line",
     "device/images.py": "puts the rows of `run` on standard output",
-    "device/live/output.py": "writes the rows of `run`, and its alerts",
+    "device/live/output.py": "puts alerts between the rows of `run` on standard output",
     "device/live/run.py": "puts the rows of `run` on standard output",
 }
 
