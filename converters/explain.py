@@ -22,8 +22,8 @@ from edgedense.converters.quantization.heads import features_tensor
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.errors import EdgedenseError
-from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
-from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
+from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
+from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize
 
 BATCH = 8  # pictures at once
 # The names that keras.applications gives to the same tensors, which tutorials use.
@@ -154,25 +154,12 @@ def tensor_of(program: Program, name: str | None) -> str:
     raise EdgedenseError("a layer that has a feature map", repr(name), f"one of {', '.join(near or stages(program))}")
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A picture as it was read, and as the model sees it."""
-
-    path: Path
-    picture: Pixels
-    pixels: Pixels
-
-
 def batches(
     model: Model, paths: Sequence[Path], unreadable: Callable[[EdgedenseError], None] | None
 ) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
-    p = model.preprocessing
     for start in range(0, len(paths), BATCH):
-        batch = [
-            Loaded(path, picture, resize(picture, p.height, p.width, p.resize))
-            for path, picture in pictures(paths[start : start + BATCH], p.exif, unreadable)
-        ]
+        batch = list(pictures(paths[start : start + BATCH], model.preprocessing, unreadable))
         if batch:
             yield batch
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
-from edgedense.images.preprocessing import resize
 
 
 def explain(
@@ -23,13 +22,12 @@ def explain(
     EdgedenseError for an unknown class, or a file without heatmaps.
     """
     numbers = class_numbers(classes, classifier.labels)
-    p = classifier.preprocessing
-    for path, picture in pictures(paths, p.exif, unreadable):
-        scores = classifier.classify(resize(picture, p.height, p.width, p.resize))
+    for loaded in pictures(paths, classifier.preprocessing, unreadable):
+        scores = classifier.classify(loaded.pixels)
         chosen = numbers or (int(scores.argmax()),)
         maps = classifier.heatmaps(chosen)
         yield Explanation(
-            path,
-            picture,
+            loaded.path,
+            loaded.picture,
             tuple(Heat(classifier.labels[c], float(scores[c]), heat) for c, heat in zip(chosen, maps, strict=True)),
         )

@@ -14,15 +14,7 @@ import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
-from edgedense.images.preprocessing import (
-    IMAGE_SUFFIXES,
-    Pixels,
-    Preprocessing,
-    decode,
-    find_images,
-    find_labelled,
-    resize,
-)
+from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, find_images, find_labelled, load_bytes
 
 DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
 FEW_IMAGES = 50
@@ -133,13 +125,11 @@ def _spread(labels: npt.NDArray[np.int64] | None, count: int, limit: int) -> lis
 def _read(path: Path, preprocessing: Preprocessing) -> _Picture:
     try:
         data = path.read_bytes()
-        image = decode(data, preprocessing.exif)
+        return _Picture(path, sha256(data), load_bytes(data, preprocessing))
     except OSError as error:
         return _Picture(path, "", None, f"{path.name}: {error.strerror}")
     except EdgedenseError as error:
         return _Picture(path, "", None, f"{path.name}: {error.found}")
-    pixels = resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
-    return _Picture(path, sha256(data), pixels)
 
 
 def neighbour_correlation(pixels: Pixels) -> npt.NDArray[np.float64]:

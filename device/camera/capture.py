@@ -22,7 +22,9 @@ from edgedense.device.camera.frames import SLOTS, CaptureJob, Layout
 from edgedense.device.camera.motion import MotionDetector
 from edgedense.device.camera.readers import RawFrame, die_with_parent, end_programs, read_frames
 from edgedense.errors import DeviceError, EdgedenseError
-from edgedense.images.preprocessing import Pixels, decode, resize
+from edgedense.images import memory
+from edgedense.images.decoding import decode
+from edgedense.images.preprocessing import Pixels, prepare
 
 _ALIVE_INTERVAL = 0.5  # seconds between signs of life while no frame is handed over
 _JITTER = 0.005  # seconds
@@ -149,10 +151,10 @@ class _Writer:
             self._parent.take_back(slot)
             return
         picture = self._job.view.apply(picture)
-        layout, memory = self._opened(picture)
-        shared_picture, shared_input = layout.views(memory, slot)
+        layout, shared = self._opened(picture)
+        shared_picture, shared_input = layout.views(shared, slot)
         shared_picture[:] = picture
-        shared_input[:] = resize(shared_picture, layout.input_height, layout.input_width, self._job.resize)
+        shared_input[:] = prepare(shared_picture, self._job.preprocessing)
         moving = self._motion is None or self._motion.is_moving(shared_input, item.frame.captured)
         now = time.monotonic()
         captured = item.frame.captured if self._job.drop else now  # a file is read ahead
@@ -184,7 +186,8 @@ class _Writer:
     def _opened(self, picture: Pixels) -> tuple[Layout, mmap.mmap]:
         height, width = picture.shape[:2]
         if self._layout is None or self._memory is None:
-            self._layout = Layout(height, width, self._job.height, self._job.width)
+            self._layout = Layout(height, width, *self._job.preprocessing.size)
+            memory.require(SLOTS * self._layout.slot_bytes, f"room for {SLOTS} frames of {width}x{height} pixels")
             os.ftruncate(self._memory_file, SLOTS * self._layout.slot_bytes)
             self._memory = mmap.mmap(self._memory_file, SLOTS * self._layout.slot_bytes)
             self._parent.send(open=[height, width])

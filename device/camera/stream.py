@@ -120,7 +120,7 @@ class _CaptureProcess:
 
     def map_memory(self, height: int, width: int) -> None:
         """The pictures' size is known now, and with it that of the shared memory."""
-        self.layout = Layout(height, width, self._job.height, self._job.width)
+        self.layout = Layout(height, width, *self._job.preprocessing.size)
         self.memory = mmap.mmap(self._memory_file, SLOTS * self.layout.slot_bytes)
 
     def give_back(self, slot: int) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
+from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image, open_picture
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
 from edgedense.report.terminal import SHOWN, Gate, Report
@@ -148,11 +148,11 @@ def score(
 
 def thumbnail(path: Path, size: int = 96) -> bytes:
     """A small JPEG of an image, at most `size` pixels on either side, for the report."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((size, size))
-        target = io.BytesIO()
-        small.save(target, "JPEG", quality=80)
+    with open_picture(path, smaller_than=2 * size) as decoded:
+        small = Image.fromarray(decoded.shown(8 * size))
+    small.thumbnail((size, size))
+    target = io.BytesIO()
+    small.save(target, "JPEG", quality=80)
     return target.getvalue()
 
 
