@@ -76,7 +76,7 @@ def read(
         labels, notes = tuple(map(str, range(classes))), (*notes, "classes are numbered (--labels FILE names them)")
     if len(labels) != classes:
         raise EdgedenseError(f"{classes} labels, as the model has classes", str(len(labels)), "another --labels file")
-    preprocessing = Preprocessing(network.height, network.width, normalize, method, exif)
+    preprocessing = normalization.preprocessing(source, normalize, method, exif)
     return Model(lower(network), preprocessing, labels, notes)
 
 

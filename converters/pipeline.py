@@ -119,7 +119,9 @@ def convert(
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     given, notes = _read(model, calibration, labels, options, validation)
-    prepared, steps = rewriting.prepared(given.source, given.preprocessing.normalize, given.probes)
+    prepared, steps = rewriting.prepared(
+        given.source, given.preprocessing, given.probes, rewriting.probes_of(given.own)
+    )
     changes = _changes(prepared, given, options)
     network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
@@ -210,9 +212,10 @@ def _read(
     names, said = _labels(labels, pictures, source.network.classes)
     notes = [*added, *pictures.notes, *said]
     trained = as_trained(model, source, preprocessing)
-    own = trained.load(pictures.paths, "calibration") if trained.resized else pictures.pixels
+    own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
-    if options.slimming.changes or trained.resized:  # a wrong preprocessing is found before hours of training
+    # A wrong preprocessing is found before hours of training; and of other pixels the network knows no scores.
+    if options.slimming.changes or trained.preprocessing != preprocessing:
         scores = trained.predict(own)
         notes += _check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
@@ -279,10 +282,10 @@ def _validation(
     images = read_labelled(folder, names)
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
-    if not trained.resized:
+    if trained.preprocessing == preprocessing:
         return Validation(pixels, images.labels, scores)
-    smaller = np.stack([load_image(path, preprocessing) for path in images.paths])
-    return Validation(smaller, images.labels, scores, as_trained=pixels)
+    own = np.stack([load_image(path, preprocessing) for path in images.paths])
+    return Validation(own, images.labels, scores, as_trained=pixels)
 
 
 def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]:
@@ -321,7 +324,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
         here, there = replace(here, validation=given.held.pixels), replace(there, validation=given.held.as_trained)
     steps = [(change, here) for change in changes]
     if trained.resized:
-        whole = rewriting.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
+        whole = rewriting.prepared(trained.source, trained.preprocessing, given.own[:1], given.own[:1])[0]
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
         steps[:1] = [
             (replace(changes[0], network=whole), there),
@@ -345,9 +348,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
     default: Normalization = "none" if source.normalized else "densenet"
-    return Preprocessing(
-        source.network.height, source.network.width, options.preprocess or default, options.resize, options.exif
-    )
+    return normalization.preprocessing(source, options.preprocess or default, options.resize, options.exif)
 
 
 def _labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ def reference(path: Path | str, preprocessing: Preprocessing) -> tuple[Model, st
     """(the Keras model at `path` as a model under test, the SHA-256 of its file).
 
     It gets the pixels that the deployed file gets, normalized as the recipe says: the deployed graph does
-    that itself. Raises EdgedenseError when the model cannot be read.
+    that itself. Where the model cuts or resizes them itself, it gets them before that. Raises EdgedenseError when the
+    model cannot be read.
     """
     source, _ = with_probabilities(keras_reader.read(path, (preprocessing.height, preprocessing.width)))
     mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS[preprocessing.normalize])
@@ -25,4 +27,4 @@ def reference(path: Path | str, preprocessing: Preprocessing) -> tuple[Model, st
     def predict(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return source.predict((pixels.astype(np.float32) - mean) / std)
 
-    return Model(Path(path).name, preprocessing, predict), source.sha256
+    return Model(Path(path).name, replace(preprocessing, steps=()), predict), source.sha256

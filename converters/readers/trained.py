@@ -19,7 +19,10 @@ BATCH = 16  # pictures scored at once
 
 @dataclass(frozen=True)
 class Trained:
-    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size."""
+    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size.
+
+    What the model itself does to a picture's size is not in this `preprocessing`, but in that of what is deployed.
+    """
 
     source: Source
     preprocessing: Preprocessing
@@ -51,7 +54,8 @@ class Trained:
 def trained(model: Path | str, source: Source, preprocessing: Preprocessing) -> Trained:
     """The model as it was trained; `source` and `preprocessing` are those of what is deployed."""
     own = source.trained_size
+    outside = replace(preprocessing, steps=())
     if own is None or own == (preprocessing.height, preprocessing.width):
-        return Trained(source, preprocessing, resized=False)
+        return Trained(source, outside, resized=False)
     whole, _ = with_probabilities(keras_reader.read(model))
-    return Trained(whole, replace(preprocessing, height=own[0], width=own[1]), resized=True)
+    return Trained(whole, replace(outside, height=own[0], width=own[1]), resized=True)
