@@ -45,6 +45,7 @@ from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
+from edgedense.images.steps import described, goes_beyond
 from edgedense.measures import metrics
 from edgedense.measures.validation import read_labelled
 from edgedense.progress import progress
@@ -210,7 +211,7 @@ def _read(
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, said = _labels(labels, pictures, source.network.classes)
-    notes = [*added, *pictures.notes, *said]
+    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said]
     trained = as_trained(model, source, preprocessing)
     own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
@@ -349,6 +350,20 @@ def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
     default: Normalization = "none" if source.normalized else "densenet"
     return normalization.preprocessing(source, options.preprocess or default, options.resize, options.exif)
+
+
+def _size_notes(preprocessing: Preprocessing) -> list[str]:
+    """What the file does to a picture's size because the model did it."""
+    p = preprocessing
+    if not p.steps:
+        return []
+    notes = [
+        f"the model takes {p.height}x{p.width} pixels, and they are {described(p.steps)} inside of it: the file's "
+        "preprocessing does the same, and rounds to whole levels"
+    ]
+    if goes_beyond(p.steps):
+        notes.append("what this resizing makes brighter than white or darker than black is cut off: pixels end there")
+    return notes
 
 
 def _labels(

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from edgedense.explanations.heatmap import overlay
+from edgedense.explanations.colormap import overlay
 from edgedense.images.preprocessing import Floats, Pixels
 from edgedense.images.steps import WHOLE, Window
 

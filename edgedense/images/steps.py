@@ -53,6 +53,7 @@ class Resample:
 
 
 Step = Crop | Pad | Resample
+_OVERSHOOTING = ("bicubic", "lanczos3", "lanczos5", "mitchellcubic")
 _KINDS: dict[str, type[Step]] = {"crop": Crop, "pad": Pad, "resize": Resample}
 
 
@@ -103,6 +104,17 @@ def window(size: Size, steps: Sequence[Step]) -> Window:
             box = box + corner if isinstance(step, Crop) else box - corner
     (top, left), (bottom, right) = box / size
     return Window(float(top), float(left), float(bottom), float(right))
+
+
+def described(steps: Sequence[Step]) -> str:
+    """The steps in words, for the user."""
+    words = {Crop: "cut to {}", Pad: "put on a background of {}", Resample: "resized to {} ({method})"}
+    return ", ".join(words[type(step)].format(f"{step.height}x{step.width}", **vars(step)) for step in steps)
+
+
+def goes_beyond(steps: Sequence[Step]) -> bool:
+    """Whether a kernel with negative shares may give values beyond black and white, which a pixel cannot have."""
+    return any(isinstance(step, Resample) and step.method in _OVERSHOOTING for step in steps)
 
 
 def to_list(steps: Sequence[Step]) -> list[dict[str, Any]]:

@@ -180,7 +180,8 @@ class _Match:
             layers, end, order = self._block(start, number)
             conv = self._bottleneck(end)
             if not layers:
-                raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(self.readers[start.index]))
+                following = self.readers[start.index]
+                raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(following), _size_hint(following))
             if conv is None:
                 blocks.append(Block(layers, None))
                 return tuple(blocks), end, order, size
@@ -379,8 +380,7 @@ def _order(parts: list[Layer], sources: list[int]) -> Order:
 
 def _require(layer: Layer | None, kinds: Iterable[str], expected: str, behind: Layer, hint: str | None = None) -> Layer:
     if layer is None or layer.kind not in kinds:
-        resizes = layer is not None and layer.kind in keras_sizes.KINDS
-        raise _refusal(f"{expected} behind {behind}", _described(layer), hint or (HINT_SIZES if resizes else None))
+        raise _refusal(f"{expected} behind {behind}", _described(layer), hint or _size_hint([layer] if layer else []))
     return layer
 
 
@@ -388,6 +388,10 @@ def _require_linear(layer: Layer) -> None:
     function = keras_weights.activation(layer)
     if function is not None:
         raise _refusal("a convolution without activation", f"{layer} with activation '{function.kind}'")
+
+
+def _size_hint(layers: Sequence[Layer]) -> str | None:
+    return HINT_SIZES if any(layer.kind in keras_sizes.KINDS for layer in layers) else None
 
 
 def _described(layer: Layer | None) -> str:

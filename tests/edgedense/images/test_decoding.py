@@ -16,7 +16,7 @@ from edgedense.images import decoding, memory
 from edgedense.images.decoding import decode, needed_bytes, opened
 from edgedense.images.preprocessing import Preprocessing, load_image, load_picture, resize
 from edgedense.images.steps import Window
-from edgedense.measures.validation import thumbnail
+from edgedense.report.thumbnails import thumbnail
 
 RNG = np.random.default_rng(5)
 HEIGHT, WIDTH = 1100, 1010  # more pixels than are taken all at once
