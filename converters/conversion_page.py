@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from edgedense.converters.pipeline import Conversion
 from edgedense.converters.quantization.stages import HEADINGS, ROUNDS, StageFigures, rows
+from edgedense.images.pictures import names as names_of
 from edgedense.measures import drift, metrics
 from edgedense.measures.result import Report
 from edgedense.report import plots, thumbnails
@@ -28,7 +27,7 @@ def conversion_report(conversion: Conversion) -> str:
     truth = pictures.indices(names)
     if truth is None:
         truth = metrics.predicted(before)
-    images = _names(pictures.paths)
+    images = names_of(pictures.paths)
     both = drift.compare(
         before, after, truth, names, images=images, models=("float", "int8"), activation=conversion.recipe["activation"]
     )
@@ -55,12 +54,6 @@ def conversion_report(conversion: Conversion) -> str:
     return to_html(
         Report(title, both.after, both, recipe=conversion.recipe), small, [extra for extra in extras if extra.rows]
     )
-
-
-def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Each path below the folder that holds all: two class folders may hold pictures of one name."""
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    return tuple(path.relative_to(root).as_posix() for path in paths)
 
 
 def _steps(stages: Sequence[StageFigures]) -> tuple[Section, ...]:

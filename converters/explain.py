@@ -23,6 +23,7 @@ from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize
 
 BATCH = 8  # pictures at once
@@ -76,13 +77,13 @@ def read(
         labels, notes = tuple(map(str, range(classes))), (*notes, "classes are numbered (--labels FILE names them)")
     if len(labels) != classes:
         raise EdgedenseError(f"{classes} labels, as the model has classes", str(len(labels)), "another --labels file")
-    preprocessing = normalization.preprocessing(source, normalize, method, exif)
+    preprocessing = normalization.preprocessing(source.size, source.steps, normalize, method, exif)
     return Model(lower(network), preprocessing, labels, notes)
 
 
 def explain(
     model: Model,
-    paths: Sequence[Path],
+    paths: Sequence[Picture],
     classes: Sequence[str] = (),
     layer: str | None = None,
     unreadable: Callable[[EdgedenseError], None] | None = None,
@@ -155,7 +156,7 @@ def tensor_of(program: Program, name: str | None) -> str:
 
 
 def batches(
-    model: Model, paths: Sequence[Path], unreadable: Callable[[EdgedenseError], None] | None
+    model: Model, paths: Sequence[Picture], unreadable: Callable[[EdgedenseError], None] | None
 ) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
     for start in range(0, len(paths), BATCH):

@@ -25,7 +25,7 @@ MAY: dict[str, set[str]] = {
     "edgedense.measures": {"edgedense.images"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
     "edgedense.explanations": {"edgedense.images"},
-    "edgedense.report": {"edgedense.deployed", "edgedense.measures"},
+    "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures"},
 }
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
@@ -55,6 +55,7 @@ MAY |= {
 }
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
+MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from edgedense.converters.network.graph import Affine, DenseNet
-from edgedense.converters.readers.keras.reader import Source
 from edgedense.errors import EdgedenseError
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import (
     NORMALIZATIONS,
     Exif,
@@ -21,7 +20,7 @@ from edgedense.images.preprocessing import (
     Resize,
     load_image,
 )
-from edgedense.images.steps import Pad, Step
+from edgedense.images.steps import Pad, Size, Step
 from edgedense.measures.metrics import binomial_sign_test, predicted
 
 SIGNIFICANT = 0.01  # McNemar's p below which another choice is better by more than chance
@@ -36,9 +35,11 @@ def compose(network: DenseNet, normalize: Normalization) -> DenseNet:
     return replace(network, normalization=Affine(inside.scale / std, inside.shift - inside.scale * mean / std))
 
 
-def preprocessing(source: Source, normalize: Normalization, resize: Resize, exif: Exif) -> Preprocessing:
-    """How a picture becomes the input of the file that is made of `source`: to the size that the trained model takes,
-    then through what that model does to the size itself.
+def preprocessing(
+    size: Size, steps: Sequence[Step], normalize: Normalization, resize: Resize, exif: Exif
+) -> Preprocessing:
+    """How a picture becomes the input of a deployed file: to the `size` that the trained model takes, then through the
+    `steps` that the model itself takes, whose borders are in the units of the model's input.
 
     Raises EdgedenseError where the model puts a border around pictures that no pixel can have.
     """
@@ -57,7 +58,7 @@ def preprocessing(source: Source, normalize: Normalization, resize: Resize, exif
         red, green, blue = fill.clip(0, 255).tolist()
         return replace(step, fill=(red, green, blue))
 
-    return Preprocessing(*source.size, normalize, resize, exif, tuple(as_pixels(step) for step in source.steps))
+    return Preprocessing(*size, normalize, resize, exif, tuple(as_pixels(step) for step in steps))
 
 
 def normalized(pixels: Pixels, normalize: Normalization) -> np.ndarray:
@@ -85,7 +86,7 @@ class BetterChoice:
 
 
 def better_choice(
-    in_force: Preprocessing, scores: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray, score: Score
+    in_force: Preprocessing, scores: np.ndarray, paths: tuple[Picture, ...], labels: np.ndarray, score: Score
 ) -> BetterChoice | None:
     """The best of the other choices that beats the one in force by more than chance, or None.
 
@@ -129,7 +130,7 @@ def _others(in_force: Preprocessing) -> Iterator[Preprocessing]:
 
 
 def _right(
-    preprocessing: Preprocessing, indices: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray, score: Score
+    preprocessing: Preprocessing, indices: np.ndarray, paths: tuple[Picture, ...], labels: np.ndarray, score: Score
 ) -> np.ndarray:
     if not indices.size:
         return np.zeros(0, bool)

@@ -9,6 +9,8 @@ import traceback
 import typer
 
 from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
+from edgedense.cli.bars import bars
+from edgedense.cli.printing import messages
 from edgedense.errors import EdgedenseError
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
@@ -23,8 +25,10 @@ app = typer.Typer(
 
 
 @app.callback()
-def edgedense() -> None:
-    """Keeps the commands as sub-commands."""
+def edgedense(context: typer.Context) -> None:
+    """Prepares every command: remarks and bars go to stderr."""
+    context.with_resource(messages())
+    context.with_resource(bars())
 
 
 for _command in (

@@ -13,7 +13,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def opened(
-    source: bytes | BinaryIO, exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
+    source: bytes | IO[bytes], exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
 ) -> Iterator[Decoded]:
     """An encoded image, decoded. `whole` says that all of its pixels will be wanted at once.
 

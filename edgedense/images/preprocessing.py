@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import IO, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from PIL import Image
 from edgedense.errors import EdgedenseError
 from edgedense.images import steps as further
 from edgedense.images.decoding import Decoded, Exif, Pixels, opened
+from edgedense.images.in_memory import PictureInMemory, as_file
 from edgedense.images.steps import Colour, Pad, Size, Step, Window
 
 Normalization = Literal["densenet", "rescale", "none"]
@@ -224,7 +225,7 @@ def _mix(low: Floats, high: Floats, share: Floats) -> Floats:
     return low
 
 
-def load_image(path: Path | str, preprocessing: Preprocessing) -> Pixels:
+def load_image(path: Path | str | PictureInMemory, preprocessing: Preprocessing) -> Pixels:
     """An image file -> uint8 [height, width, 3] as the deployed file wants it.
 
     Of a large image only the pixels that the resizing reads are taken out of the decoder's own memory. Raises
@@ -240,21 +241,17 @@ def load_bytes(data: bytes, preprocessing: Preprocessing) -> Pixels:
         return prepare(decoded, preprocessing)
 
 
-def load_picture(path: Path | str, exif: Exif = "ignore") -> Pixels:
-    """An image file -> uint8 [H, W, 3] at its own size. Errors as those of `load_image`."""
-    with open_picture(path, exif, whole=True) as decoded:
-        return decoded.whole()
-
-
 @contextlib.contextmanager
 def open_picture(
-    path: Path | str, exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
+    path: Path | str | PictureInMemory, exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
 ) -> Iterator[Decoded]:
     """An image file, decoded. Options as those of `decoding.opened`, errors as those of `load_image`."""
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(Path(path).open("rb"))
-            decoded = stack.enter_context(opened(file, exif, whole=whole, smaller_than=smaller_than))
+            file: IO[bytes] = as_file(path).open("rb")
+            decoded = stack.enter_context(
+                opened(stack.enter_context(file), exif, whole=whole, smaller_than=smaller_than)
+            )
         except OSError as error:
             raise EdgedenseError("an image file that can be read", f"{path}: {error.strerror}") from error
         except EdgedenseError as error:

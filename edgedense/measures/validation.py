@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
+from edgedense.images.in_memory import Picture
+from edgedense.images.pictures import LabelledLike, one, pairs
+from edgedense.images.pictures import names as image_names
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
@@ -23,21 +26,17 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images below `root` and the class of each, as an index into the model's labels `names`.
+    """Images and the class of each, as an index into the model's labels `names`.
 
-    `missing` are labels without a folder: they are part of the model but not of these images.
+    `image_names` are their paths below the folder that holds them, with forward slashes on every system. `missing` are
+    labels without an image: they are part of the model but not of these images.
     """
 
-    root: Path
-    paths: tuple[Path, ...]
+    paths: tuple[Picture, ...]
+    image_names: tuple[str, ...]
     labels: Integers
     names: tuple[str, ...]
     missing: tuple[str, ...]
-
-    @property
-    def image_names(self) -> tuple[str, ...]:
-        """Each path below the root, with forward slashes on every system."""
-        return tuple(path.relative_to(self.root).as_posix() for path in self.paths)
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,16 @@ def judge(
     return Report(title, both.after, both, gate, recipe or {})
 
 
-def read_labelled(folder: Path | str, names: Sequence[str]) -> LabelledImages:
-    """The images in `folder`, one sub-folder per class, with folders matched to the model's labels by name.
+def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:
+    """The images in the folder `data`, one sub-folder per class, with folders matched to the model's labels by name.
 
-    By name and not by order: a folder that lacks a class would shift every class behind it. Raises
-    EdgedenseError when a folder's name is no label.
+    By name and not by order: a folder that lacks a class would shift every class behind it. `data` may be pairs
+    (picture, label) too, each label one of `names` or its number. Raises EdgedenseError when a folder's name or a
+    label is none of the model's.
     """
-    paths, indices, folders = find_labelled(folder)
+    if not isinstance(data, str | Path):
+        return _from_pairs(data, names)
+    paths, indices, folders = find_labelled(data)
     unknown = [name for name in folders if name not in names]
     if unknown:
         close = difflib.get_close_matches(unknown[0], names, n=1)
@@ -120,11 +122,39 @@ def read_labelled(folder: Path | str, names: Sequence[str]) -> LabelledImages:
         )
     places = np.array([names.index(name) for name in folders], np.int64)
     missing = tuple(name for name in names if name not in folders)
-    return LabelledImages(Path(folder), tuple(paths), places[indices], tuple(names), missing)
+    called = tuple(path.relative_to(data).as_posix() for path in paths)
+    return LabelledImages(tuple(paths), called, places[indices], tuple(names), missing)
+
+
+def missing_notes(images: LabelledImages) -> list[str]:
+    """What to tell of labels without an image."""
+    count = len(images.missing)
+    return [f"no folder for {count} of the model's classes: {_listed(images.missing)}"] if count else []
+
+
+def _from_pairs(data: Iterable[Any], names: Sequence[str]) -> LabelledImages:
+    items, labels = pairs(data)
+    if not items:
+        raise EdgedenseError("labelled images", "none: the list is empty", "pairs (picture, label), or a folder")
+    pictures = [one(item, number) for number, item in enumerate(items)]
+    numbers = np.array([_number(label, names) for label in labels], np.int64)
+    missing = tuple(name for number, name in enumerate(names) if number not in numbers)
+    return LabelledImages(tuple(pictures), image_names(pictures), numbers, tuple(names), missing)
+
+
+def _number(label: Any, names: Sequence[str]) -> int:
+    """A label's place in `names`: it is one of them, or that place itself."""
+    if isinstance(label, str) and label in names:
+        return names.index(label)
+    if isinstance(label, int | np.integer) and 0 <= label < len(names):
+        return int(label)
+    raise EdgedenseError(
+        f"labels of the model ({_listed(names)}), or their numbers from 0 to {len(names) - 1}", repr(label)
+    )
 
 
 def score(
-    images: Sequence[Path], models: Sequence[Model], tick: Callable[[int], None], batch: int = BATCH
+    images: Sequence[Picture], models: Sequence[Model], tick: Callable[[int], None], batch: int = BATCH
 ) -> list[Floats]:
     """The scores [N, classes] of each model on all images, in their order. `tick(n)` is called after every n.
 

@@ -117,7 +117,7 @@ def test_the_gate_is_kept_on_labelled_pictures(folder: Path) -> None:
 
 def test_pruning_goes_on_behind_the_steps(folder: Path) -> None:
     made = convert(
-        folder / "model.keras", folder / "pictures", None, replace(QUICK, slimming=Slimming(prune_channels=0.2))
+        folder / "model.keras", folder / "pictures", None, replace(QUICK, slimming=Slimming(prune_channels=0.1))
     )
     assert bundle.parse(made.data).preprocessing == Preprocessing(48, 64, "none", steps=STEPS)
     assert len(made.stages) == 2

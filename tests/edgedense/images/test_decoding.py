@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from edgedense.errors import EdgedenseError
 from edgedense.images import decoding, memory
 from edgedense.images.decoding import decode, needed_bytes, opened
-from edgedense.images.preprocessing import Preprocessing, load_image, load_picture, resize
+from edgedense.images.preprocessing import Preprocessing, load_image, open_picture, resize
 from edgedense.images.steps import Window
 from edgedense.report.thumbnails import thumbnail
 
@@ -69,7 +69,8 @@ def whole(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])
 def test_the_pixels_are_those_of_the_whole_picture(file: Path, method: str) -> None:
     expected = whole(file)
-    np.testing.assert_array_equal(load_picture(file), expected)
+    with open_picture(file, whole=True) as decoded:
+        np.testing.assert_array_equal(decoded.whole(), expected)
     found = load_image(file, Preprocessing(64, 48, "none", method))  # type: ignore[arg-type]
     np.testing.assert_array_equal(found, resize(expected, 64, 48, method))  # type: ignore[arg-type]
 
