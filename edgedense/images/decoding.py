@@ -13,6 +13,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import IO, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ Exif = Literal["ignore", "apply"]
 Pixels = NDArray[np.uint8]
 Positions = NDArray[np.intp]
 
-_BAND = 1 << 18  # pixels that are converted at a time: their copies stay in the cache
+_BAND = 1 << 16  # pixels that are converted at a time: their copies stay in the cache, which is worth most of the time
 _UNCHECKED = 32 << 20  # bytes; whoever runs a network has so much, and asking takes a millisecond
 _ORIENTATION = 0x0112  # the EXIF tag
 # How an image is stored (EXIF 2.3, 4.6.4): bottom up, from right to left, rows and columns exchanged.
@@ -94,10 +95,12 @@ class Decoded:
         """uint8 [rows, columns, 3]: the pixels where the upright picture's `rows` and `columns` cross."""
         width, height = self._image.size
         rows, columns = (columns, rows) if self._is_exchanged else (rows, columns)
-        rows = height - 1 - rows if self._orientation in _BOTTOM_UP else rows
         columns = width - 1 - columns if self._orientation in _RIGHT_TO_LEFT else columns
-        stored = self._stored(rows, columns)
-        return np.ascontiguousarray(stored.transpose(1, 0, 2)) if self._is_exchanged else stored
+        if self._orientation in _BOTTOM_UP:  # from the last row on, so that bands are found
+            stored = self._stored((height - 1 - rows)[::-1], columns)[::-1]
+        else:
+            stored = self._stored(rows, columns)
+        return np.ascontiguousarray(stored.transpose(1, 0, 2) if self._is_exchanged else stored)
 
     def shown(self, longest: int, window: Window = WHOLE, background: Colour = (0, 0, 0)) -> Pixels:
         """The window of the picture for people; every second pixel, or third and so on, where it is longer than
@@ -114,27 +117,19 @@ class Decoded:
         """The pixels as the file has them, band by band."""
         width = self._image.size[0]
         found = np.empty((len(rows), len(columns), 3), np.uint8)
-        every = len(columns) == width and bool((columns == np.arange(width)).all())
-        for start, stop in _runs(rows, max(1, _BAND // width)):
-            low, high = sorted((int(rows[start]), int(rows[stop - 1])))
-            band = _rgb(self._image.crop((0, low, width, high + 1)))
-            band = band if rows[start] == low else band[::-1]
+        every = np.array_equal(columns, np.arange(width))
+        for start, stop in _bands(rows, max(1, _BAND // width)):
+            band = _rgb(self._image.crop((0, int(rows[start]), width, int(rows[stop - 1]) + 1)))
             found[start:stop] = band if every else band.take(columns, 1)
         return found
 
 
-def _runs(rows: Positions, most: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the stretches of `rows` that follow each other up or down, each of at most `most`."""
-    steps = np.diff(rows)
-    start = 0
-    while start < len(rows):
-        stop = start + 1
-        while (
-            stop < len(rows) and stop - start < most and abs(steps[stop - 1]) == 1 and steps[stop - 1] == steps[start]
-        ):
-            stop += 1
-        yield start, stop
-        start = stop
+def _bands(rows: Positions, most: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the stretches of `rows` that follow each other, each of at most `most`."""
+    breaks = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    for first, last in pairwise(breaks):
+        for start in range(first, last, most):
+            yield start, min(start + most, last)
 
 
 def _rgb(image: Image.Image) -> Pixels:
