@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgedense.cli.bars import bars
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.engines.replay import keeping_interpreter, replay
@@ -104,8 +105,8 @@ def main() -> None:
             images = validation.read_labelled(arguments.data, good.labels)
             models = [
                 reference(arguments.reference, good.preprocessing)[0],
-                validation.deployed("good", good),
-                validation.deployed("spoiled", bad),
+                validation.deployed("good", [good]),
+                validation.deployed("spoiled", [bad]),
             ]
             with progress("scoring", len(images.paths)) as tick:
                 float_scores, good_scores, bad_scores = validation.score(images.paths, models, tick)
@@ -133,4 +134,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with bars():
+        main()

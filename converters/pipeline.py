@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from edgedense import flags
 from edgedense.converters import slimming
 from edgedense.converters.calibration import normalization
-from edgedense.converters.calibration.pictures import DEFAULT_IMAGES, CalibrationLike, CalibrationSet, read_calibration
+from edgedense.converters.calibration.pictures import CalibrationLike, CalibrationSet, read_calibration
 from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.evaluate import evaluate
-from edgedense.converters.network.graph import Activation, DenseNet
+from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
+from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import Step
 from edgedense.converters.quantization import attempts, gate, noise
@@ -35,20 +37,21 @@ from edgedense.converters.quantization.stages import (
 )
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.converters.readers.trained import Trained
 from edgedense.converters.readers.trained import trained as as_trained
 from edgedense.converters.recovery import Pictures
-from edgedense.converters.slimming import Change, Slimming
+from edgedense.converters.slimming import Change
 from edgedense.converters.tflite import edgetpu, execute
+from edgedense.converters.tflite.edgetpu import Compiled
 from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.pictures import LabelledLike
-from edgedense.images.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
-from edgedense.measures import metrics
+from edgedense.measures import metrics, values
 from edgedense.measures.validation import read_labelled
 from edgedense.progress import progress
 
@@ -56,32 +59,14 @@ QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a netw
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a user may choose. None: found out from the model or the pictures."""
-
-    preprocess: Normalization | None = None
-    resize: Resize = "bilinear"
-    exif: Exif = "ignore"
-    output_type: Literal["float32", "uint8"] = "float32"
-    ranges: attempts.Estimator | None = None
-    headroom: float | None = None
-    size: tuple[int, int] | None = None
-    images: int = DEFAULT_IMAGES
-    force: bool = False
-    max_drop: float | None = None
-    golden_images: int = 0
-    target: Literal["cpu", "coral"] = "cpu"
-    explain: bool = False
-    slimming: Slimming = field(default_factory=Slimming)
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What float network and deployed file say of the calibration pictures: scores [N, classes] each."""
+    """What float network and deployed file say of the calibration pictures: scores [N, classes] each, and where these
+    are values, how far apart each of them is."""
 
     pictures: CalibrationSet
     before: np.ndarray
     after: np.ndarray
+    differences: tuple[values.Difference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +91,7 @@ class Conversion:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The recipe's figures: agreement and divergence on the calibration set, sizes."""
+        """The recipe's figures: agreement and divergence on the calibration set, or differences of values, sizes."""
         return self.recipe["figures"]
 
     def save(self, path: Path | str) -> None:
@@ -114,7 +99,7 @@ class Conversion:
         require_name(path)
         write_atomically(path, self.data)
 
-    def for_edgetpu(self) -> edgetpu.Compiled | None:
+    def for_edgetpu(self) -> Compiled | None:
         """What edgetpu_compiler makes of it, with labels and recipe; None where there is no compiler on PATH.
 
         Raises EdgedenseError when the compiler fails.
@@ -147,6 +132,7 @@ def convert(
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
+    flags.check(options)
     _check(options, validation is not None)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
@@ -165,7 +151,7 @@ def convert(
     chosen = _quantized(network, statistics, scores, changes, given, options)
     equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
     flatbuffer = _flatbuffer(chosen.built, given, options)
-    outcome = _outcome(flatbuffer, given.pictures, scores)
+    outcome = _outcome(flatbuffer, given.pictures, scores, given.source, given.names)
     stages: tuple[StageFigures, ...] = ()
     if options.slimming.changes or options.slimming.qat or given.trained.resized:
         stages = measure_stages(
@@ -174,10 +160,13 @@ def convert(
             options.output_type,
             scores,
             None if given.held is None else given.held.labels,
+            given.source.gives_values,
         )
-    recipe = _recipe(given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials), stages)
+    recipe = _recipe(
+        given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials, given.source), stages
+    )
     entries = {
-        golden.ENTRY: _golden(flatbuffer, network, given.pictures.pixels[: options.golden_images]),
+        golden.ENTRY: _golden(flatbuffer, network, given, scores, options),
         noise.ENTRY: noise.to_bytes(chosen.built.equalization),
     }
     if options.explain:
@@ -201,7 +190,7 @@ def _check(options: Options, validates: bool) -> None:
     hint = "--max-drop POINTS --validation FOLDER"
     if options.max_drop is not None and not validates:
         raise EdgedenseError("--validation with --max-drop", "--max-drop alone", hint)
-    changes = options.slimming.changes or options.slimming.qat or options.size
+    changes = options.slimming.changes or options.slimming.qat or options.opening.size
     if validates and options.max_drop is None and not changes:
         raise EdgedenseError(
             "--max-drop, or something that makes the network smaller, with --validation", "--validation alone", hint
@@ -250,13 +239,15 @@ def _read(
     validation: LabelledLike | None,
 ) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
-    source, added = with_probabilities(keras_reader.read(model, options.size))
+    source, added = settled(keras_reader.read(model, options.opening), options.opening.activation)
+    if source.gives_values:
+        _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
-    names, said = _labels(labels, pictures, source.network.classes)
+    names, said = _labels(labels, pictures, source)
     notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said]
-    trained = as_trained(model, source, preprocessing)
+    trained = as_trained(model, source, preprocessing, options.opening)
     own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
     # A wrong preprocessing is found before hours of training; and of other pixels the network knows no scores.
@@ -283,7 +274,7 @@ def _quantized(
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
         attempt, tried = attempts.choose(
-            network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick
+            network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick, _apart(given.source)
         )
     good_enough = _good_enough(given.held, options)
 
@@ -390,6 +381,24 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
     ]
 
 
+def _refuse_accuracy(options: Options, validation: LabelledLike | None) -> None:
+    """EdgedenseError where labelled pictures are to be counted right or wrong, and the model gives values."""
+    given = {"--max-drop": options.max_drop is not None, "--validation": validation is not None}
+    if used := [name for name, value in given.items() if value]:
+        raise EdgedenseError(
+            f"a model that tells classes apart for {' and '.join(used)}",
+            "one that gives values (--activation none), which are not right or wrong",
+            f"leave {' and '.join(used)} out; edgedense validate --reference measures how far the values move",
+        )
+
+
+def _apart(source: Source) -> attempts.Apart:
+    """How far a file is from the model, picture by picture: what ranges are chosen by."""
+    if source.gives_values:
+        return values.squared_error
+    return lambda before, after: metrics.divergence(before, after, str(source.activation))
+
+
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
     default: Normalization = "none" if source.normalized else "densenet"
@@ -412,16 +421,20 @@ def _size_notes(preprocessing: Preprocessing) -> list[str]:
 
 
 def _labels(
-    labels: tuple[str, ...] | None, pictures: CalibrationSet, classes: int
+    labels: tuple[str, ...] | None, pictures: CalibrationSet, source: Source
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The labels to store: those given, or the class folders' names where there are as many as classes."""
-    wanted = 2 if classes == 1 else classes
+    """The labels to store: those given, or the class folders' names where there are as many as classes. Folders are
+    no names of values."""
+    classes = source.network.classes
+    wanted = 2 if classes == 1 and not source.gives_values else classes
     if labels is not None:
         if len(labels) not in (wanted, classes):
             raise EdgedenseError(
                 f"{wanted} labels, as the model has outputs", str(len(labels)), "another --labels file"
             )
         return labels, []
+    if source.gives_values:
+        return (), [] if classes == 1 else ["no labels stored (--labels FILE names the values)"]
     if len(pictures.names) == wanted:
         return tuple(pictures.names), []
     if pictures.names:
@@ -441,6 +454,8 @@ def _check_preprocessing(
     """
     if pictures.labels is None or options.force:
         return []
+    if trained.source.gives_values:
+        return ["the preprocessing was not checked: the model gives values, of which folders do not say the right ones"]
     labels = pictures.indices(names)
     if labels is None:
         unknown = next(name for name in pictures.names if name not in names)
@@ -451,14 +466,35 @@ def _check_preprocessing(
     return []
 
 
-def _outcome(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) -> Outcome:
+def _outcome(
+    flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray, source: Source, names: tuple[str, ...]
+) -> Outcome:
     with progress("checking the result", len(pictures.pixels)) as tick:
-        return Outcome(pictures, scores, execute.run(flatbuffer, pictures.pixels, tick))
+        after = execute.run(flatbuffer, pictures.pixels, tick)
+    if not source.gives_values:
+        return Outcome(pictures, scores, after)
+    called = values.names_of(names, scores.shape[1])
+    paths = [path.name for path in pictures.paths]
+    return Outcome(pictures, scores, after, values.differences(scores, after, called, paths))
 
 
-def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...]) -> dict[str, Any]:
+def _told(difference: values.Difference) -> dict[str, Any]:
+    """For the recipe, which names no pictures."""
+    return {key: value for key, value in asdict(difference).items() if key != "worst_image"}
+
+
+def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...], source: Source) -> dict[str, Any]:
     """What the file does on the calibration pictures, against the float network, and what it lost at the gate."""
-    divergence = metrics.kl_divergence(outcome.before, outcome.after)
+    if outcome.differences:
+        return {
+            "images": len(outcome.before),
+            "calibration_values": [
+                {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in entry.items()}
+                for entry in map(_told, outcome.differences)
+            ],
+            "flatbuffer_bytes": len(flatbuffer),
+        }
+    divergence = _apart(source)(outcome.before, outcome.after)
     lost = {"validation_drop_points": round(trials[-1].drop, 4)} if trials else {}
     return {
         "images": len(outcome.before),
@@ -479,16 +515,18 @@ def _recipe(
     stages: tuple[StageFigures, ...],
 ) -> dict[str, Any]:
     """All that decides the file's content, and what it measured. No times and no paths: same input, same bytes."""
-    last, source, pictures = network.head.steps[-1], given.source, given.pictures
+    source, pictures = given.source, given.pictures
     return {
         "edgedense": version("edgedense"),
         "preprocessing": given.preprocessing.to_dict(),
-        "activation": last.kind if isinstance(last, Activation) else "linear",
+        "activation": source.activation,
         "source": {
             "name": source.name,
             "sha256": source.sha256,
             **({"hashed": source.hashed} if source.hashed != "file" else {}),
             "parameters": sum(source.parameters.values()),
+            **({"output": options.opening.output} if options.opening.output else {}),
+            **({"trusted": True} if options.opening.trust else {}),
         },
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
         "options": {
@@ -503,8 +541,9 @@ def _recipe(
     }
 
 
-def _golden(flatbuffer: bytes, network: DenseNet, images: Pixels) -> bytes:
+def _golden(flatbuffer: bytes, network: DenseNet, given: _Given, scores: np.ndarray, options: Options) -> bytes:
     """Probes with this machine's answers, so that a device can prove that it computes the same."""
+    images = given.pictures.pixels[: options.golden_images]
     runner = execute.interpreter(flatbuffer)
     keeping = execute.interpreter(flatbuffer, keep_all=True)
     program = lower(network)
@@ -518,4 +557,5 @@ def _golden(flatbuffer: bytes, network: DenseNet, images: Pixels) -> bytes:
         machine=platform.machine(),
         layers=lambda pixels: golden.layer_levels(keeping, pixels),
         images=list(images),
+        values=golden.value_scale(runner, scores) if given.source.gives_values else None,
     ).to_bytes()

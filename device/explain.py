@@ -16,12 +16,14 @@ def explain(
     classes: Sequence[str] = (),
     unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:
-    """A heatmap per picture and class; without `classes` of each picture's best class.
+    """A heatmap per picture and class; without `classes` of each picture's best class, or of all values.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises.
     EdgedenseError for an unknown class, or a file without heatmaps.
     """
     numbers = class_numbers(classes, classifier.labels)
+    if classifier.gives_values and not numbers:
+        numbers = tuple(range(len(classifier.labels)))
     for loaded in pictures(paths, classifier.preprocessing, unreadable):
         scores = classifier.classify(loaded.pixels)
         chosen = numbers or (int(scores.argmax()),)
@@ -29,5 +31,8 @@ def explain(
         yield Explanation(
             loaded.path,
             loaded.picture,
-            tuple(Heat(classifier.labels[c], float(scores[c]), heat) for c, heat in zip(chosen, maps, strict=True)),
+            tuple(
+                Heat(classifier.labels[c], float(scores[c]), heat, classifier.gives_values)
+                for c, heat in zip(chosen, maps, strict=True)
+            ),
         )

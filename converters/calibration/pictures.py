@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.converters.options import DEFAULT_IMAGES
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
 from edgedense.images.in_memory import Picture
@@ -23,7 +24,6 @@ from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing
 # A folder, some pictures, or pairs (picture, class name).
 CalibrationLike: TypeAlias = Path | str | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
 
-DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
 FEW_IMAGES = 50
 DARK = 8.0  # mean level of 255 below which a picture tells next to nothing
 FLAT = 1.0  # standard deviation in levels below which a picture is one colour

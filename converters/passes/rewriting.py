@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.evaluate import evaluate, logits_tensor
@@ -17,7 +19,6 @@ from edgedense.converters.passes.fold_norms import fold_norms
 from edgedense.converters.passes.pool_first import pool_first
 from edgedense.converters.passes.round_border import round_border
 from edgedense.converters.passes.space_to_depth import space_to_depth
-from edgedense.converters.readers.keras.reader import Source
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 from edgedense.images.steps import apply
@@ -46,7 +47,16 @@ class Step:
     error: float
 
 
-def prepared(source: Source, preprocessing: Preprocessing, probes: Pixels, own: Pixels) -> tuple[DenseNet, list[Step]]:
+class _Source(Protocol):
+    """What is used of a trained model that was read: readers come after passes."""
+
+    @property
+    def network(self) -> DenseNet: ...
+
+    def logits(self, batch: npt.ArrayLike, /) -> np.ndarray: ...
+
+
+def prepared(source: _Source, preprocessing: Preprocessing, probes: Pixels, own: Pixels) -> tuple[DenseNet, list[Step]]:
     """The network on raw pixels, compared with Keras, with its norms folded: what channels are cut from.
 
     `own` are pictures as Keras takes them; behind the model's own resizing they are not rounded here, so that what is

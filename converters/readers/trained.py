@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.calibration import normalization
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.progress import progress
@@ -53,11 +54,11 @@ class Trained:
         return self.source.predict(normalization.normalized(pixels, normalize))
 
 
-def trained(model: Any, source: Source, preprocessing: Preprocessing) -> Trained:
-    """The model as it was trained; `source` and `preprocessing` are those of what is deployed."""
+def trained(model: Any, source: Source, preprocessing: Preprocessing, opening: Opening) -> Trained:
+    """The model as it was trained; `source`, `preprocessing` and `opening` are those of what is deployed."""
     own = source.trained_size
     outside = replace(preprocessing, steps=())
     if own is None or own == (preprocessing.height, preprocessing.width):
         return Trained(source, outside, resized=False)
-    whole, _ = with_probabilities(keras_reader.read(model))
+    whole, _ = settled(keras_reader.read(model, opening.at(None)), opening.activation)
     return Trained(whole, replace(outside, height=own[0], width=own[1]), resized=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from edgedense.device.camera.jpegs import LARGEST, JpegSplitter
-from edgedense.device.camera.sources import OPENCV_COMMAND, PICAMERA2_COMMAND, RPICAM_COMMAND, Source, find_rpicam
+from edgedense.device.camera.sources import CAMERA_COMMAND, PICAMERA2_COMMAND, RPICAM_COMMAND, Source, find_rpicam
 from edgedense.errors import DeviceError
 from edgedense.images.preprocessing import Pixels
 
@@ -46,7 +49,14 @@ class CameraSettings:
 
 def read_frames(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     """Open `source` and yield its frames until it ends. Raises DeviceError when it cannot be opened."""
-    readers = {"rpicam": _rpicam, "picamera2": _picamera2, "v4l2": _v4l2, "http": _http, "rtsp": _rtsp, "video": _video}
+    readers = {
+        "rpicam": _rpicam,
+        "picamera2": _picamera2,
+        "v4l2": _v4l2,
+        "http": _http,
+        "rtsp": _ffmpeg,
+        "video": _video,
+    }
     return readers[source.kind](source, settings)
 
 
@@ -83,7 +93,7 @@ def _rpicam(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         try:
             yield from _jpegs_from(child.stdout)
             status = child.wait()
-            raise DeviceError(f"{source} to go on", f"rpicam-vid ended with {status}: {_last_lines(log)}")
+            raise DeviceError(f"{source} to go on", f"that rpicam-vid ended with {status}: {_last_lines(log)}")
         finally:
             _end(child)
 
@@ -129,15 +139,16 @@ def _http(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         if kind.startswith("multipart/"):
             return _until_the_end(source, response)
     except OSError as error:
-        raise DeviceError("a stream of pictures", f"{source}: {error}", "check the address in a browser") from error
+        hint = "check the address in a browser"
+        raise DeviceError(f"pictures from {source}", network_fault(error), hint) from error
     response.close()
     if not kind.startswith(("video/", "application/")):
         raise DeviceError(
-            "a stream of JPEGs or a video",
-            f"{source}, which sends {kind}",
+            f"a stream of JPEGs or a video from {source}",
+            f"that it sends {kind}",
             "the camera's own stream address, often .../stream or .../video.mjpg",
         )
-    return _opencv(source.name, "CAP_FFMPEG", source)
+    return _ffmpeg(source)
 
 
 def _request(url: str) -> tuple[str, Any]:
@@ -155,10 +166,29 @@ def _request(url: str) -> tuple[str, Any]:
     return response.headers.get_content_type(), response
 
 
+def network_fault(error: Exception) -> str:
+    """What is wrong with a connection, as a clause about the camera."""
+    reason = getattr(error, "reason", None)
+    if isinstance(error, urllib.error.HTTPError):
+        return f"that it answers {error.code} {reason}"
+    cause = reason if isinstance(reason, Exception) else error  # urllib wraps what it is told by the system
+    clauses: tuple[tuple[type[Exception], str], ...] = (
+        (TimeoutError, f"that it sent nothing for {_NETWORK_TIMEOUT:.0f} seconds"),
+        (ConnectionRefusedError, "that it refuses the connection"),
+        (ConnectionError, "that it broke off the connection"),
+        (http.client.IncompleteRead, "that it ended the connection in the middle of a picture"),
+        (socket.gaierror, "that its name is not known in this network"),
+        (http.client.HTTPException, "that it does not keep to HTTP"),
+    )
+    clause = next((clause for kind, clause in clauses if isinstance(cause, kind)), "that the connection failed")
+    # Not the whole text: it may name the address, with its password.
+    return f"{clause} ({getattr(cause, 'strerror', None) or cause or type(cause).__name__})"
+
+
 def _until_the_end(source: Source, response: Any) -> Iterator[RawFrame]:
     with response:
         yield from _jpegs_from(response)
-    raise DeviceError(f"{source} to go on", "the end of its stream")
+    raise DeviceError(f"{source} to go on", "that it ended its stream")
 
 
 def _snapshots(source: Source, response: Any, fps: float) -> Iterator[RawFrame]:
@@ -187,10 +217,30 @@ def _v4l2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     return _opencv(os.path.realpath(source.name), "CAP_V4L2", source, wishes)
 
 
-def _rtsp(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
+def _ffmpeg(source: Source, settings: CameraSettings | None = None) -> Iterator[RawFrame]:
+    """RTSP, or a video over HTTP. Not by OpenCV, which goes on with old pixels when the pictures change their size."""
+    av = _import_av()
     # UDP loses packets on most wireless networks, which shows as torn pictures.
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fflags;nobuffer")
-    return _opencv(source.name, "CAP_FFMPEG", source)
+    options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if source.kind == "rtsp" else {}
+    try:
+        with av.open(source.name, options=options, timeout=_NETWORK_TIMEOUT) as container:
+            for packet in container.demux(video=0):
+                with contextlib.suppress(av.error.InvalidDataError):  # of a damaged picture; the next ones may be whole
+                    for frame in packet.decode():
+                        yield RawFrame(time.monotonic(), cast(Pixels, frame.to_ndarray(format="rgb24")))
+    except (av.error.FFmpegError, IndexError) as error:  # IndexError: there is no video in it
+        known = isinstance(error, OSError)
+        why = network_fault(error) if known else f"that it cannot be read ({getattr(error, 'strerror', error)})"
+        raise DeviceError(f"pictures from {source}", why, "check the address and the password") from error
+    raise DeviceError(f"{source} to go on", "that it ended its stream")
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise DeviceError("PyAV, which reads RTSP and video streams", f"none ({error})", CAMERA_COMMAND) from error
+    return av
 
 
 def _video(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
@@ -210,7 +260,9 @@ def _opencv(
     for wish, value in wishes or ():
         capture.set(wish, value)
     yield from _opencv_frames(cv2, capture)
-    raise DeviceError(f"{source} to go on", "no further picture")
+    raise DeviceError(
+        f"{source} to go on", "that it gives no further picture: it was unplugged, or its stream has ended"
+    )
 
 
 def _import_opencv() -> Any:
@@ -220,7 +272,7 @@ def _import_opencv() -> Any:
         import cv2
     except ImportError as error:
         raise DeviceError(
-            "OpenCV, which reads video files, USB cameras and RTSP", f"none ({error})", OPENCV_COMMAND
+            "OpenCV, which reads video files and USB cameras", f"none ({error})", CAMERA_COMMAND
         ) from error
     return cv2
 
@@ -233,7 +285,6 @@ def _opened(cv2: Any, name: str, backend: int, source: Source) -> Any:
             if os.path.exists(source.name)
             else "--camera, which finds the first one",
             "video": "convert it to MP4 with H.264",
-            "rtsp": "check the address and the password",
         }
         raise DeviceError("a source that opens", f"{source}{_why_not(source)}", hints.get(source.kind, ""))
     return capture
@@ -255,9 +306,15 @@ def _opencv_frames(cv2: Any, capture: Any) -> Iterator[RawFrame]:
             is_there, picture = capture.read()
             if not is_there:
                 return
-            yield RawFrame(time.monotonic(), cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            yield RawFrame(time.monotonic(), _rgb(cv2, picture))
     finally:
         capture.release()
+
+
+def _rgb(cv2: Any, picture: Any) -> Pixels:
+    """uint8 [H, W, 3] in RGB of what OpenCV gives: [H, W, 3] in BGR, from some cameras [H, W] or [H, W, 1] in grey."""
+    is_grey = picture.ndim == 2 or picture.shape[2] == 1
+    return cast(Pixels, cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB if is_grey else cv2.COLOR_BGR2RGB))
 
 
 def _picamera2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:

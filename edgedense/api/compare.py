@@ -14,11 +14,12 @@ from edgedense.progress import Progress, reporting
 from edgedense.progress import progress as step
 
 if TYPE_CHECKING:
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.result import Report
+    from edgedense.measures.values import Comparison
 
 NOISE_PICTURES = 4  # on which layers are compared
 
@@ -32,37 +33,45 @@ def compare(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Report:
+) -> Report | Comparison:
     """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
 
     `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
     file's accuracy may be below the first's: `Report.gate.passed` says whether that is kept.
 
+    Files that give values are compared value by value, a `Comparison`: `data` are then pictures without labels.
+
     Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
     """
     from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier
+    from edgedense.device.classifiers import Classifiers
+    from edgedense.images.pictures import collect
     from edgedense.measures import validation
 
     first, second = Path(first), Path(second)
     recipe = bundle.read(second).recipe
     names = labels_of(labels)
     with (
-        Classifier(first, threads=threads, labels=names) as old,
-        Classifier(second, threads=threads, labels=names) as new,
+        Classifiers(first, threads=threads, labels=names) as old,
+        Classifiers(second, threads=threads, labels=names) as new,
         reporting(progress),
     ):
-        for path, classifier in ((first, old), (second, new)):
-            tell(classifier.notes, path)
+        for path, classifiers in ((first, old), (second, new)):
+            tell(classifiers.notes, path)
         if old.labels != new.labels:
             raise EdgedenseError(
                 f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
                 f"{', '.join(new.labels[:6])} in {second}",
                 "--labels FILE for both",
             )
-        images = validation.read_labelled(data, new.labels)
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-        models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
+        models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
+        if _give_values(old, new):
+            new.each[0].require_classes({"--max-drop": max_drop is not None})
+            pictures = collect(data)
+            with step("comparing", len(pictures)) as tick:
+                return validation.differ(pictures, models, new.labels, tick)
+        images = validation.read_labelled(data, new.labels)
         with step("comparing", len(images.paths)) as tick:
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
@@ -72,8 +81,17 @@ def compare(
     return result
 
 
+def _give_values(old: Classifiers, new: Classifiers) -> bool:
+    """Whether both files give values; EdgedenseError when one does and the other tells classes apart."""
+    both = [classifiers.each[0].gives_values for classifiers in (old, new)]
+    if both[0] != both[1]:
+        kinds = " and ".join("values" if gives_values else "probabilities" for gives_values in both)
+        raise EdgedenseError("two files that give the same kind of numbers", kinds)
+    return both[0]
+
+
 def _noise_between(
-    first: Path, second: Path, pictures: Sequence[Picture], old: Classifier, new: Classifier
+    first: Path, second: Path, pictures: Sequence[Picture], old: Classifiers, new: Classifiers
 ) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
     from edgedense.deployed import bundle

@@ -25,9 +25,9 @@ def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> st
     if isinstance(result, Report):
         shown = {} if data is None else thumbnails.changed(result.drift, _places(data))
         return validation_page.to_html(result, shown)
-    from edgedense.converters.conversion_page import conversion_report
+    from edgedense.converters import conversion_page
 
-    return conversion_report(result)
+    return conversion_page.to_html(result)
 
 
 def _places(data: LabelledLike) -> Callable[[str], Picture]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
 from edgedense.cli.bars import bars
+from edgedense.cli.flags import add
 from edgedense.cli.printing import messages
 from edgedense.errors import EdgedenseError
 
@@ -18,14 +21,25 @@ DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate f
 app = typer.Typer(
     help="Takes a trained Keras DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgedense {version('edgedense')}")
+        raise typer.Exit
+
+
 @app.callback()
-def edgedense(context: typer.Context) -> None:
+def edgedense(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show which version this is and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
     """Prepares every command: remarks and bars go to stderr."""
     context.with_resource(messages())
     context.with_resource(bars())
@@ -42,7 +56,7 @@ for _command in (
     benchmark.benchmark,
     doctor.doctor,
 ):
-    app.command()(_command)
+    add(app, _command)
 app.add_typer(service.app, name="service")
 
 

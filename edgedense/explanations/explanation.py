@@ -26,11 +26,20 @@ _SCALE = "from no evidence for the class to its peak, which is in units of the l
 
 @dataclass(frozen=True)
 class Heat:
-    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score."""
+    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score.
+
+    `is_value`: the score is no probability, and the evidence is what raises it.
+    """
 
     label: str
     score: float
     values: Floats
+    is_value: bool = False
+
+    @property
+    def said(self) -> str:
+        """The score for people."""
+        return f"{self.score:.4g}" if self.is_value else f"{self.score:.1%}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,8 @@ class Explanation:
     name: str = ""
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write the PNG files of `files` below `folder`, and return their paths; the last has everything side by side.
+        """Write PNG files below `folder`, and return their paths: of each class NAME-LABEL-heatmap.png and
+        NAME-LABEL-overlay.png, and at last NAME-explained.png with everything side by side.
 
         Raises EdgedenseError when they cannot be written.
         """
@@ -91,7 +101,7 @@ def pictures(
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
-    NAME-LABEL-colormap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
+    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
     picture = shown(explanation.picture)
     rows = []
     slugs = _slugs([heat.label for heat in explanation.heats])
@@ -99,10 +109,10 @@ def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
         share = colormap.relative(heat.values)
         coloured = colormap.colours(colormap.enlarged(share, *picture.shape[:2]))
         laid_over = colormap.overlay(picture, share)
-        yield f"{name}-{slug}-colormap.png", colormap.png(coloured)
+        yield f"{name}-{slug}-heatmap.png", colormap.png(coloured)
         yield f"{name}-{slug}-overlay.png", colormap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
-        rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
+        rows.append(Row(f"{heat.label}  {heat.said}, {peak}", (picture, coloured, laid_over)))
     yield f"{name}-explained.png", colormap.png(sheet(rows, _SCALE))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +21,11 @@ from edgedense.images.preprocessing import Preprocessing, find_labelled, load_im
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
 from edgedense.measures.result import Gate, Report
+from edgedense.measures.values import Comparison, differences
+from edgedense.workers import cores, in_order
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
+PredictOne = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [height, width, 3] -> scores [classes]
 BATCH = 32
 
 
@@ -41,11 +46,16 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Model:
-    """A model under test: its name in the report, the pixels it wants, and how it scores a batch of them."""
+    """A model under test: its name in the report, the pixels it wants, and how it scores them.
+
+    Either `predict` scores a batch, on all cores by means of its own, or each of `workers` scores one picture at a
+    time on a core of its own.
+    """
 
     name: str
     preprocessing: Preprocessing
-    predict: Predict
+    predict: Predict | None = None
+    workers: tuple[PredictOne, ...] = ()
 
 
 class _Classifier(Protocol):
@@ -57,11 +67,9 @@ class _Classifier(Protocol):
     def classify(self, image: npt.NDArray[np.uint8], /) -> npt.NDArray[np.float32]: ...
 
 
-def deployed(name: str, classifier: _Classifier) -> Model:
-    """The model of an open classifier, which takes one image at a time."""
-    return Model(
-        name, classifier.preprocessing, lambda pixels: np.stack([classifier.classify(image) for image in pixels])
-    )
+def deployed(name: str, classifiers: Sequence[_Classifier]) -> Model:
+    """The model of open classifiers of one file, each of which gets a thread of its own."""
+    return Model(name, classifiers[0].preprocessing, workers=tuple(one.classify for one in classifiers))
 
 
 def judge(
@@ -100,6 +108,20 @@ def judge(
     )
     gate = None if max_drop is None else Gate(max_drop, both.drop)
     return Report(title, both.after, both, gate, recipe or {})
+
+
+def differ(
+    pictures: Sequence[Picture], models: Sequence[Model], names: Sequence[str], tick: Callable[[int], None]
+) -> Comparison:
+    """Two models that give values, a reference and the one under test, on pictures that need no labels. `names` are the
+    values'. Raises EdgedenseError when a model gives more or fewer of them."""
+    before, after = models
+    scores = score(pictures, models, tick)
+    for model, given in zip(models, scores, strict=True):
+        if given.shape[1] != len(names):
+            raise EdgedenseError(f"{len(names)} values ({_listed(names)})", f"{given.shape[1]} in {model.name}")
+    found = differences(scores[0], scores[1], names, image_names(pictures))
+    return Comparison(before.name, after.name, len(pictures), found)
 
 
 def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:
@@ -158,17 +180,42 @@ def score(
 ) -> list[Floats]:
     """The scores [N, classes] of each model on all images, in their order. `tick(n)` is called after every n.
 
-    Models with equal preprocessing get the very same array, so that a difference is the models' own.
+    Every core decodes pictures and scores them with the models that take one at a time, each core with a worker of its
+    own; the other models get batches. The scores do not depend on how many cores there are. Models with equal
+    preprocessing get the very same array, so that a difference is the models' own.
     """
-    found: list[list[Floats]] = [[] for _ in models]
-    for start in range(0, len(images), batch):
-        paths = images[start : start + batch]
-        wanted = {model.preprocessing for model in models}
-        pixels = {p: np.stack([load_image(path, p) for path in paths]) for p in wanted}
-        for scores, model in zip(found, models, strict=True):
-            scores.append(np.asarray(model.predict(pixels[model.preprocessing]), np.float64))
-        tick(len(paths))
-    return [np.concatenate(parts) for parts in found]
+    count = min((len(model.workers) for model in models if model.workers), default=cores())
+    seen = in_order(images, [partial(_look, models, number) for number in range(count)])
+    found: list[list[npt.ArrayLike]] = [[] for _ in models]
+    while some := list(islice(seen, batch)):
+        batched = {model.preprocessing for model in models if model.predict}
+        pixels = {wanted: np.stack([one.pixels[wanted] for one in some]) for wanted in batched}
+        for number, model in enumerate(models):
+            if model.predict:
+                found[number].append(model.predict(pixels[model.preprocessing]))
+            else:
+                found[number].append(np.stack([one.scores[number] for one in some]))
+        tick(len(some))
+    return [np.concatenate([np.asarray(part, np.float64) for part in parts]) for parts in found]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One picture as the models want it, and the scores of those that take one at a time, by their number."""
+
+    pixels: dict[Preprocessing, npt.NDArray[np.uint8]]
+    scores: dict[int, npt.ArrayLike]
+
+
+def _look(models: Sequence[Model], worker: int, picture: Picture) -> _Seen:
+    """What one core does with a picture: decode it, and score it with its own worker of each model."""
+    pixels = {wanted: load_image(picture, wanted) for wanted in {model.preprocessing for model in models}}
+    scores = {
+        number: model.workers[worker](pixels[model.preprocessing])
+        for number, model in enumerate(models)
+        if model.workers
+    }
+    return _Seen(pixels, scores)
 
 
 def _listed(names: Iterable[str], limit: int = 6) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from edgedense.explanations.colormap import overlay
 from tests.browser.chromium import Browser, chromium
+from tests.browser.measuring import faults
 from tests.device.conftest import CARDS, Rpicam
 
 pytest.importorskip("starlette")
@@ -113,6 +114,27 @@ def test_the_page_follows_the_camera_pauses_and_lets_go(
         browser.wait_for("document.getElementById('notice').textContent.includes('lost')")
 
 
+def test_findings_are_ticked_and_their_absence_is_said(findings: Path, rpicam: Rpicam, browser: Browser) -> None:
+    heading = "document.getElementById('seen').textContent"
+    names = "Array.from(document.querySelectorAll('#bars .name')).map(name => name.textContent).join()"
+    large = "document.querySelectorAll('#bars li.seen').length"
+    with edgedense(findings) as (_, address):
+        browser.open(address)
+        browser.wait_for(f"{names}.startsWith('\u2713 red,')")
+        assert browser.value(heading) == "1 finding"
+        assert browser.value("document.querySelectorAll('#bars li').length") == 3
+        (rpicam.folder / "card").write_text("#c81edc")  # red and blue
+        browser.wait_for(f"{names} === '\u2713 blue,\u2713 red,green'")
+        assert browser.value(heading) == "2 findings"
+        assert browser.value(large) == 2
+        browser.wait_for("document.getElementById('spoken').textContent === 'blue, red'")
+        (rpicam.folder / "card").write_text("#102030")
+        browser.wait_for(f"{names} === 'blue,green,red'")
+        assert browser.value(heading) == "No finding; the nearest classes are"
+        assert browser.value(large) == 0
+        browser.wait_for("document.getElementById('spoken').textContent === 'no finding'")
+
+
 HEATMAP = "document.getElementById('heatmap')"
 
 
@@ -166,6 +188,33 @@ def test_a_wrong_token_is_refused_and_the_right_one_opens(
         browser.wait_for(shows("red"))
         assert browser.value("location.href") == address
         assert "correct-horse" not in browser.value("document.cookie")
+
+
+def test_nothing_is_cut_and_letters_can_be_read(explained_colours: Path, rpicam: Rpicam, browser: Browser) -> None:
+    with edgedense(explained_colours, "--explain") as (_, address):
+        for dark in (False, True):
+            browser.emulate(dark=dark)
+            for width in (320, 390, 1280):
+                browser.resize(width, 844)
+                browser.open(address)
+                browser.wait_for(f"{BEST} === 'red'")
+                browser.wait_for("document.getElementById('heatmap-latency').textContent.includes(' ms')")
+                assert faults(browser) == [], (width, dark)
+
+
+def test_the_page_that_asks_for_the_token_can_be_read(
+    colours: Path, rpicam: Rpicam, browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("correct-horse-battery")
+    with edgedense(colours, "--preview-token-file", str(tmp_path / "token")) as (_, address):
+        for width in (320, 390, 1280):
+            browser.resize(width, 844)
+            browser.open(address)
+            assert "needs its token" in browser.value("document.body.textContent")
+            assert faults(browser) == [], width
+        browser.value("document.querySelector('input').value = 'correct-horse-battery'")
+        browser.value("document.querySelector('button').click()")
+        browser.wait_for(f"{BEST} === 'red'")
 
 
 def test_a_screen_reader_and_a_phone_can_use_it(colours: Path, rpicam: Rpicam, browser: Browser) -> None:

@@ -84,7 +84,7 @@ class TestKeras:
     def test_features_of_chosen_layers(self, model: Path, pictures: Path, tmp_path: Path) -> None:
         for number, options in enumerate([(), ("--layer", "stem"), ("--layer", "stem", "--layer", "block2")]):
             succeeded("explain", model, pictures / "000.png", "--features", *options, "--out", tmp_path / str(number))
-        every, one, two = (Image.open(tmp_path / str(n) / "000-features.png").height for n in range(3))
+        every, one, two = (np.asarray(Image.open(tmp_path / str(n) / "000-features.png")).shape[0] for n in range(3))
         assert one < two < every
 
     @pytest.mark.parametrize(

@@ -97,10 +97,10 @@ class Layer:
     """One call of a Keras layer or operation.
 
     `name` is the layer's name, behind the names of the models that it is nested in. `kind` is its Keras 3
-    class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `inputs`
-    the layers among them. `options` are the layer's configuration and keyword arguments. `shape` is the
-    output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice counts
-    once. `operation` is the Keras object.
+    class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `keywords` those
+    with a name, `inputs` the layers among them. `options` are the layer's configuration and keyword arguments.
+    `shape` is the output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice
+    counts once. `operation` is the Keras object.
     """
 
     index: int
@@ -113,6 +113,7 @@ class Layer:
     shape: tuple[int | None, ...]
     parameters: int
     operation: Any = field(repr=False, compare=False, default=None)
+    keywords: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"layer '{self.name}' ({self.kind})"
@@ -134,7 +135,9 @@ def flatten(model: Any) -> tuple[Layer, ...]:
         if len(tensors) != 1:
             names = ", ".join(_producer(tensor).name for tensor in tensors)
             raise EdgedenseError(
-                f"a model with one {what}", f"{len(tensors)} {what}s ({names})", f"keep the one {what} that classifies"
+                f"a model with one {what}",
+                f"{len(tensors)} {what}s ({names})",
+                "--output NAME" if what == "output" else "keep the one input that is the picture",
             )
     walk = _Walk()
     last = walk.resolve(outputs[0])
@@ -231,6 +234,7 @@ class _Walk:
             return value.numpy() if hasattr(value, "numpy") else value
 
         args, kwargs = _arguments(node)
+        keywords = {k: plain(v) for k, v in kwargs.items()}
         weights = tuple(np.asarray(w) for w in getattr(operation, "get_weights", tuple)())
         first_call = id(operation) not in self._counted
         self._counted.add(id(operation))
@@ -240,11 +244,12 @@ class _Walk:
             kind=_kind(operation),
             operands=tuple(plain(a) for a in args),
             inputs=tuple(self._number((t, bound, models, path)) for t in _tensors(node)),
-            options={**_config(operation), **{k: plain(v) for k, v in kwargs.items()}},
+            options={**_config(operation), **keywords},
             weights=weights,
             shape=tuple(tensor.shape),
             parameters=sum(w.size for w in weights) if first_call else 0,
             operation=operation,
+            keywords=keywords,
         )
         if layer.options.get("training") is True and "tf_keras" in type(operation).__module__:
             # Keras 3 overrides what the call was built with; Keras 2 goes on training at inference.

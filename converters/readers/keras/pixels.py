@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Affine
+from edgedense.converters.readers.keras import probe as keras_probe
 from edgedense.converters.readers.keras import sizes as keras_sizes
 from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.readers.keras.layers import AUGMENTATIONS, Layer, Ref
@@ -69,7 +70,8 @@ class Entry:
 
 
 def entry(layers: Sequence[Layer], size: Size) -> Entry:
-    """Composes the layers that stand before the stem.
+    """Composes the layers that stand before the stem. Where code of the file's own is among them, they are run on
+    random pictures instead.
 
     `layers` is the whole model, the input first; `size` is that of the pictures that it takes. EdgedenseError when
     the input is no RGB image, or when something before the stem cannot be written as steps, and scale and shift per
@@ -82,6 +84,11 @@ def entry(layers: Sequence[Layer], size: Size) -> Entry:
             f"{first} of shape {list(first.shape)}",
             "train on images with three channels; a grey image can be repeated three times",
         )
+    before = keras_probe.before_stem(layers)
+    if keras_probe.has_code(before):
+        scale, shift, order = keras_probe.fit(before, size)
+        channels = tuple(Channel(*channel) for channel in zip(order, scale, shift, strict=True))
+        return _entry(list(before), {before[-1].index: Pixels(channels, size)})
     known = {first.index: Pixels(tuple(Channel(c) for c in range(3)), size)}
     composed = [first]
     for layer in layers[1:]:

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation, DenseNet
+from edgedense.converters.opening import Ending, Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
+from edgedense.converters.readers.keras.loss import Loss
 from edgedense.errors import EdgedenseError
 from edgedense.images.steps import Size, Step
 
@@ -33,7 +35,9 @@ class Source:
     `trained_size` is the height and width that the model was built for, None where it takes any.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers; of a model in memory that of its weights, which `hashed` says.
+    offers; of a model in memory that of its weights, which `hashed` says. `loss` is what the model was trained with, as
+    far as its file says it. `activation` says what the scores are, once `scores.settled` has settled it: "none" are
+    numbers that are no probabilities.
     """
 
     network: DenseNet
@@ -45,6 +49,8 @@ class Source:
     size: Size
     steps: tuple[Step, ...] = ()
     trained_size: tuple[int, int] | None = None
+    loss: Loss | None = None
+    activation: Ending | None = None
     hashed: Literal["file", "weights"] = "file"
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
@@ -52,6 +58,11 @@ class Source:
         outside.
         """
         return self.reference.predict(batch)
+
+    @property
+    def gives_values(self) -> bool:
+        """Whether its numbers are no probabilities."""
+        return self.activation == "none"
 
     def logits(self, batch: npt.ArrayLike) -> Batch:
         """As `predict`, before the last softmax or sigmoid; the same where the model ends in plain logits."""
@@ -81,14 +92,15 @@ class Reference:
             return _traced(self.model)
 
 
-def read(source: Any, size: tuple[int, int] | None = None) -> Source:
+def read(source: Any, opening: Opening | None = None) -> Source:
     """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, "densenet121:imagenet", or a `keras.Model`
     or `tf_keras.Model` in memory.
 
-    `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it
-    was built for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
+    `opening` is what the file does not say. EdgedenseError when the file cannot be read, needs code that it does not
+    hold or that is not trusted, or is no DenseNet.
     """
-    return read_opened(keras_files.open_model(source), size)
+    opening = opening or Opening()
+    return read_opened(keras_files.open_model(source, opening), opening.size)
 
 
 def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None) -> Source:
@@ -106,9 +118,10 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
             "leave the size out, or build the model again with another size behind its resizing",
         )
     if free_size or batch is not None or _is_half(layers):
-        model = keras_files.rebuild(model, free_size)
+        model = keras_files.rebuild(model, free_size, opened.trusted)
         layers = keras_layers.flatten(model)
-    activates = isinstance(structure.network.head.steps[-1], Activation)
+    final = structure.network.head.steps[-1]
+    activates = isinstance(final, Activation) and final.kind in ("softmax", "sigmoid")
     reference = Reference(model, layers[structure.final].operation, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
@@ -122,6 +135,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         wanted,
         structure.steps,
         own,
+        opened.loss,
         hashed=opened.hashed,
     )
 
@@ -151,7 +165,7 @@ def _traced(model: Any) -> Any:
     def call(batch: Any) -> Any:
         scores = model(tf.cast(batch, images.dtype), training=False)
         scores = scores[0] if isinstance(scores, list | tuple) else scores
-        scores = next(iter(scores.values())) if isinstance(scores, dict) else scores
+        scores = next(iter(scores.values())) if isinstance(scores, dict) else scores  # one output, whatever holds it
         return tf.reshape(scores, [tf.shape(batch)[0], -1])
 
     return tf.function(call, autograph=False).get_concrete_function(signature)

@@ -299,9 +299,6 @@ class _Match:
         steps = self._head_steps(last, order, size)
         if not any(isinstance(step, Dense) for step in steps):
             raise _refusal("a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD)
-        final = steps[-1]
-        if isinstance(final, Activation) and final.kind not in ("softmax", "sigmoid"):
-            raise _refusal("softmax, sigmoid or plain logits at the end", _described(self.layers[-1]))
         return Head(norm, steps)
 
     def _head_steps(self, last: Layer, order: Order, size: Size) -> tuple[HeadStep, ...]:

@@ -39,17 +39,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """The table of a model; `parameters` and `macs` are its totals."""
+    """What a Keras model is made of: a row for each part of the network, in order."""
 
     name: str
     rows: tuple[Row, ...]
 
     @property
     def parameters(self) -> int:
+        """The weights of all parts, as Keras' `count_params` counts them."""
         return sum(row.parameters for row in self.rows)
 
     @property
     def macs(self) -> int:
+        """The multiply-accumulates of all parts, for one image."""
         return sum(row.macs for row in self.rows)
 
 
