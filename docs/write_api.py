@@ -34,7 +34,7 @@ TYPES = {
     "CalibrationLike": "edgedense.converters.calibration.pictures",
     "Progress": "edgedense.progress",
     "LayerNoise": "edgedense.measures.layer_noise",
-    "Pixels": "edgedense.images.preprocessing",
+    "Pixels": "edgedense.images.decoding",
     "Floats": "edgedense.images.preprocessing",
     "Normalization": "edgedense.images.preprocessing",
     "Resize": "edgedense.images.preprocessing",
