@@ -139,6 +139,7 @@ class TestConvert:
         images = edgedense.convert(model, (opened(path) for path in paths), **QUICK)
         assert code(arrays) == code(images) == code(usual)
         assert arrays.data == images.data
+        assert "float against int8" in edgedense.to_html(arrays)
         assert arrays.recipe["calibration"]["sha256"] != usual.recipe["calibration"]["sha256"]
 
     def test_of_a_generator_the_first_are_taken(self, model: Path, labelled: list[tuple[Path, str]]) -> None:
