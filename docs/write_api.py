@@ -84,13 +84,15 @@ def _dataclasses(hint: Any) -> Iterator[type]:
 
 
 def _definition(name: str, module: str) -> str:
-    """`name = ...` as it stands in the module."""
+    """`name = ...` as it stands in the module, or in the one that the module has it from."""
     tree = ast.parse(inspect.getsource(importlib.import_module(module)))
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             (target,) = node.targets if isinstance(node, ast.Assign) else (node.target,)
             if ast.unparse(target) == name:
                 return f"{name} = {ast.unparse(node.value)}"
+        if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
+            return _definition(name, str(node.module))
     raise LookupError(f"{module} does not define {name}")
 
 
