@@ -84,7 +84,7 @@ def rebuild(model: Any, free_size: bool) -> Any:
 def load_keras() -> Any:
     """Keras, imported without TensorFlow's greeting. EdgedenseError when it is missing or has no TensorFlow."""
     try:
-        with _silent():
+        with silent():
             import keras
     except ImportError as error:
         raise EdgedenseError("Keras", str(error), "pip install 'edgedense[convert]'") from error
@@ -97,7 +97,7 @@ def load_keras() -> Any:
 
 def _tf_keras() -> Any:
     try:
-        with _silent():
+        with silent():
             import tf_keras
     except ImportError as error:
         raise EdgedenseError("tf_keras", str(error), "pip install 'edgedense[convert]'") from error
@@ -105,9 +105,9 @@ def _tf_keras() -> Any:
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """TensorFlow's native code greets every process with its build options, past Python's sys.stderr and any log
-    level; an import that fails raises all the same.
+def silent() -> Iterator[None]:
+    """TensorFlow's native code writes past Python's sys.stderr and any log level: a greeting with its build options at
+    the import, remarks of its converter. What fails raises all the same.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes later
     sys.stderr.flush()

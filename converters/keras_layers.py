@@ -107,7 +107,8 @@ class Layer:
     class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `inputs`
     the layers among them. `options` are the layer's configuration and keyword arguments. `shape` is the
     output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice counts
-    once. `operation` is the Keras object.
+    once. `operation` is the Keras object, `keywords` are the call's keyword arguments, and `output` tells which of
+    the call's results is meant.
     """
 
     index: int
@@ -120,6 +121,8 @@ class Layer:
     shape: tuple[int | None, ...]
     parameters: int
     operation: Any = field(repr=False, compare=False, default=None)
+    keywords: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
+    output: int = 0
 
     def __str__(self) -> str:
         return f"layer '{self.name}' ({self.kind})"
@@ -242,6 +245,7 @@ class _Walk:
             return value.numpy() if hasattr(value, "numpy") else value
 
         args, kwargs = _arguments(node)
+        keywords = {k: plain(v) for k, v in kwargs.items()}
         weights = tuple(np.asarray(w) for w in getattr(operation, "get_weights", tuple)())
         first_call = id(operation) not in self._counted
         self._counted.add(id(operation))
@@ -251,11 +255,13 @@ class _Walk:
             kind=_kind(operation),
             operands=tuple(plain(a) for a in args),
             inputs=tuple(self._number((t, bound, models, path)) for t in _tensors(node)),
-            options={**_config(operation), **{k: plain(v) for k, v in kwargs.items()}},
+            options={**_config(operation), **keywords},
             weights=weights,
             shape=tuple(tensor.shape),
             parameters=sum(w.size for w in weights) if first_call else 0,
             operation=operation,
+            keywords=keywords,
+            output=tensor._keras_history[2],
         )
         if layer.options.get("training") is True and "tf_keras" in type(operation).__module__:
             # Keras 3 overrides what the call was built with; Keras 2 goes on training at inference.

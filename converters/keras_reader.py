@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters import keras_files, keras_layers, keras_structure
+from edgedense.converters import keras_files, keras_head, keras_layers, keras_structure
 from edgedense.converters.graph import Activation, DenseNet
 from edgedense.converters.keras_layers import Layer
 from edgedense.errors import EdgedenseError
@@ -95,11 +95,16 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     if free_size or batch is not None or _is_half(layers):
         model = keras_files.rebuild(model, free_size)
         layers = keras_layers.flatten(model)
-    activates = isinstance(structure.network.head.steps[-1], Activation)
-    reference = Reference(model, layers[structure.final].operation, activates)
+    network, last = structure.network, layers[structure.final].operation
+    activates = any(isinstance(step, Activation) for step in network.head.steps[-1:])
+    if structure.seam is not None:
+        with _without_activation(last) if activates else contextlib.nullcontext():
+            traced = keras_head.trace(layers, structure.seam)
+        network = replace(network, head=replace(network.head, steps=(traced, *network.head.steps)))
+    reference = Reference(model, last, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
-    return Source(structure.network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference,
+    return Source(network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference,
                   own)
 
 

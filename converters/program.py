@@ -22,6 +22,7 @@ from edgedense.converters.graph import (
     Dense,
     DenseNet,
     Flatten,
+    FloatHead,
     Form,
     Head,
     Padding,
@@ -33,7 +34,7 @@ from edgedense.converters.graph import (
 
 Kind = Literal[
     "conv", "depthwise", "maximum", "concat", "pad", "max_pool", "average_pool", "mean", "reduce_max",
-    "space_to_depth", "reshape", "dense", "activation",
+    "space_to_depth", "reshape", "dense", "activation", "float_head",
 ]
 IMAGE, SCORES = "image", "scores"
 SAME_SCALE = ("concat", "pad", "max_pool", "maximum", "space_to_depth", "reshape", "reduce_max", "average_pool")
@@ -51,6 +52,7 @@ class Op:
     max_pool, average_pool   `size`, `strides`, valid
     dense        kernel [in, out], bias, relu
     activation   `function`
+    float_head   `head`: several operators in the deployed file, all in float32
     """
 
     kind: Kind
@@ -67,6 +69,7 @@ class Op:
     size: tuple[int, int] = (1, 1)
     strides: tuple[int, int] = (1, 1)
     function: Activation | None = None
+    head: FloatHead | None = None
 
     @property
     def weights(self) -> tuple[Array, Array]:
@@ -234,6 +237,8 @@ def _head(head: Head, x: str) -> Iterator[Op]:
             yield Op("dense", name, (x,), step.kernel, step.bias)
         elif isinstance(step, Activation):
             yield Op("activation", name, (x,), function=step)
+        elif isinstance(step, FloatHead):
+            yield Op("float_head", name, (x,), head=step)
         else:
             yield Op("depthwise", name, (x,), step.scale[None, None], step.shift)
         x = name
@@ -262,6 +267,8 @@ def _shape(op: Op, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (int(np.prod(first)),)
     if op.kind == "dense" and op.kernel is not None:
         return (op.kernel.shape[1],)
+    if op.kind == "float_head" and op.head is not None:
+        return (op.head.outputs,)
     return first
 
 
