@@ -27,7 +27,7 @@ DIGITS := $(OUT)/digits/digits.tflite $(OUT)/digits/digits-uint8.tflite
 CORAL := $(OUT)/digits/digits-coral.tflite
 $(OUT)/digits/digits-uint8.tflite: OPTIONS := --output-type uint8
 $(CORAL): OPTIONS := --target coral
-$(DIGITS) $(CORAL): $(VENV)/installed $(wildcard edgedense/*.py converters/*.py converters/*/*.py)
+$(DIGITS) $(CORAL): $(VENV)/installed $(shell find edgedense converters -name "*.py")
 	$(BIN)/python examples/digits/images.py $(OUT)/digits/images
 	$(BIN)/edgedense convert examples/digits/digits.keras --calibration $(OUT)/digits/images/calibration \
 		--labels $(OUT)/digits/images/labels.txt $(OPTIONS) --out $@

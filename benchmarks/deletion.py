@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from edgedense.heatmap import enlarged
-from edgedense.preprocessing import Floats, Pixels
+from edgedense.explanations.heatmap import enlarged
+from edgedense.images.preprocessing import Floats, Pixels
 
 STEPS = 28  # of equally many pixels
 Score = Callable[[Pixels], float]  # of a class, for uint8 pixels [height, width, 3]

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedense import bundle, drift, metrics, noise, validation
+from edgedense.deployed import bundle, layer_noise
 from edgedense.device import Classifier
-from edgedense.device.replay import keeping_interpreter, replay
-from edgedense.preprocessing import load_image
+from edgedense.device.engines.replay import keeping_interpreter, replay
+from edgedense.images.preprocessing import load_image
+from edgedense.measures import drift, metrics, validation
 from edgedense.progress import progress
 
 
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--max-drop", type=float, default=0.5)
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgedense.converters.reference import reference
+    from edgedense.converters.readers.reference import reference
 
     content = bundle.read(arguments.file)
     data, layer = with_doubled_scale(content, arguments.layer)
@@ -119,8 +120,8 @@ def main() -> None:
                 f"{found.kl_mean:.5f}: gate {'passed' if found.drop <= arguments.max_drop else 'FAILED'}"
             )
             beside_scikit_learn(found, scores, images.labels)
-        layers = noise.between(keeping_interpreter(content.model), keeping_interpreter(data), pictures)
-        print(f"\nnoise layer by layer begins at {noise.sudden_fall(layers)}, of {len(layers)} layers")
+        layers = layer_noise.between(keeping_interpreter(content.model), keeping_interpreter(data), pictures)
+        print(f"\nnoise layer by layer begins at {layer_noise.sudden_fall(layers)}, of {len(layers)} layers")
         for path in (arguments.file, spoiled):
             result = replay(path)
             print(

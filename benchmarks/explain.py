@@ -30,12 +30,14 @@ import numpy.typing as npt
 
 from benchmarks.deletion import areas, random_heat
 from benchmarks.randomization import cascade
-from edgedense import bundle
-from edgedense.converters import explain, keras_reader, normalization
-from edgedense.converters.probabilities import with_probabilities
-from edgedense.converters.program import lower
+from edgedense.converters import explain
+from edgedense.converters.calibration import normalization
+from edgedense.converters.network.program import lower
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.deployed import bundle
 from edgedense.device import Classifier
-from edgedense.preprocessing import Pixels, find_images, load_image
+from edgedense.images.preprocessing import Pixels, find_images, load_image
 
 RANDOMIZED, DELETED = 8, 30  # pictures for the two sanity checks
 

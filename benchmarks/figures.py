@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.latency import Ratio, Timing
-from edgedense import metrics
+from edgedense.measures import metrics
 
 BASELINE = "stock"  # the peer that ratios refer to
 SUBJECT = "edgedense"  # the one whose lead over each other is shown
@@ -77,7 +77,7 @@ class Study:
 
 
 def quality(reference: npt.ArrayLike, scores: npt.ArrayLike, labels: npt.ArrayLike) -> Quality:
-    """Figures by edgedense's conventions (`edgedense.metrics`): probabilities floored at 1e-4, paired bootstrap."""
+    """By its conventions (`edgedense.measures.metrics`), probabilities floored at 1e-4, paired bootstrap."""
     before, after = metrics.predicted(reference) == labels, metrics.predicted(scores) == labels
     divergence = metrics.kl_divergence(reference, scores)
     return Quality(len(after), float(after.mean()), float(before.mean() - after.mean()),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peer import Job, Peer, Runner, normalizer
-from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Pixels, Preprocessing
 
 
 def convert_edgedense(job: Job) -> Path:
@@ -63,7 +63,7 @@ def load_plain(path: Path, preprocessing: Preprocessing, threads: int) -> Runner
 
 
 def _interpreter(path: Path, threads: int) -> Any:
-    from edgedense.device.interpreter import make_interpreter
+    from edgedense.device.engines.interpreter import make_interpreter
 
     return make_interpreter(path, threads=threads)
 

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from edgedense.device import Classifier
-from edgedense.device.monitor import Monitor
-from edgedense.preprocessing import find_labelled, load_image
+from edgedense.device.monitor.drift import Monitor
+from edgedense.images.preprocessing import find_labelled, load_image
 from edgedense.progress import progress
 
 Stream = Iterator[tuple[np.ndarray, np.ndarray, float | None]]  # scores, picture, time in seconds

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peer import Job, Peer, Runner, normalizer
-from edgedense.preprocessing import Preprocessing
+from edgedense.images.preprocessing import Preprocessing
 
 INPUT = "image"
 OPSET = 17

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peer import Job, Peer, Runner, normalizer
-from edgedense.preprocessing import Preprocessing
+from edgedense.images.preprocessing import Preprocessing
 
 
 def convert(job: Job) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Pixels, Preprocessing
 
 EXTRA = "pip install 'edgedense[convert,bench]'"
 
@@ -28,14 +28,14 @@ class Job:
 
     def keras_model(self) -> object:
         """The model in memory, `keras.Model` or `tf_keras.Model`."""
-        from edgedense.converters.keras_files import open_model
+        from edgedense.converters.readers.keras.files import open_model
 
         return open_model(self.model).model
 
     def samples(self) -> Iterator[npt.NDArray[np.float32]]:
         """The calibration pictures that edgedense takes too, as the Keras model wants them: float32 [1, h, w, 3]."""
-        from edgedense.converters.calibration import read_calibration
-        from edgedense.converters.normalization import normalized
+        from edgedense.converters.calibration.normalization import normalized
+        from edgedense.converters.calibration.pictures import read_calibration
 
         for pixels in read_calibration(self.calibration, self.preprocessing, self.images).pixels:
             yield normalized(pixels[None], self.preprocessing.normalize)
@@ -85,6 +85,6 @@ class Peer:
 
 def normalizer(preprocessing: Preprocessing) -> Callable[[Pixels], npt.NDArray[np.float32]]:
     """uint8 [h, w, 3] -> float32 [1, h, w, 3] as the Keras model was trained with."""
-    from edgedense.converters.normalization import normalized
+    from edgedense.converters.calibration.normalization import normalized
 
     return lambda pixels: normalized(pixels[None], preprocessing.normalize)

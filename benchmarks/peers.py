@@ -32,11 +32,11 @@ from rich.console import Console
 from benchmarks import figures, latency, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
-from edgedense.bundle import without_archive
+from edgedense.deployed.bundle import without_archive
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
-from edgedense.metrics import accuracy
-from edgedense.preprocessing import Normalization, Pixels, Preprocessing, find_labelled, load_image
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, find_labelled, load_image
+from edgedense.measures.metrics import accuracy
 from edgedense.progress import progress
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "digits"

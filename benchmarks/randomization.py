@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.graph import (
+from edgedense.converters.network.graph import (
     Affine,
     Block,
     Conv,

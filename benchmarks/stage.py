@@ -62,10 +62,10 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
     """Writes float Keras' scores [N, classes] of `paths` to `scores`. Answers with the preprocessing in force, and with
     the model that the peers get: where `model` ends in plain logits, a copy that gives probabilities as edgedense's
     file does, for scores are compared as such."""
-    from edgedense.converters import keras_reader
-    from edgedense.converters.normalization import normalized
-    from edgedense.converters.probabilities import with_probabilities
-    from edgedense.preprocessing import Normalization, Preprocessing, load_image
+    from edgedense.converters.calibration.normalization import normalized
+    from edgedense.converters.readers.keras import reader as keras_reader
+    from edgedense.converters.readers.probabilities import with_probabilities
+    from edgedense.images.preprocessing import Normalization, Preprocessing, load_image
 
     source, added = with_probabilities(keras_reader.read(request["model"]))
     normalize: Normalization = request["preprocess"] or ("none" if source.normalized else "densenet")
@@ -94,7 +94,7 @@ def _keras_of(model: Any) -> Any:
 
 def resize(request: dict[str, Any]) -> dict[str, Any]:
     """Saves `model` with the same weights for pictures of `size` x `size` as `resized`."""
-    from edgedense.converters.keras_files import open_model
+    from edgedense.converters.readers.keras.files import open_model
 
     model = open_model(request["model"]).model
     keras, size = _keras_of(model), request["size"]

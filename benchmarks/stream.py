@@ -21,10 +21,10 @@ from statistics import fmean
 
 import numpy as np
 
+from edgedense.device.camera.sources import Source
 from edgedense.device.classifier import Classifier
-from edgedense.device.live import LiveOptions, Summary
-from edgedense.device.run import capture_job, run_live
-from edgedense.device.sources import Source
+from edgedense.device.live.loop import LiveOptions, Summary
+from edgedense.device.live.run import capture_job, run_live
 
 
 def write_video(path: Path, seconds: float, fps: float) -> None:

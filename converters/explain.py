@@ -15,14 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedense.converters import keras_reader, normalization
-from edgedense.converters.evaluate import gradients
-from edgedense.converters.heads import features_tensor
-from edgedense.converters.probabilities import with_probabilities
-from edgedense.converters.program import Program, lower
+from edgedense.converters.calibration import normalization
+from edgedense.converters.network.evaluate import gradients
+from edgedense.converters.network.program import Program, lower
+from edgedense.converters.quantization.heads import features_tensor
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.errors import EdgedenseError
-from edgedense.explanation import Explanation, Heat, class_numbers, pictures
-from edgedense.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
+from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
 
 BATCH = 8  # pictures at once
 # The names that keras.applications gives to the same tensors, which tutorials use.

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edgedense import heatmap
-from edgedense.converters.evaluate import evaluate
 from edgedense.converters.explain import Model, batches, stages, tensor_of
+from edgedense.converters.network.evaluate import evaluate
 from edgedense.errors import EdgedenseError
-from edgedense.explanation import shown
-from edgedense.panels import Row, sheet
-from edgedense.preprocessing import Floats, Pixels
+from edgedense.explanations import heatmap
+from edgedense.explanations.explanation import shown
+from edgedense.explanations.sheet import Row, sheet
+from edgedense.images.preprocessing import Floats, Pixels
 
 SHOWN, COLUMNS = 16, 8  # channels of each layer: those that vary most over the picture
 _SIDE, _GAP = 96, 4  # pixels of a map's longer side, and between two maps

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedense import bundle
-from edgedense.converters import keras_reader, noise, normalization, slimming, structure
-from edgedense.converters.probabilities import with_probabilities
-from edgedense.converters.program import lower
+from edgedense.converters import slimming
+from edgedense.converters.calibration import normalization
+from edgedense.converters.network.program import lower
+from edgedense.converters.passes import rewriting
+from edgedense.converters.quantization import noise
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.deployed import bundle
+from edgedense.deployed.layer_noise import LayerNoise
 from edgedense.errors import EdgedenseError
-from edgedense.noise import LayerNoise
-from edgedense.preprocessing import find_images, load_image
+from edgedense.images.preprocessing import find_images, load_image
 from edgedense.progress import progress
 
 
@@ -33,7 +37,7 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
                              "edgedense compare, which compares what both say")
     source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
     target = content.recipe.get("options", {}).get("target", "cpu")
-    network = structure.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
+    network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
     paths = find_images(data)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
     pixels = np.stack([load_image(path, preprocessing) for path in chosen])

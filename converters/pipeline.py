@@ -11,40 +11,43 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgedense import bundle, golden, gradcam, metrics
-from edgedense.converters import (
-    attempts,
-    edgetpu,
-    execute,
-    gate,
-    keras_reader,
-    noise,
-    normalization,
-    slimming,
-    structure,
+from edgedense.converters import slimming
+from edgedense.converters.calibration import normalization
+from edgedense.converters.calibration.pictures import DEFAULT_IMAGES, CalibrationSet, read_calibration
+from edgedense.converters.calibration.statistics import Statistics
+from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.graph import Activation, DenseNet
+from edgedense.converters.network.program import SCORES, lower
+from edgedense.converters.passes import rewriting
+from edgedense.converters.passes.rewriting import Step
+from edgedense.converters.quantization import attempts, gate, noise
+from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
+from edgedense.converters.quantization.gate import Trial, Validation
+from edgedense.converters.quantization.heads import deployed_head, features_tensor
+from edgedense.converters.quantization.quantize import with_features
+from edgedense.converters.quantization.stages import (
+    Stage,
+    StageFigures,
+    View,
+    measure_stages,
+    quick_file,
+    statistics_of,
 )
-from edgedense.converters.attempts import Attempt, Built, Candidate
-from edgedense.converters.calibration import DEFAULT_IMAGES, CalibrationSet, read_calibration
-from edgedense.converters.evaluate import evaluate
-from edgedense.converters.gate import Trial, Validation
-from edgedense.converters.graph import Activation, DenseNet
-from edgedense.converters.heads import deployed_head, features_tensor
-from edgedense.converters.keras_reader import Source
-from edgedense.converters.metadata import model_metadata
-from edgedense.converters.probabilities import with_probabilities
-from edgedense.converters.program import SCORES, lower
-from edgedense.converters.quantize import with_features
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.trained import Trained
+from edgedense.converters.readers.trained import trained as as_trained
 from edgedense.converters.recovery import Pictures
 from edgedense.converters.slimming import Change, Slimming
-from edgedense.converters.stages import Stage, StageFigures, View, measure_stages, quick_file, statistics_of
-from edgedense.converters.statistics import Statistics
-from edgedense.converters.structure import Step
-from edgedense.converters.trained import Trained
-from edgedense.converters.trained import trained as as_trained
+from edgedense.converters.tflite import edgetpu, execute
+from edgedense.converters.tflite.metadata import model_metadata
+from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
+from edgedense.images.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
+from edgedense.measures import metrics
+from edgedense.measures.validation import read_labelled
 from edgedense.progress import progress
-from edgedense.validation import read_labelled
 
 QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
 
@@ -111,9 +114,9 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     given, notes = _read(model, calibration, labels, options, validation)
-    prepared, steps = structure.prepared(given.source, given.preprocessing.normalize, given.probes)
+    prepared, steps = rewriting.prepared(given.source, given.preprocessing.normalize, given.probes)
     changes = _changes(prepared, given, options)
-    network, more = structure.deployed(changes[-1].network, options.target, given.probes)
+    network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
         statistics = statistics_of(network, given.pictures.pixels, tick)
     scores = given.scores
@@ -121,7 +124,7 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
         scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
         notes += _check_preprocessing(given.trained, given.pictures, given.names, scores, options)
     chosen = _quantized(network, statistics, scores, changes, given, options)
-    equalized = structure.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
+    equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
     flatbuffer = _flatbuffer(chosen.built, given, options)
     outcome = _outcome(flatbuffer, given.pictures, scores)
     stages: tuple[StageFigures, ...] = ()
@@ -158,7 +161,7 @@ class _Given:
     @property
     def probes(self) -> Pixels:
         """Pictures on which rewrites are compared."""
-        return structure.probes_of(self.pictures.pixels)
+        return rewriting.probes_of(self.pictures.pixels)
 
 
 @dataclass(frozen=True)
@@ -248,7 +251,7 @@ def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]
     pixels = given.pictures.pixels
 
     def file(changed: DenseNet, some: Pixels) -> bytes:
-        return quick_file(structure.deployed(changed, options.target, some[:1])[0], some, options.output_type)
+        return quick_file(rewriting.deployed(changed, options.target, some[:1])[0], some, options.output_type)
 
     def latency(changed: DenseNet) -> float:
         return execute.latencies([file(changed, pixels[:QUICK])], QUICK_ROUNDS)[0]
@@ -273,7 +276,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
         here, there = replace(here, validation=given.held.pixels), replace(there, validation=given.held.as_trained)
     steps = [(change, here) for change in changes]
     if trained.resized:
-        whole = structure.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
+        whole = rewriting.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
         steps[:1] = [(replace(changes[0], network=whole), there),
                      (replace(changes[0], name=slimming.RESIZED, parameters=size), here)]
@@ -281,7 +284,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
         spec = asdict(slimming.qat_spec(options.slimming, len(given.training.pixels)))
         steps.append((replace(changes[-1], name=slimming.QAT, parameters=spec), here))
     return [Stage(change.name, change.parameters, change.network,
-                  structure.deployed(change.network, options.target, view.calibration[:1])[0], view)
+                  rewriting.deployed(change.network, options.target, view.calibration[:1])[0], view)
             for change, view in steps]
 
 

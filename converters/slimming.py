@@ -9,13 +9,13 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
-from edgedense.converters import attempts
-from edgedense.converters.attempts import Attempt, Built, Prepared
-from edgedense.converters.graph import Array, DenseNet
+from edgedense.converters.network.graph import Array, DenseNet
 from edgedense.converters.pruning.cost import weights
 from edgedense.converters.pruning.importance import Criterion
 from edgedense.converters.pruning.shrink import Goal, Shrunk, fraction_removed, shrink
 from edgedense.converters.pruning.sparsity import SparsitySpec, pieces, sparsify, sparsity
+from edgedense.converters.quantization import attempts
+from edgedense.converters.quantization.attempts import Attempt, Built, Prepared
 from edgedense.converters.recovery import (
     Kept,
     Pictures,
@@ -27,7 +27,7 @@ from edgedense.converters.recovery import (
     recover,
 )
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Pixels, Preprocessing
 from edgedense.progress import progress
 
 # Of the Edge TPU's 8 MB, what its compiler leaves for weights, less the biases, scales and code beside them.

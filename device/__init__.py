@@ -1,7 +1,7 @@
 """Deployed file -> predictions: what runs on the Raspberry Pi.
 
     from edgedense.device import Classifier
-    from edgedense.preprocessing import load_image
+    from edgedense.images.preprocessing import load_image
 
     with Classifier("digits.tflite") as classifier:
         scores = classifier.classify(load_image("seven.jpg", classifier.preprocessing))
@@ -9,6 +9,6 @@
 """
 
 from edgedense.device.classifier import Classifier
-from edgedense.device.interpreter import make_interpreter
+from edgedense.device.engines.interpreter import make_interpreter
 
 __all__ = ["Classifier", "make_interpreter"]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedense import bundle, gradcam
-from edgedense.device.interpreter import make_interpreter, place
+from edgedense.deployed import bundle, gradcam
+from edgedense.device.engines.interpreter import make_interpreter, place
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Pixels, Preprocessing
 
 _CONVERT = "make the file with edgedense convert"
 
@@ -23,7 +23,7 @@ class Classifier:
     """A deployed file that was checked and loaded. Use it as a context manager, in one thread at a time.
 
     `labels` are the class names, `preprocessing` says how an image becomes the input (see
-    `edgedense.preprocessing.load_image` and `resize`), `notes` are remarks for the user about what the file
+    `edgedense.images.preprocessing.load_image` and `resize`), `notes` are remarks for the user about what the file
     does not say, `invoke_seconds` is how long the last inference took. `explains` says whether there are heatmaps.
 
     A network with one output and two labels is binary, its output being the probability of the second class;
@@ -57,7 +57,7 @@ class Classifier:
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if image.dtype != np.uint8 or image.shape != expected:
             raise EdgedenseError(f"a uint8 image {list(expected)}", f"{image.dtype} {list(image.shape)}",
-                                 "edgedense.preprocessing.load_image or resize")
+                                 "edgedense.images.preprocessing.load_image or resize")
         self._interpreter.set_tensor(self._input["index"], image[None])
         started = time.perf_counter()
         self._interpreter.invoke()
@@ -66,7 +66,7 @@ class Classifier:
 
     def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
-        whole image. See `edgedense.gradcam`. Raises EdgedenseError where the file has none."""
+        whole image. See `edgedense.deployed.gradcam`. Raises EdgedenseError where the file has none."""
         if self._head is None or self._features is None:
             raise EdgedenseError("a file with the last feature map as its second output", "one without",
                                  "convert the model again with --explain")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
-from edgedense.explanation import Explanation, Heat, class_numbers, pictures
-from edgedense.preprocessing import resize
+from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.images.preprocessing import resize
 
 
 def explain(classifier: Classifier, paths: Sequence[Path], classes: Sequence[str] = (),

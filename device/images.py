@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from edgedense.device.classifier import Classifier
-from edgedense.device.output import Output
-from edgedense.device.prediction import rank
-from edgedense.device.results import ImageResult
-from edgedense.device.watch import Watch
+from edgedense.device.live.output import Output
+from edgedense.device.live.prediction import rank
+from edgedense.device.live.results import ImageResult
+from edgedense.device.monitor.watch import Watch
 from edgedense.errors import EdgedenseError, raise_unreadable
-from edgedense.preprocessing import load_image
+from edgedense.images.preprocessing import load_image
 
 
 def classify_images(classifier: Classifier, paths: Iterable[Path], *, top: int, threshold: float,

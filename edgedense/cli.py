@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgedense.errors import DeviceError, EdgedenseError, GateError, raise_unreadable
-from edgedense.preprocessing import Exif, Normalization, Resize, find_images
+from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
 
 if TYPE_CHECKING:
     from edgedense.converters.pipeline import Conversion
-    from edgedense.device.benchmark import Measurement
+    from edgedense.deployed.layer_noise import LayerNoise
+    from edgedense.device.board.benchmark import Measurement
+    from edgedense.device.board.doctor import Finding
     from edgedense.device.classifier import Classifier
-    from edgedense.device.doctor import Finding
-    from edgedense.device.watch import Watch
-    from edgedense.explanation import Explanation
-    from edgedense.noise import LayerNoise
-    from edgedense.preprocessing import Preprocessing
-    from edgedense.report import Report
-    from edgedense.validation import Model
+    from edgedense.device.monitor.watch import Watch
+    from edgedense.explanations.explanation import Explanation
+    from edgedense.images.preprocessing import Preprocessing
+    from edgedense.measures.validation import Model
+    from edgedense.report.terminal import Report
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
 
@@ -132,12 +132,12 @@ def convert(
     """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
 
-    from edgedense import tables
     from edgedense.converters import pipeline
-    from edgedense.converters.account import conversion_report
+    from edgedense.converters.page import conversion_report
     from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
+    from edgedense.report import tables
 
     if out.suffix != ".tflite":  # a slip must not overwrite the trained model
         raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
@@ -174,8 +174,8 @@ def convert(
 
 def _compile_for_coral(result: Conversion, out: Path) -> None:
     """Write NAME_edgetpu.tflite and print what runs where; without a compiler say how to get one."""
-    from edgedense import bundle, gradcam
-    from edgedense.converters import edgetpu
+    from edgedense.converters.tflite import edgetpu
+    from edgedense.deployed import bundle, gradcam
     from edgedense.files import write_atomically
 
     compiled = edgetpu.compile_model(bundle.without_archive(result.data))
@@ -318,14 +318,15 @@ def inspect(
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console
 
-    from edgedense import bundle, tables
+    from edgedense.deployed import bundle
     from edgedense.files import check_writable, write_atomically
+    from edgedense.report import tables
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
     if layers:
         from edgedense.converters.layers import inspect_layers
-        from edgedense.report_page import noise_to_html
+        from edgedense.report.page import noise_to_html
 
         if reference is None or data is None:
             raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
@@ -336,13 +337,13 @@ def inspect(
         if report is not None:
             write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
     elif file.endswith(".tflite"):
-        from edgedense.device.contents import contents
+        from edgedense.device.engines.contents import contents
 
         content = bundle.read(file)
         tables.print_contents(contents(content.model), content, Path(file).name, Console())
     else:
-        from edgedense.converters import keras_reader
-        from edgedense.converters.summary import summarize
+        from edgedense.converters.readers.keras import reader as keras_reader
+        from edgedense.converters.readers.keras.summary import summarize
 
         size = (input_size, input_size) if input_size else None
         tables.print_summary(summarize(keras_reader.read(file, size)), Console())
@@ -415,8 +416,8 @@ def run(
     Files are classified one by one, every one of them. From a camera or a stream the newest frame is taken, and what
     comes meanwhile is dropped. Ctrl-C ends it.
     """
+    from edgedense.device.camera.sources import first_camera, parse
     from edgedense.device.classifier import Classifier, read_labels
-    from edgedense.device.sources import first_camera, parse
 
     if monitor_baseline and not monitor:
         raise EdgedenseError("--monitor STATE with --monitor-baseline", "it alone")
@@ -444,10 +445,10 @@ def run(
         return
     if len(parsed) > 1:
         raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, parsed)))
-    from edgedense.device.live import LiveOptions
-    from edgedense.device.run import PreviewOptions, capture_job, run_live
-    from edgedense.device.saving import saving_rules
-    from edgedense.device.view import parse_size, parse_view
+    from edgedense.device.camera.view import parse_size, parse_view
+    from edgedense.device.live.loop import LiveOptions
+    from edgedense.device.live.run import PreviewOptions, capture_job, run_live
+    from edgedense.device.live.saving import saving_rules
 
     view, wanted_size = parse_view(rotate, flip, crop), parse_size(size) if size else None
     saving = saving_rules(save, save_below, save_cap, save_floor)
@@ -488,8 +489,9 @@ def validate(
 
     Without --data, replay the golden samples in the file: does it compute what it computed where it was made?
     """
-    from edgedense import bundle, validation
+    from edgedense.deployed import bundle
     from edgedense.device.classifier import Classifier, read_labels
+    from edgedense.measures import validation
     from edgedense.progress import progress
 
     if data is None:
@@ -535,8 +537,9 @@ def compare(
         help="Class names, one per line, in place of those in both models.", show_default=False)] = None,
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
-    from edgedense import bundle, validation
+    from edgedense.deployed import bundle
     from edgedense.device.classifier import Classifier, read_labels
+    from edgedense.measures import validation
     from edgedense.progress import progress
 
     recipe = bundle.read(second).recipe
@@ -601,8 +604,8 @@ def explain(
     shows where the evidence is, each from none to its own strongest, and not how much of it there is. For a .tflite
     file it needs no TensorFlow.
     """
-    from edgedense import explanation
     from edgedense.device.classifier import read_labels
+    from edgedense.explanations import explanation
 
     if features and classes:
         raise EdgedenseError("--class with heatmaps", "it with --features", "leave one of them out")
@@ -639,9 +642,9 @@ def explain(
 
 def _explain_deployed(model: Path, device: str, labels: tuple[str, ...] | None, paths: Sequence[Path],
                       classes: Sequence[str], out: Path) -> None:
-    from edgedense import explanation
     from edgedense.device.classifier import Classifier
     from edgedense.device.explain import explain
+    from edgedense.explanations import explanation
 
     with Classifier(model, device, labels=labels) as classifier, _named(paths) as (called, unreadable):
         _print_notes(model, classifier.notes)
@@ -652,7 +655,7 @@ def _explain_deployed(model: Path, device: str, labels: tuple[str, ...] | None, 
 @contextmanager
 def _named(paths: Sequence[Path]) -> Iterator[tuple[dict[Path, str], Callable[[EdgedenseError], None]]]:
     """A file name for each picture, and what to call for one that cannot be read: told of when all others are done."""
-    from edgedense import explanation
+    from edgedense.explanations import explanation
 
     failures: list[EdgedenseError] = []
     yield dict(zip(paths, explanation.names(paths), strict=True)), failures.append
@@ -681,8 +684,8 @@ def benchmark(
     The model runs on noise, without camera and decoding. First load is from nothing to the first result, imports
     included. Each line is a process of its own.
     """
-    from edgedense.device import benchmark as module
-    from edgedense.device.benchmark_plot import plot as draw
+    from edgedense.device.board import benchmark as module
+    from edgedense.device.board.benchmark_plot import plot as draw
     from edgedense.files import write_atomically
     from edgedense.progress import progress
 
@@ -734,9 +737,9 @@ def doctor(
 
     Exit code 1 when there is a problem. A bundle holds no serial number, no name and no address.
     """
-    from edgedense.device import diagnosis
-    from edgedense.device.doctor import examine
-    from edgedense.device.interpreter import default_threads
+    from edgedense.device.board import diagnosis
+    from edgedense.device.board.doctor import examine
+    from edgedense.device.engines.interpreter import default_threads
     from edgedense.device.machine import Machine
     from edgedense.files import write_atomically
 
@@ -768,43 +771,43 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 def _watch(state: Path | None, classifier: Classifier, baseline: Path | None,
            as_json: bool) -> AbstractContextManager[Watch | None]:
-    from edgedense.device.watch import Watch
+    from edgedense.device.monitor.watch import Watch
 
     return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()
 
 
 def _noise_against(model: Path, reference: Path, data: Path, images: int = 8) -> LayerNoise:
     """Layer by layer against the Keras model on a few pictures; nothing for a file that edgedense did not make."""
-    from edgedense import bundle
-    from edgedense.converters import noise
     from edgedense.converters.layers import inspect_layers
+    from edgedense.converters.quantization import noise
+    from edgedense.deployed import bundle
 
     return inspect_layers(model, str(reference), data, images) if noise.ENTRY in bundle.read(model).entries else ()
 
 
 def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
-    from edgedense import bundle, noise
-    from edgedense.device.replay import keeping_interpreter
-    from edgedense.preprocessing import load_image
+    from edgedense.deployed import bundle, layer_noise
+    from edgedense.device.engines.replay import keeping_interpreter
+    from edgedense.images.preprocessing import load_image
 
     if old.preprocessing != new.preprocessing:
         return ()
     before, after = (keeping_interpreter(bundle.read(path).model) for path in (first, second))
-    return noise.between(before, after, (load_image(path, new.preprocessing)[None] for path in paths))
+    return layer_noise.between(before, after, (load_image(path, new.preprocessing)[None] for path in paths))
 
 
 def _replay(model: Path, threads: int | None, as_json: bool) -> None:
     from rich.console import Console
 
-    from edgedense import report
-    from edgedense.device.replay import replay
+    from edgedense.device.engines.replay import replay
+    from edgedense.report import terminal
 
     result = replay(model, threads)
     if as_json:
         print(json.dumps(result.to_dict()))
     else:
-        report.print_replay(model.name, result, Console())
+        terminal.print_replay(model.name, result, Console())
     if not result.passed:
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
         raise GateError(f"golden samples as they were where the file was made: {result.limit}",
@@ -814,7 +817,7 @@ def _replay(model: Path, threads: int | None, as_json: bool) -> None:
 
 
 def _reference(path: Path, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> Model:
-    from edgedense.converters.reference import reference
+    from edgedense.converters.readers.reference import reference
 
     model, sha256 = reference(path, preprocessing)
     recorded = recipe.get("source", {}).get("sha256")
@@ -838,16 +841,16 @@ def _render(result: Report, as_json: bool, page: Path | None) -> None:
     """Print, write the page, and only then fail: the report says why."""
     from rich.console import Console
 
-    from edgedense import report
     from edgedense.files import write_atomically
-    from edgedense.report_page import to_html
+    from edgedense.report import terminal
+    from edgedense.report.page import to_html
 
     if page is not None:
         write_atomically(page, to_html(result).encode())
     if as_json:
-        print(report.to_json(result))
+        print(terminal.to_json(result))
     else:
-        report.print_tables(result, Console())
+        terminal.print_tables(result, Console())
     if page is not None:
         print(f"report: {page}", file=sys.stderr)
     if result.gate is not None and not result.gate.passed:
@@ -874,9 +877,9 @@ def service_install(
     name: _ServiceName = "edgedense",
 ) -> None:
     """Install a service that classifies from boot on, or change an installed one. Needs root."""
-    from edgedense.device.run import address_needs_token
-    from edgedense.device.service import Service, install, service_user
-    from edgedense.device.sources import parse
+    from edgedense.device.camera.sources import parse
+    from edgedense.device.live.run import address_needs_token
+    from edgedense.device.service.systemd import Service, install, service_user
 
     options = list(options or ())
     if source is not None and source.startswith("-"):  # only options were given
@@ -905,7 +908,7 @@ def service_install(
 @service_app.command("remove")
 def service_remove(name: _ServiceName = "edgedense") -> None:
     """Stop the service and remove it. Needs root."""
-    from edgedense.device.service import remove
+    from edgedense.device.service.systemd import remove
 
     remove(name)
     print(f"{name} is removed")
@@ -914,7 +917,7 @@ def service_remove(name: _ServiceName = "edgedense") -> None:
 @service_app.command("status")
 def service_status(name: _ServiceName = "edgedense") -> None:
     """Say whether the service runs, and what it sees; exit with 3 when it does not run."""
-    from edgedense.device.service import status
+    from edgedense.device.service.systemd import status
 
     found = status(name)
     print(found)

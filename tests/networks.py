@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters import structure
-from edgedense.converters.evaluate import evaluate, logits_tensor
-from edgedense.converters.graph import (
+from edgedense.converters.calibration.statistics import Statistics, measure
+from edgedense.converters.network.evaluate import evaluate, logits_tensor
+from edgedense.converters.network.graph import (
     Activation,
     Affine,
     Array,
@@ -25,10 +25,10 @@ from edgedense.converters.graph import (
     Stem,
     Transition,
 )
+from edgedense.converters.network.program import lower
+from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.fold_norms import fold_norms
-from edgedense.converters.program import lower
-from edgedense.converters.statistics import Statistics, measure
-from edgedense.preprocessing import NORMALIZATIONS, Normalization
+from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
 
 # float64 rounds to 1e-16; some thirty operators and the cancellation in them stay far below this.
 EXACT = 1e-9
@@ -143,4 +143,4 @@ def with_head(network: DenseNet, *steps: object) -> DenseNet:
 
 def rewritten(seed: int = 0, **options: Any) -> DenseNet:
     """A network as it is when convert() measures it."""
-    return structure.rewritten(densenet(seed, **options), "cpu")
+    return rewriting.rewritten(densenet(seed, **options), "cpu")

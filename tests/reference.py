@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgedense.converters.graph import (
+from edgedense.converters.network.graph import (
     Activation,
     Affine,
     Conv,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgedense.converters import explain
-from edgedense.heatmap import enlarged
-from edgedense.preprocessing import resize
+from edgedense.explanations.heatmap import enlarged
+from edgedense.images.preprocessing import resize
 from tests.test_digits_example import EXAMPLE, images
 
 pytest.importorskip("keras")
@@ -42,8 +42,9 @@ def test_the_peak_is_on_the_digit(found: list[tuple[np.ndarray, tuple[float, flo
 def test_a_random_network_does_not_know_where_it_is() -> None:
     """The same pictures, weights of the last block and head made random."""
     from benchmarks.randomization import cascade
-    from edgedense.converters import keras_reader, normalization
-    from edgedense.converters.program import lower
+    from edgedense.converters.calibration import normalization
+    from edgedense.converters.network.program import lower
+    from edgedense.converters.readers.keras import reader as keras_reader
 
     model = explain.read(EXAMPLE / "digits.keras", images.LABELS)
     network = normalization.compose(keras_reader.read(EXAMPLE / "digits.keras").network, "densenet")

@@ -98,8 +98,9 @@ def test_the_folders_are_imported_under_one_name() -> None:
 
 
 def test_the_shared_part_imports_the_others_only_where_a_command_runs() -> None:
-    """In edgedense/ only cli.py may import the converter or the device; modules for types only do not count."""
-    for path in sorted((ROOT / "edgedense").glob("*.py")):
+    """In edgedense/ only the command line may import the converter or the device; modules for types only do not count."""
+    links = {"converters", "device"}
+    for path in sorted(p for p in (ROOT / "edgedense").rglob("*.py") if not links & set(p.parts)):
         tree = ast.parse(path.read_text("utf-8"))
         top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = [alias.name for node in top for alias in node.names]

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import (
+from edgedense.converters.calibration.statistics import Statistics
+from edgedense.converters.network.graph import (
     Affine,
     Block,
     Conv,
@@ -19,7 +20,6 @@ from edgedense.converters.graph import (
     Pool,
     Transition,
 )
-from edgedense.converters.statistics import Statistics
 
 
 def absorb_scales(network: DenseNet, statistics: Statistics,

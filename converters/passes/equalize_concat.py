@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import Affine, Array, Block, Conv, DenseNet
-from edgedense.converters.ranges import LEVELS, RangeSpec, channel_ranges
-from edgedense.converters.statistics import Statistics
+from edgedense.converters.calibration.ranges import LEVELS, RangeSpec, channel_ranges
+from edgedense.converters.calibration.statistics import Statistics
+from edgedense.converters.network.graph import Affine, Array, Block, Conv, DenseNet
 
 SMALLEST_SHARE = 1e-4  # of the widest channel: a dead channel is not blown up beyond this
 COSTLY = 0.05  # a range is widened by at most so much to put a threshold on the grid

@@ -6,18 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import (
-    Affine,
-    Array,
-    Conv,
-    Dense,
-    DenseLayer,
-    DenseNet,
-    Head,
-    Pool,
-    Transition,
-)
-from edgedense.converters.statistics import Channels, Statistics
+from edgedense.converters.calibration.statistics import Channels, Statistics
+from edgedense.converters.network.graph import Affine, Array, Conv, Dense, DenseLayer, DenseNet, Head, Pool, Transition
 
 LARGEST_FACTOR = 1e4  # a channel that is always zero says nothing about its scale
 

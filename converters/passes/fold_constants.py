@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import Affine, Array, Block, Conv, DenseLayer, DenseNet, Transition
+from edgedense.converters.network.graph import Affine, Array, Block, Conv, DenseLayer, DenseNet, Transition
 
 
 def fold_constants(network: DenseNet) -> DenseNet:

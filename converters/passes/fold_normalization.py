@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import NO_PADDING, DenseNet
+from edgedense.converters.network.graph import NO_PADDING, DenseNet
 
 
 def fold_normalization(network: DenseNet) -> DenseNet:

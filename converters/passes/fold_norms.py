@@ -6,17 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import (
-    Activation,
-    Affine,
-    Block,
-    Conv,
-    Dense,
-    DenseNet,
-    Flatten,
-    HeadStep,
-    Pool,
-)
+from edgedense.converters.network.graph import Activation, Affine, Block, Conv, Dense, DenseNet, Flatten, HeadStep, Pool
 
 
 def fold_norms(network: DenseNet) -> DenseNet:
@@ -76,7 +66,7 @@ def _repeated(affine: Affine, positions: int) -> Affine:
 
 def _spatial(network: DenseNet) -> tuple[int, int]:
     """Height and width of what a Flatten in the head sees."""
-    from edgedense.converters.program import lower
+    from edgedense.converters.network.program import lower
 
     if not any(isinstance(step, Flatten) for step in network.head.steps):
         return (1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgedense.converters.graph import Block, DenseNet
+from edgedense.converters.network.graph import Block, DenseNet
 
 
 def pool_first(network: DenseNet) -> DenseNet:

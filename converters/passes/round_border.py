@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import DenseNet
+from edgedense.converters.network.graph import DenseNet
 
 
 def round_border(network: DenseNet) -> DenseNet:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import Array, DenseNet
+from edgedense.converters.network.graph import Array, DenseNet
 
 
 def space_to_depth(network: DenseNet) -> DenseNet:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.graph import (
+from edgedense.converters.network.graph import (
     Affine,
     Array,
     Block,

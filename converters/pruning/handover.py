@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.graph import Activation
-from edgedense.converters.program import Op, Program
+from edgedense.converters.network.graph import Activation
+from edgedense.converters.network.program import Op, Program
 
 Weights = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]  # operator name -> (kernel, bias)
 TASK, ARRAYS, PIXELS, LOGITS, WEIGHTS = "task.json", "arrays.npz", "pixels.npy", "logits.npy", "weights.npz"

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgedense.converters.evaluate import forward, logits_tensor, run_op
-from edgedense.converters.graph import Array, DenseLayer, DenseNet
-from edgedense.converters.program import IMAGE, Program, lower
-from edgedense.preprocessing import Pixels
+from edgedense.converters.network.evaluate import forward, logits_tensor, run_op
+from edgedense.converters.network.graph import Array, DenseLayer, DenseNet
+from edgedense.converters.network.program import IMAGE, Program, lower
+from edgedense.images.preprocessing import Pixels
 
 Criterion = Literal["taylor", "l1", "norm", "random"]
 DRAWS = 4  # random directions in logit space per picture

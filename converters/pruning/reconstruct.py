@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.evaluate import run_op
-from edgedense.converters.graph import Array, DenseNet
-from edgedense.converters.program import CONSTANT, IMAGE, Op, Program, lower
+from edgedense.converters.network.evaluate import run_op
+from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.program import CONSTANT, IMAGE, Op, Program, lower
+from edgedense.converters.network.weights import with_weights
 from edgedense.converters.pruning.channels import Indices, Selection, cut
-from edgedense.converters.weights import with_weights
-from edgedense.preprocessing import Pixels
+from edgedense.images.preprocessing import Pixels
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # of the inputs' mean variance; which one is found on held-out pictures
 SAMPLES = 4096  # positions in all that a layer is fitted on

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgedense.converters.graph import DenseNet
+from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.pruning.channels import Indices, LayerChannels, Selection, everything
 from edgedense.converters.pruning.cost import TILE, BlockShape, block_cost, block_shapes
 from edgedense.converters.pruning.importance import Importance

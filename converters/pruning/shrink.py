@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from edgedense.converters.graph import DenseNet
-from edgedense.converters.program import lower
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
 from edgedense.converters.pruning.channels import Selection, correspondence, cut
 from edgedense.converters.pruning.cost import macs
 from edgedense.converters.pruning.importance import Criterion, measure_importance
@@ -15,7 +15,7 @@ from edgedense.converters.pruning.reconstruct import reconstruct
 from edgedense.converters.pruning.selection import cuts
 from edgedense.converters.recovery.kept import Kept
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels
+from edgedense.images.preprocessing import Pixels
 
 Goal = Callable[[DenseNet], bool]
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

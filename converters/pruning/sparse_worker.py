@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.evaluate import logits_tensor, run_op
-from edgedense.converters.program import CONSTANT, IMAGE, Op
+from edgedense.converters.network.evaluate import logits_tensor, run_op
+from edgedense.converters.network.program import CONSTANT, IMAGE, Op
 from edgedense.converters.pruning.handover import Task, Weights, read_task, write_weights
 
 RAMP = 0.6  # of all steps, until the fraction is reached; the rest trains what is left

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 import edgedense
-from edgedense.converters.evaluate import logits_tensor, traced
-from edgedense.converters.graph import Array, DenseNet
-from edgedense.converters.program import Program, lower
+from edgedense.converters.network.evaluate import logits_tensor, traced
+from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.program import Program, lower
+from edgedense.converters.network.weights import with_weights
 from edgedense.converters.pruning import handover
-from edgedense.converters.weights import with_weights
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels
+from edgedense.images.preprocessing import Pixels
 
 WORKER = "edgedense.converters.pruning.sparse_worker"
 STEM = ("stem/conv", "stem/linear")  # 0.1 % of DenseNet121's weights, and all that follows lives on what it sees

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgedense.converters.evaluate import logits_tensor
-from edgedense.converters.graph import Array, DenseNet, Pool
-from edgedense.converters.program import Program
+from edgedense.converters.network.evaluate import logits_tensor
+from edgedense.converters.network.graph import Array, DenseNet, Pool
+from edgedense.converters.network.program import Program
 from edgedense.converters.recovery.kept import Indices, Kept
 from edgedense.converters.recovery.pictures import UNLABELLED
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.graph import DenseNet
+from edgedense.converters.network.graph import DenseNet
 
 Indices = npt.NDArray[np.int64]
 

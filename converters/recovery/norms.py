@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.evaluate import run_op
-from edgedense.converters.graph import Array, DenseNet
-from edgedense.converters.program import CONSTANT, IMAGE, Op, Program, lower
+from edgedense.converters.network.evaluate import run_op
+from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.program import CONSTANT, IMAGE, Op, Program, lower
+from edgedense.converters.network.weights import with_weights
 from edgedense.converters.recovery.kept import Indices, Kept
-from edgedense.converters.weights import with_weights
-from edgedense.preprocessing import Pixels
+from edgedense.images.preprocessing import Pixels
 
 DEAD = 1e-8  # a variance below this share of the operator's mean variance is none
 LARGEST_FACTOR = 4.0  # a channel that a few pictures say little about is not blown up beyond this

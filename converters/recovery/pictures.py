@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
-from edgedense.preprocessing import Pixels, Preprocessing, decode, find_images, resize
+from edgedense.images.preprocessing import Pixels, Preprocessing, decode, find_images, resize
 
 IN_MEMORY = 1 << 30  # bytes; more pictures than that are kept in a file
 FEWEST = 16  # a batch norm's statistics of fewer pictures are chance

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgedense.converters.attempts import Prepared
-from edgedense.converters.evaluate import run_op
-from edgedense.converters.flatbuffer import Quantization
-from edgedense.converters.graph import Array, DenseNet
-from edgedense.converters.program import IMAGE, SAME_SCALE, Op, Program, lower
-from edgedense.converters.quantize import SMALLEST_SCALE
+from edgedense.converters.network.evaluate import run_op
+from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.program import IMAGE, SAME_SCALE, Op, Program, lower
+from edgedense.converters.quantization.attempts import Prepared
+from edgedense.converters.quantization.quantize import SMALLEST_SCALE
 from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.distill import Feature, Objective, features
 from edgedense.converters.recovery.kept import Kept
@@ -20,6 +19,7 @@ from edgedense.converters.recovery.norms import estimating, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
 from edgedense.converters.recovery.training import Course, RecoverySpec, train
+from edgedense.converters.tflite.flatbuffer import Quantization
 
 CHECKPOINT = "qat.npz"  # in the work folder
 SPEC = RecoverySpec(epochs=2, learning_rate=0.001)  # rounding is a small harm: small steps, and few

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedense.converters.evaluate import evaluate, logits_tensor
-from edgedense.converters.graph import DenseNet
-from edgedense.converters.program import lower
+from edgedense.converters.network.evaluate import evaluate, logits_tensor
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
+from edgedense.converters.network.weights import with_weights
 from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.distill import Objective, ending, features, score_loss
 from edgedense.converters.recovery.kept import Kept, check
@@ -18,8 +19,7 @@ from edgedense.converters.recovery.norms import estimating, match_norms, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
 from edgedense.converters.recovery.training import Course, RecoverySpec, train
-from edgedense.converters.weights import with_weights
-from edgedense.preprocessing import Pixels
+from edgedense.images.preprocessing import Pixels
 
 CHECKPOINT = "recovery.npz"  # in the work folder
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.evaluate import forward
-from edgedense.converters.graph import Array
-from edgedense.converters.program import Op, Program
+from edgedense.converters.network.evaluate import forward
+from edgedense.converters.network.graph import Array
+from edgedense.converters.network.program import Op, Program
 
 SMALLEST_UNIT = 1e-3  # of an operator's median: a channel that hardly moves does not get steps that hardly move
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.evaluate import forward
-from edgedense.converters.program import Program
+from edgedense.converters.network.evaluate import forward
+from edgedense.converters.network.program import Program
 from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, make_folder, save
 from edgedense.converters.recovery.distill import Objective
 from edgedense.converters.recovery.pictures import Pictures

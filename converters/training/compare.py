@@ -14,16 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from edgedense import bundle, metrics
-from edgedense.converters import execute, pipeline
-from edgedense.converters.calibration import read_calibration
+from edgedense.converters import pipeline
+from edgedense.converters.calibration.pictures import read_calibration
+from edgedense.converters.tflite import execute
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.networks import RESNET, Architecture
 from edgedense.converters.training.train import Options, Training, train
+from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Pixels, Preprocessing
+from edgedense.measures import metrics
 from edgedense.progress import progress
-from edgedense.report import Extra
+from edgedense.report.terminal import Extra
 
 ROUNDS, WARM_UP = 60, 5
 PICTURES = 16  # different ones in the rounds

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgedense.converters.training import duplicates, split
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Preprocessing, find_labelled, load_image
+from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 
 VALIDATION_NAMES = ("val", "validation", "valid")
 

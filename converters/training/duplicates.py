@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgedense.preprocessing import Pixels
+from edgedense.images.preprocessing import Pixels
 
 GRID = 16  # the hash compares neighbours on 16 rows of 17 cells: 256 bits
 BITS = GRID * GRID

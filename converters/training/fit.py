@@ -16,7 +16,7 @@ from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.schedule import Phase, Schedule
-from edgedense.metrics import distribution, predicted
+from edgedense.measures.metrics import distribution, predicted
 from edgedense.progress import progress
 
 LAST, BEST = "last.npz", "best.npz"

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters import keras_files, keras_layers, keras_reader
-from edgedense.converters.graph import Affine
+from edgedense.converters.network.graph import Affine
+from edgedense.converters.readers.keras import files as keras_files
+from edgedense.converters.readers.keras import layers as keras_layers
+from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import NORMALIZATIONS, Normalization
+from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
 
 Weights = list[list[np.ndarray]]  # of the backbone's convolutions and batch norms, in calling order
 

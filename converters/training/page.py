@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgedense import plots, tables
 from edgedense.converters.training.train import Training
-from edgedense.report import Extra, Report, print_tables
-from edgedense.report_page import training_to_html
+from edgedense.report import plots, tables
+from edgedense.report.page import training_to_html
+from edgedense.report.terminal import Extra, Report, print_tables
 
 
 def print_result(result: Training, out: Path, compared: Extra | None, console: Any) -> None:

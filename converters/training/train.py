@@ -11,15 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgedense import drift
 from edgedense.converters.training import batches, dataset, fit, networks, schedule
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.networks import DENSENET, Architecture
-from edgedense.drift import Evaluation
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Normalization
+from edgedense.images.preprocessing import Normalization
+from edgedense.measures import drift
+from edgedense.measures.drift import Evaluation
 from edgedense.progress import progress
 
 

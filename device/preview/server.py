@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgedense.device.preview.address import Address
-from edgedense.device.preview.board import Board
+from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError
 
 _PAGE = Path(__file__).with_name("page.html")

@@ -9,13 +9,13 @@ import pytest
 from scipy import stats
 
 from benchmarks import deletion, explain, randomization
-from edgedense import gradcam
 from edgedense.converters import explain as keras_explain
 from edgedense.converters import pipeline
 from edgedense.converters.pipeline import Options
+from edgedense.deployed import gradcam
 from edgedense.device import Classifier
-from edgedense.device.contents import contents
-from edgedense.preprocessing import load_image
+from edgedense.device.engines.contents import contents
+from edgedense.images.preprocessing import load_image
 from tests import models, networks
 from tests.converters.test_explain import HEADS, saved
 from tests.pictures import fill
@@ -112,12 +112,12 @@ def test_the_devices_heatmap_is_that_of_keras(made: tuple[Path, Path, list[Path]
         p = classifier.preprocessing
         opened = keras_explain.read(made[0], classifier.labels, p.normalize, p.resize, p.exif, (p.height, p.width))
         found = explain.beside_keras(opened, classifier, [load_image(path, p) for path in made[2]])
-        assert np.median(found) >= 0.95  # int8 noise of a random network: tests/converters/test_heads.py
+        assert np.median(found) >= 0.95  # int8 noise of a random network: tests/converters/quantization/test_heads.py
         assert found.max() < 1
 
 
 def test_a_file_without_its_second_output_says_the_same(made: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
-    from edgedense import bundle
+    from edgedense.deployed import bundle
 
     plain = explain.without_features(bundle.read(made[1]))
     (tmp_path / "plain.tflite").write_bytes(plain)

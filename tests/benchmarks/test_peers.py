@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks import figures, latency, peers, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
-from edgedense.preprocessing import Preprocessing
+from edgedense.images.preprocessing import Preprocessing
 from tests import models
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgedense.converters import explain, features
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import load_image
+from edgedense.images.preprocessing import load_image
 from tests import models
 from tests.pictures import fill
 

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edgedense import bundle
-from edgedense.converters import execute, keras_reader, normalization, pipeline, structure
-from edgedense.converters.graph import DenseNet
-from edgedense.converters.keras_reader import Source
+from edgedense.converters import pipeline
+from edgedense.converters.calibration import normalization
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.passes import rewriting
+from edgedense.converters.passes.rewriting import TOLERANCE
 from edgedense.converters.pipeline import Conversion, Options
-from edgedense.converters.probabilities import with_probabilities
-from edgedense.converters.structure import TOLERANCE
-from edgedense.device.contents import Contents, contents
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.tflite import execute
+from edgedense.deployed import bundle
+from edgedense.device.engines.contents import Contents, contents
 from edgedense.errors import EdgedenseError
 from tests import models, networks, reference
 from tests.pictures import fill
@@ -154,15 +158,15 @@ def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_float_graph_keeps_keras_logits(result: Result) -> None:
     pixels = result.conversion.outcome.pictures.pixels
     network = result.network
-    for rewrite in (*structure.PREPARE, *structure.DEPLOY):
+    for rewrite in (*rewriting.PREPARE, *rewriting.DEPLOY):
         network = rewrite(network)
     wanted = result.source.logits(normalization.normalized(pixels, result.normalize))
     assert reference.relative_error(networks.logits(network, pixels), wanted) < TOLERANCE
     *steps, border, equalized = result.conversion.steps
     assert [step.name for step in steps] == [
-        "read", *(rewrite.__name__ for rewrite in (*structure.PREPARE, *structure.DEPLOY))]
+        "read", *(rewrite.__name__ for rewrite in (*rewriting.PREPARE, *rewriting.DEPLOY))]
     assert all(step.error < TOLERANCE for step in (*steps, equalized))
-    assert border.error < structure.BORDER_TOLERANCE
+    assert border.error < rewriting.BORDER_TOLERANCE
 
 
 def test_int8_is_close_to_float(result: Result) -> None:
@@ -265,7 +269,7 @@ class TestChecks:
             conv = replace(network.stem.conv, kernel=network.stem.conv.kernel * factor)
             return replace(network, stem=replace(network.stem, conv=conv))
 
-        monkeypatch.setattr(structure, "PREPARE", (*structure.PREPARE, slip))
+        monkeypatch.setattr(rewriting, "PREPARE", (*rewriting.PREPARE, slip))
         self.stopped(model, pictures, "the step 'slip'")
 
     def test_a_reader_that_errs_is_named(
@@ -281,7 +285,7 @@ class TestChecks:
             block = replace(network.blocks[0], layers=(slipped, *network.blocks[0].layers[1:]))
             return replace(network, blocks=(block, *network.blocks[1:])), statistics
 
-        monkeypatch.setattr("edgedense.converters.attempts.equalize_readers", equalize_readers)
+        monkeypatch.setattr("edgedense.converters.quantization.attempts.equalize_readers", equalize_readers)
         self.stopped(model, pictures, "the step 'equalize, absorb scales'")
 
     def test_a_border_that_matters_too_much(
@@ -289,20 +293,20 @@ class TestChecks:
         def round_border(network: DenseNet) -> DenseNet:
             return replace(network, stem=replace(network.stem, border=np.zeros(3)))
 
-        monkeypatch.setattr(structure, "round_border", round_border)
+        monkeypatch.setattr(rewriting, "round_border", round_border)
         self.stopped(model, pictures, "whole pixels", "border")
 
     def test_float32s_own_rounding_is_no_error(
             self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where it exceeds the tolerance, float64 decides."""
-        real = structure._logits
+        real = rewriting._logits
 
         def coarse(network: DenseNet, pixels: Any, dtype: str = "float32") -> np.ndarray:
             found = real(network, pixels, dtype)
             noise = np.random.default_rng(len(network.stem.conv.kernel)).normal(0, 1e-3, found.shape)
             return found if dtype == "float64" or network.stem.norm is not None else found + noise
 
-        monkeypatch.setattr(structure, "_logits", coarse)
+        monkeypatch.setattr(rewriting, "_logits", coarse)
         conversion = pipeline.convert(model, pictures, None, QUICK)
         assert conversion.steps[1].error < TOLERANCE
 

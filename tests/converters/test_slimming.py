@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from edgedense.converters import slimming
-from edgedense.converters.graph import DenseNet
+from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.pruning.cost import macs, weights
 from edgedense.converters.recovery import Pictures, qat
 from edgedense.converters.slimming import Change, Slimming, check, slim
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Pixels, Preprocessing
 from tests import networks
 
 

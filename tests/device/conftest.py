@@ -20,9 +20,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
 
-from edgedense import bundle, gradcam
+from edgedense.deployed import bundle, gradcam
 from edgedense.files import write_atomically
-from edgedense.preprocessing import Preprocessing
+from edgedense.images.preprocessing import Preprocessing
 
 COLOURS = ("red", "green", "blue")
 HEIGHT, WIDTH = 48, 64

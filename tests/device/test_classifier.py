@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from ai_edge_litert.schema_py_generated import TensorType
 
-from edgedense import bundle
+from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.classifier import read_labels
-from edgedense.device.prediction import rank
+from edgedense.device.live.prediction import rank
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Preprocessing
+from edgedense.images.preprocessing import Preprocessing
 
 MakeModel = Callable[..., bytes]
 CARDS = {"red": (200, 30, 40), "green": (20, 180, 60), "blue": (10, 40, 220)}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgedense import bundle, gradcam
+from edgedense.deployed import bundle, gradcam
 from edgedense.device.classifier import Classifier
 from edgedense.device.explain import explain
 from edgedense.errors import EdgedenseError

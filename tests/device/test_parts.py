@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgedense.device import saving as saving_module
-from edgedense.device import telemetry
-from edgedense.device.frames import CaptureJob, Layout
-from edgedense.device.motion import MotionDetector
-from edgedense.device.notify import Notifier
-from edgedense.device.output import Output
-from edgedense.device.prediction import Prediction
-from edgedense.device.readers import CameraSettings
-from edgedense.device.results import FrameResult, ImageResult
-from edgedense.device.saving import Saver, SavingRules, saving_rules
-from edgedense.device.smoothing import Smoother
-from edgedense.device.sources import Source
-from edgedense.device.view import View, parse_crop, parse_size, parse_view
+from edgedense.device.board import telemetry
+from edgedense.device.camera.frames import CaptureJob, Layout
+from edgedense.device.camera.motion import MotionDetector
+from edgedense.device.camera.readers import CameraSettings
+from edgedense.device.camera.sources import Source
+from edgedense.device.camera.view import View, parse_crop, parse_size, parse_view
+from edgedense.device.live import saving as saving_module
+from edgedense.device.live.output import Output
+from edgedense.device.live.prediction import Prediction
+from edgedense.device.live.results import FrameResult, ImageResult
+from edgedense.device.live.saving import Saver, SavingRules, saving_rules
+from edgedense.device.live.smoothing import Smoother
+from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
 
 # One pixel a corner: 1 2

@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 
 from edgedense.device.preview.address import Address, parse_address, read_token
-from edgedense.device.preview.board import Board
+from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
-from edgedense.heatmap import overlay
+from edgedense.explanations.heatmap import overlay
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")

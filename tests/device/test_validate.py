@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgedense import bundle, cli
+from edgedense import cli
+from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError, GateError
-from edgedense.preprocessing import Preprocessing
+from edgedense.images.preprocessing import Preprocessing
 
 LEVELS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 
@@ -140,9 +141,9 @@ def golden_file(colour_model: Callable[..., bytes], path: Path) -> Path:
     """A deployed file that carries golden samples made here."""
     import platform
 
-    from edgedense import golden
-    from edgedense.device.interpreter import find_runtime, make_interpreter
-    from edgedense.device.replay import keeping_interpreter
+    from edgedense.deployed import golden
+    from edgedense.device.engines.interpreter import find_runtime, make_interpreter
+    from edgedense.device.engines.replay import keeping_interpreter
 
     model, runtime = colour_model(), find_runtime()
     invoke = golden.raw_invoke(make_interpreter(model))

@@ -19,12 +19,15 @@ import pytest
 import typer
 from PIL import Image
 
-from edgedense import bundle, cli
-from edgedense.converters import keras_reader, normalization, structure
-from edgedense.converters.calibration import read_calibration
-from edgedense.device.contents import contents
-from edgedense.golden import Golden
-from edgedense.preprocessing import Preprocessing
+from edgedense import cli
+from edgedense.converters.calibration import normalization
+from edgedense.converters.calibration.pictures import read_calibration
+from edgedense.converters.passes import rewriting
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.deployed import bundle
+from edgedense.deployed.golden import Golden
+from edgedense.device.engines.contents import contents
+from edgedense.images.preprocessing import Preprocessing
 from tests import models
 from tests.pictures import fill, picture
 
@@ -220,7 +223,7 @@ class TestGateOption:
         for i, path in enumerate(found.paths):  # a folder on which the float model is always right
             (tmp_path / "right" / CLASSES[right[i]]).mkdir(parents=True, exist_ok=True)
             (tmp_path / "right" / CLASSES[right[i]] / f"{i}{path.suffix}").write_bytes(path.read_bytes())
-        monkeypatch.setattr("edgedense.converters.gate.execute.run",
+        monkeypatch.setattr("edgedense.converters.quantization.gate.execute.run",
                             lambda data, pictures: np.eye(5)[np.zeros(len(pictures), int) + (right[0] + 1) % 5])
         ended = edgedense("convert", model, "--calibration", folders, "--out", out, *QUICK, "--max-drop", "0.5",
                           "--validation", tmp_path / "right")
@@ -388,7 +391,7 @@ class TestFailureAfterTheWork:
         def fail(*_: object) -> str:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("edgedense.converters.account.conversion_report", fail)
+        monkeypatch.setattr("edgedense.converters.page.conversion_report", fail)
         ended = edgedense("convert", model, "--calibration", folders, "--out", out, *QUICK,
                           "--report", tmp_path / "page.html")
         assert ended.code == 70
@@ -403,7 +406,7 @@ class TestFailureAfterTheWork:
             conv = replace(network.stem.conv, bias=network.stem.conv.bias + 1e-2)
             return replace(network, stem=replace(network.stem, conv=conv))
 
-        monkeypatch.setattr(structure, "DEPLOY", (*structure.DEPLOY, slip))
+        monkeypatch.setattr(rewriting, "DEPLOY", (*rewriting.DEPLOY, slip))
         line = refused("convert", model, "--calibration", folders, "--out", tmp_path / "m.tflite", *QUICK)
         assert "the step 'slip'" in line
         assert list(tmp_path.iterdir()) == []

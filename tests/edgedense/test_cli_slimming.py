@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgedense import bundle, plots
-from edgedense.converters import keras_reader, slimming
+from edgedense.converters import slimming
+from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.recovery.training import RecoverySpec
+from edgedense.deployed import bundle
+from edgedense.report import plots
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
 from tests.pictures import fill
 

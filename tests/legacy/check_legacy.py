@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense.converters.flatbuffer import Operator, Quantization, Tensor, write
+from edgedense.converters.tflite.flatbuffer import Operator, Quantization, Tensor, write
 from tests.delegates import DELEGATE, HARMLESS, build
 from tests.legacy.versions import NEWEST, too_new
 

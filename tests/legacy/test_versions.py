@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense.converters.flatbuffer import Operator, Quantization, Tensor, write
 from edgedense.converters.pipeline import Options, convert
+from edgedense.converters.tflite.flatbuffer import Operator, Quantization, Tensor, write
 from tests.legacy.versions import operators, too_new
 from tests.models import densenet
 from tests.pictures import fill

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Affine, DenseNet, Form, Pool
+from edgedense.converters.network.graph import Affine, DenseNet, Form, Pool
+from edgedense.converters.network.program import lower
 from edgedense.converters.passes.absorb_scales import absorb_scales
 from edgedense.converters.passes.fold_constants import fold_constants
 from edgedense.converters.passes.pool_first import pool_first
-from edgedense.converters.program import lower
 from tests import networks, reference
 from tests.converters.passes.test_equalize_concat import agree
 from tests.networks import array

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgedense.converters.calibration.ranges import RangeSpec
+from edgedense.converters.calibration.statistics import Statistics, measure
+from edgedense.converters.network.program import lower
 from edgedense.converters.passes.equalize_concat import COSTLY, SMALLEST_SHARE, equalize_concat, equalized, on_grid
 from edgedense.converters.passes.pool_first import pool_first
-from edgedense.converters.program import lower
-from edgedense.converters.ranges import RangeSpec
-from edgedense.converters.statistics import Statistics, measure
 from tests import networks, reference
 from tests.networks import array
 

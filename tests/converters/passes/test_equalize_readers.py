@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Activation, Affine, Dense, Flatten, Pool
+from edgedense.converters.calibration.statistics import measure
+from edgedense.converters.network.graph import Activation, Affine, Dense, Flatten, Pool
+from edgedense.converters.network.program import lower
 from edgedense.converters.passes.equalize_readers import LARGEST_FACTOR, equalize_readers
 from edgedense.converters.passes.pool_first import pool_first
-from edgedense.converters.program import lower
-from edgedense.converters.statistics import measure
 from tests import networks, reference
 from tests.converters.passes.test_equalize_concat import agree
 from tests.networks import array

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import Affine, Block, Conv, DenseNet, Transition
+from edgedense.converters.network.graph import Affine, Block, Conv, DenseNet, Transition
 from edgedense.converters.passes.fold_constants import fold_constants
 from tests import networks, reference
 from tests.networks import array

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Affine, DenseNet
+from edgedense.converters.network.graph import Affine, DenseNet
 from edgedense.converters.passes.fold_normalization import fold_normalization
 from tests import networks, reference
 from tests.networks import array

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Activation, Affine, Dense, Flatten, HeadStep, Pool, WindowPool
+from edgedense.converters.network.graph import Activation, Affine, Dense, Flatten, HeadStep, Pool, WindowPool
 from edgedense.converters.passes.fold_norms import fold_norms
 from tests import networks, reference
 from tests.networks import array

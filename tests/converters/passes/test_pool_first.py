@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edgedense.converters.network.program import lower
 from edgedense.converters.passes.pool_first import pool_first
-from edgedense.converters.program import lower
 from tests import networks, reference
 
 

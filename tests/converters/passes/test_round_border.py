@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgedense.converters.passes.fold_normalization import fold_normalization
+from edgedense.converters.passes.rewriting import BORDER_TOLERANCE
 from edgedense.converters.passes.round_border import round_border
-from edgedense.converters.structure import BORDER_TOLERANCE
 from tests import networks, reference
 from tests.networks import array
 

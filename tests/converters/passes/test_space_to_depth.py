@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Conv, DenseNet, Padding
+from edgedense.converters.network.graph import Conv, DenseNet, Padding
+from edgedense.converters.network.program import lower
 from edgedense.converters.passes.fold_normalization import fold_normalization
 from edgedense.converters.passes.space_to_depth import space_to_depth
-from edgedense.converters.program import lower
 from tests import networks, reference
 
 

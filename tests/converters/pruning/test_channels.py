@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Activation, Affine, Conv, DenseNet, Flatten, Pool
+from edgedense.converters.network.graph import Activation, Affine, Conv, DenseNet, Flatten, Pool
 from edgedense.converters.pruning.channels import LayerChannels, Selection, correspondence, cut, everything
 from edgedense.converters.recovery.kept import check
 from tests import networks

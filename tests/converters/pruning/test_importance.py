@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Activation, Affine, DenseNet
+from edgedense.converters.network.graph import Activation, Affine, DenseNet
 from edgedense.converters.pruning.importance import TEMPERATURE, Criterion, measure_importance
 from tests import networks
 
@@ -77,8 +77,8 @@ def test_taylor_is_the_divergence_that_a_small_change_makes() -> None:
 
 
 def bottleneck_mean(network: DenseNet, pixels: np.ndarray) -> float:
-    from edgedense.converters.evaluate import evaluate
-    from edgedense.converters.program import lower
+    from edgedense.converters.network.evaluate import evaluate
+    from edgedense.converters.network.program import lower
 
     return float(evaluate(lower(network), pixels, output="block2/layer2/bottleneck")[..., 1].mean())
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Activation, Affine, Array, Dense, DenseNet, Flatten, Pool
-from edgedense.converters.program import Op, lower
+from edgedense.converters.network.graph import Activation, Affine, Array, Dense, DenseNet, Flatten, Pool
+from edgedense.converters.network.program import Op, lower
 from edgedense.converters.pruning import sparse_worker
 from edgedense.converters.pruning.handover import Task, read_task, read_weights, write_task, write_weights
 from edgedense.converters.pruning.sparsity import SparsitySpec

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters import attempts, execute, structure
-from edgedense.converters.attempts import Attempt, RangeSpec
-from edgedense.converters.graph import DenseNet
-from edgedense.converters.program import Op, lower
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import Op, lower
+from edgedense.converters.network.weights import with_weights
+from edgedense.converters.passes import rewriting
 from edgedense.converters.pruning import sparsity as module
 from edgedense.converters.pruning.sparsity import SparsitySpec, compressed_bytes, fractions, pieces, sparsify, sparsity
-from edgedense.converters.weights import with_weights
+from edgedense.converters.quantization import attempts
+from edgedense.converters.quantization.attempts import Attempt, RangeSpec
+from edgedense.converters.tflite import execute
 from edgedense.errors import EdgedenseError
 from tests import networks
 
@@ -100,7 +102,7 @@ def test_the_same_seed_gives_the_same_weights(pruned: Pruned) -> None:
 
 
 def deploy(network: DenseNet, form: Any = "maximum") -> attempts.Built:
-    network = structure.rewritten(network, "cpu")
+    network = rewriting.rewritten(network, "cpu")
     return attempts.build(network, networks.statistics(network), Attempt(RangeSpec("minmax"), form))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedense.converters.graph import DenseNet
-from edgedense.converters.program import lower
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
 from edgedense.converters.recovery import RecoverySpec, recover
 from tests.converters.recovery import nets
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgedense.converters.graph import DenseNet
+from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.recovery.kept import Kept, identity
 from edgedense.converters.recovery.pictures import UNLABELLED, Pictures
 from tests import networks

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedense.converters.graph import Activation, Dense, Flatten
-from edgedense.converters.program import lower
+from edgedense.converters.network.graph import Activation, Dense, Flatten
+from edgedense.converters.network.program import lower
 from edgedense.converters.recovery.distill import (
     FEATURES,
     LABELS,

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense import metrics
-from edgedense.converters.evaluate import evaluate
-from edgedense.converters.program import lower
+from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.program import lower
 from edgedense.converters.recovery.kept import identity
 from edgedense.converters.recovery.norms import LARGEST_FACTOR, MOST, estimating, match_norms, moments
+from edgedense.measures import metrics
 from tests import networks
 from tests.converters.recovery import nets
 

@@ -10,7 +10,7 @@ import pytest
 from edgedense.converters.recovery import pictures as module
 from edgedense.converters.recovery.pictures import FEWEST, UNLABELLED, Pictures, find_pictures, read_pictures
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Preprocessing, load_image
+from edgedense.images.preprocessing import Preprocessing, load_image
 from tests.pictures import fill
 
 SIZE = Preprocessing(32, 40, "densenet")

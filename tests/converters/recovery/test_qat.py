@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense import metrics
-from edgedense.converters import attempts, execute
-from edgedense.converters.attempts import Attempt, Prepared
-from edgedense.converters.evaluate import evaluate
-from edgedense.converters.graph import DenseNet, Form
-from edgedense.converters.program import IMAGE, lower
-from edgedense.converters.quantize import Quantized
-from edgedense.converters.ranges import RangeSpec
+from edgedense.converters.calibration.ranges import RangeSpec
+from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.graph import DenseNet, Form
+from edgedense.converters.network.program import IMAGE, lower
+from edgedense.converters.quantization import attempts
+from edgedense.converters.quantization.attempts import Attempt, Prepared
+from edgedense.converters.quantization.quantize import Quantized
 from edgedense.converters.recovery.kept import identity
 from edgedense.converters.recovery.norms import moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.qat import CHECKPOINT, SPEC, Simulated, corrected, limits, tune
 from edgedense.converters.recovery.training import RecoverySpec
+from edgedense.converters.tflite import execute
+from edgedense.measures import metrics
 from tests import networks
 from tests.converters.recovery import nets
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense import metrics
-from edgedense.converters.evaluate import evaluate
-from edgedense.converters.graph import DenseNet
-from edgedense.converters.program import lower
+from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
 from edgedense.converters.recovery import Course, Epoch, RecoverySpec, identity, recover
 from edgedense.converters.recovery.recover import CHECKPOINT, closer
 from edgedense.converters.recovery.training import BATCH, split
 from edgedense.errors import EdgedenseError
+from edgedense.measures import metrics
 from tests import networks
 from tests.converters.recovery import nets
 

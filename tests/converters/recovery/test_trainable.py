@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.evaluate import evaluate
-from edgedense.converters.program import Program, lower
+from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.program import Program, lower
+from edgedense.converters.network.weights import with_weights
 from edgedense.converters.recovery.norms import moments
 from edgedense.converters.recovery.trainable import SMALLEST_UNIT, Trainable, bias_unit, kernel_unit, trained
-from edgedense.converters.weights import with_weights
 from tests import networks
 from tests.converters.recovery import nets
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgedense.converters.training import dataset
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Preprocessing, load_image
+from edgedense.images.preprocessing import Preprocessing, load_image
 from tests.converters.training.conftest import fill_classes
 
 

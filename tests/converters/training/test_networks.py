@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters import keras_reader
+from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.training import networks
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import NORMALIZATIONS
+from edgedense.images.preprocessing import NORMALIZATIONS
 from tests import models
 from tests.converters.training.conftest import SMALL
 

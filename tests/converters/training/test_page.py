@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense import drift, plots
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.page import convert_line, summary, to_html
 from edgedense.converters.training.train import Options, Training
-from edgedense.report import Extra
+from edgedense.measures import drift
+from edgedense.report import plots
+from edgedense.report.terminal import Extra
 
 LABELS = ("glioma", "<b>no tumor</b>")
 

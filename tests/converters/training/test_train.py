@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense import metrics
-from edgedense.converters import keras_reader
+from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.training import checkpoint, dataset, fit
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.train import Options, Training, clear, plan, train
 from edgedense.errors import EdgedenseError
-from edgedense.preprocessing import Preprocessing, find_labelled, load_image
+from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
+from edgedense.measures import metrics
 from tests.converters.training.conftest import SMALL, fill_classes
 
 OPTIONS = Options(weights="none", size=32, epochs=4, batch=6, learning_rate=3e-3, validation=0.25)

@@ -1,0 +1,184 @@
+"""The calibration set: the pictures by which ranges are measured, read once, checked, and named by a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedense.errors import EdgedenseError
+from edgedense.files import sha256
+from edgedense.images.preprocessing import (
+    IMAGE_SUFFIXES,
+    Pixels,
+    Preprocessing,
+    decode,
+    find_images,
+    find_labelled,
+    resize,
+)
+
+DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
+FEW_IMAGES = 50
+DARK = 8.0  # mean level of 255 below which a picture tells next to nothing
+FLAT = 1.0  # standard deviation in levels below which a picture is one colour
+RANDOM = 0.1  # correlation of neighbouring pixels; photographs have 0.8 and more, noise has 0
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3].
+
+    `labels` [N] are indices into `names`, where pictures stand in class folders; `sha256` hashes every picture's
+    path and content; `notes` are remarks for the user.
+    """
+
+    paths: tuple[Path, ...]
+    pixels: Pixels
+    labels: npt.NDArray[np.int64] | None
+    names: tuple[str, ...]
+    sha256: str
+    notes: tuple[str, ...]
+
+    def indices(self, labels: Sequence[str]) -> npt.NDArray[np.int64] | None:
+        """Each picture's class [N] as an index into a model's `labels`; None where they cannot be told from folders."""
+        if self.labels is None or not set(self.names) <= set(labels):
+            return None
+        return np.array([labels.index(name) for name in self.names], np.int64)[self.labels]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    path: Path
+    sha256: str
+    pixels: Pixels | None  # None: the file is no picture
+    problem: str = ""
+
+
+def read_calibration(folder: Path | str, preprocessing: Preprocessing, limit: int = DEFAULT_IMAGES,
+                     tick: Callable[[int], None] = lambda n: None) -> CalibrationSet:
+    """Read at most `limit` pictures of `folder`, evenly from its classes where it has class folders.
+
+    Raises EdgedenseError when no picture is left, or when the pictures are noise or all the same.
+    """
+    paths, labels, names = _listed(Path(folder))
+    beside = _beside(Path(folder)) if names else 0
+    chosen = _spread(labels, len(paths), limit)
+    paths, labels = [paths[i] for i in chosen], None if labels is None else labels[chosen]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pictures = []
+        for picture in pool.map(lambda path: _read(path, preprocessing), paths):
+            pictures.append(picture)
+            tick(1)
+    good = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
+    if not good:
+        raise EdgedenseError(f"pictures that can be decoded in {folder}", pictures[0].problem, "another folder")
+    pixels = np.stack([picture.pixels for picture in pictures if picture.pixels is not None])
+    kept = None if labels is None else labels[good]
+    _refuse_unusable(pixels, folder)
+    notes = (*_broken_notes(pictures), *_picture_notes([pictures[i] for i in good], pixels),
+             *_class_notes(kept, names),
+             *([f"{beside} pictures beside the class folders were left out"] if beside else []))
+    manifest = hashlib.sha256()
+    for i in good:
+        manifest.update(f"{pictures[i].path.relative_to(folder).as_posix()}\0{pictures[i].sha256}\n".encode())
+    return CalibrationSet(tuple(paths[i] for i in good), pixels, kept, tuple(names), manifest.hexdigest(), notes)
+
+
+def _listed(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64] | None, list[str]]:
+    if not folder.is_dir():
+        raise EdgedenseError("a folder of calibration pictures", f"{folder}, which is no folder",
+                             "--calibration FOLDER with 100 to 300 pictures like those the camera will see")
+    if any(item.is_dir() and not item.name.startswith(".") for item in folder.iterdir()):
+        paths, labels, names = find_labelled(folder)
+        return paths, labels, names
+    return find_images(folder), None, []
+
+
+def _beside(folder: Path) -> int:
+    """How many pictures stand in `folder` itself."""
+    return sum(item.suffix.lower() in IMAGE_SUFFIXES and item.is_file() for item in folder.iterdir())
+
+
+def _spread(labels: npt.NDArray[np.int64] | None, count: int, limit: int) -> list[int]:
+    """At most `limit` indices, evenly spread within each class and as evenly over classes as they allow."""
+    if count <= limit:
+        return list(range(count))
+    groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    shares = [0] * len(groups)
+    while sum(shares) < limit:  # one to each class in turn, until the limit or the class is used up
+        for i, group in enumerate(groups):
+            if shares[i] < len(group) and sum(shares) < limit:
+                shares[i] += 1
+    spread = [g[np.linspace(0, len(g) - 1, n).round().astype(int)] for g, n in zip(groups, shares, strict=True) if n]
+    return sorted(int(i) for group in spread for i in group)
+
+
+def _read(path: Path, preprocessing: Preprocessing) -> _Picture:
+    try:
+        data = path.read_bytes()
+        image = decode(data, preprocessing.exif)
+    except OSError as error:
+        return _Picture(path, "", None, f"{path.name}: {error.strerror}")
+    except EdgedenseError as error:
+        return _Picture(path, "", None, f"{path.name}: {error.found}")
+    pixels = resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
+    return _Picture(path, sha256(data), pixels)
+
+
+def neighbour_correlation(pixels: Pixels) -> npt.NDArray[np.float64]:
+    """Pearson correlation [N] of each picture's grey levels with their right-hand neighbours; 1 where it is flat."""
+    grey = pixels.mean(axis=3, dtype=np.float64)
+    left, right = grey[:, :, :-1], grey[:, :, 1:]
+    left = left - left.mean(axis=(1, 2), keepdims=True)
+    right = right - right.mean(axis=(1, 2), keepdims=True)
+    power = np.sqrt((left**2).sum(axis=(1, 2)) * (right**2).sum(axis=(1, 2)))
+    return np.where(power > 0, (left * right).sum(axis=(1, 2)) / np.where(power > 0, power, 1), 1.0)
+
+
+def _refuse_unusable(pixels: Pixels, folder: Path | str) -> None:
+    hint = "pictures like those the camera will see"
+    if (pixels.std(axis=(1, 2, 3)) < FLAT).all():
+        raise EdgedenseError("calibration pictures that show something", f"only single-coloured ones in {folder}", hint)
+    if np.median(neighbour_correlation(pixels)) < RANDOM:
+        raise EdgedenseError("calibration pictures", f"random noise in {folder}: ranges measured on it fit no picture",
+                             hint)
+    if len(pixels) > 1 and (pixels == pixels[0]).all():
+        raise EdgedenseError("different calibration pictures", f"{len(pixels)} copies of one in {folder}", hint)
+
+
+def _broken_notes(pictures: Sequence[_Picture]) -> list[str]:
+    broken = [picture.problem for picture in pictures if picture.pixels is None]
+    return [f"{len(broken)} of {len(pictures)} files could not be read: {_some(broken)}"] if broken else []
+
+
+def _picture_notes(pictures: Sequence[_Picture], pixels: Pixels) -> list[str]:
+    notes = []
+    first: dict[str, Path] = {}
+    again = [p.path.name for p in pictures if first.setdefault(p.sha256, p.path) != p.path]
+    flat = [p.path.name for p, x in zip(pictures, pixels, strict=True) if x.std() < FLAT]
+    dark = [p.path.name for p, x in zip(pictures, pixels, strict=True) if x.mean() < DARK and x.std() >= FLAT]
+    for found, what in ((again, "are duplicates of others"), (flat, "are of a single colour"),
+                        (dark, "are almost black")):
+        if found:
+            notes.append(f"{len(found)} pictures {what}: {_some(found)}")
+    if len(pictures) < FEW_IMAGES:
+        notes.append(f"only {len(pictures)} pictures: ranges are surer with 100 to 300")
+    return notes
+
+
+def _class_notes(labels: npt.NDArray[np.int64] | None, names: Sequence[str]) -> list[str]:
+    if labels is None:
+        return []
+    empty = [name for i, name in enumerate(names) if not (labels == i).any()]
+    return [f"no pictures of {len(empty)} of {len(names)} classes: {_some(empty)}"] if empty else []
+
+
+def _some(items: Sequence[str], count: int = 3) -> str:
+    return ", ".join(items[:count]) + (f" and {len(items) - count} more" if len(items) > count else "")

@@ -1,0 +1,70 @@
+"""Range estimators: which real values int8 must represent, and which may be clipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from edgedense.converters.calibration.statistics import Channels
+from edgedense.converters.network.graph import Array
+
+Estimator = Literal["minmax", "percentile", "mse"]
+PERCENTILE = 99.0  # of the pictures: one picture in a hundred may be clipped at its extreme
+CANDIDATES = np.linspace(0.5, 1.0, 26)  # shares of min-max that the MSE estimator tries
+LEVELS = 255.0
+MOST_SAMPLES = 1 << 16  # of one tensor: the MSE estimate is no better with more
+
+
+@dataclass(frozen=True)
+class RangeSpec:
+    """How ranges are estimated. `headroom` widens each range about its centre: 1.0 leaves it as measured."""
+
+    estimator: Estimator = "minmax"
+    headroom: float = 1.0
+
+
+def channel_ranges(channels: Channels, spec: RangeSpec) -> tuple[Array, Array]:
+    """Low and high [C] per channel."""
+    low, high = channels.low.min(axis=0).astype(float), channels.high.max(axis=0).astype(float)
+    if spec.estimator == "percentile":
+        low = np.percentile(channels.low.astype(float), 100 - PERCENTILE, axis=0)
+        high = np.percentile(channels.high.astype(float), PERCENTILE, axis=0)
+    elif spec.estimator == "mse":
+        low, high = _least_error(channels.samples.astype(float), low, high)
+    return widen(low, high, spec.headroom)
+
+
+def tensor_range(channels: Channels, spec: RangeSpec) -> tuple[float, float]:
+    """One range for all channels."""
+    flat = channels.samples.reshape(-1, 1)
+    merged = Channels.of(channels.low.min(axis=1, keepdims=True), channels.high.max(axis=1, keepdims=True),
+                         flat[:: -(-len(flat) // MOST_SAMPLES)])
+    low, high = channel_ranges(merged, spec)
+    return float(low[0]), float(high[0])
+
+
+def widen(low: Array, high: Array, headroom: float) -> tuple[Array, Array]:
+    """The range about the same centre, `headroom` times as wide; an end at zero (ReLU) stays there."""
+    extra = (high - low) * (headroom - 1.0)
+    share = np.where((low == 0) | (high == 0), 1.0, 0.5)
+    return np.where(low == 0, 0.0, low - extra * share), np.where(high == 0, 0.0, high + extra * share)
+
+
+def _least_error(samples: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """The share of min-max, per channel, with the least squared error on `samples` [S, C].
+
+    Error = clipping + rounding, the latter a uniform step's variance, step^2 / 12 (Bennett, 1948).
+    """
+    best_error = np.full(low.shape, np.inf)
+    best_low, best_high = low.copy(), high.copy()
+    centre = np.where(low == 0, 0.0, (low + high) / 2)
+    for share in CANDIDATES:
+        a, b = centre + (low - centre) * share, centre + (high - centre) * share
+        clipped = np.clip(samples, a, b) - samples
+        error = (clipped**2).mean(axis=0) + ((b - a) / LEVELS) ** 2 / 12
+        better = error < best_error
+        best_error = np.where(better, error, best_error)
+        best_low, best_high = np.where(better, a, best_low), np.where(better, b, best_high)
+    return best_low, best_high

@@ -1,0 +1,125 @@
+"""Rewrites that keep what a network computes, in order, each compared with the network before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgedense.converters.calibration import normalization
+from edgedense.converters.network.evaluate import evaluate, logits_tensor
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
+from edgedense.converters.passes.fold_constants import fold_constants
+from edgedense.converters.passes.fold_normalization import fold_normalization, fold_unshifted
+from edgedense.converters.passes.fold_norms import fold_norms
+from edgedense.converters.passes.pool_first import pool_first
+from edgedense.converters.passes.round_border import round_border
+from edgedense.converters.passes.space_to_depth import space_to_depth
+from edgedense.converters.readers.keras.reader import Source
+from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import Normalization, Pixels
+
+Pass = Callable[[DenseNet], DenseNet]
+PREPARE: tuple[Pass, ...] = (
+    fold_norms,          # batch norms that follow a convolution or meet a Dense
+    fold_constants,      # channels that do not depend on the picture
+)
+DEPLOY: tuple[Pass, ...] = (
+    fold_normalization,  # the stem reads pixels
+    space_to_depth,      # ... four at a time
+    pool_first,          # transitions pool before they convolve
+)
+CORAL_DEPLOY = tuple(fold_unshifted if rewrite is fold_normalization else rewrite for rewrite in DEPLOY)
+TOLERANCE = 1e-5  # relative to the largest logit; float32 through 120 layers leaves about 1e-6
+BORDER_TOLERANCE = 0.02  # half a level of 255 around the picture; 0.0005 is usual
+PROBES = 4  # pictures on which every rewrite is compared
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the account: what was done, and how far the logits moved, relative to the largest."""
+
+    name: str
+    error: float
+
+
+def prepared(source: Source, normalize: Normalization, probes: Pixels) -> tuple[DenseNet, list[Step]]:
+    """The network on raw pixels, compared with Keras, with its norms folded: what channels are cut from.
+
+    Raises EdgedenseError when a step moves the logits of `probes` [N, H, W, 3].
+    """
+    network = normalization.compose(source.network, normalize)
+    expected = source.logits(normalization.normalized(probes, normalize))
+    read = Step("read", _checked("read", _distance(expected, _logits(network, probes))))
+    network, steps = _rewritten(network, PREPARE, probes)
+    return network, [read, *steps]
+
+
+def deployed(network: DenseNet, target: str, probes: Pixels) -> tuple[DenseNet, list[Step]]:
+    """A prepared network as a processor ("cpu") or an Edge TPU ("coral") computes it, before anything is measured."""
+    network, steps = _rewritten(network, _deploy(target), probes)
+    rounded = round_border(network)
+    moved = _distance(_logits(network, probes), _logits(rounded, probes))
+    if moved > BORDER_TOLERANCE:
+        raise EdgedenseError(f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
+                             f"{moved:.2g}", "report this model: it is unusually sensitive to its border")
+    return rounded, [*steps, Step(round_border.__name__, moved)]
+
+
+def rewritten(network: DenseNet, target: str) -> DenseNet:
+    """A network on raw pixels after all of this, compared with nothing."""
+    for rewrite in (*PREPARE, *_deploy(target), round_border):
+        network = rewrite(network)
+    return network
+
+
+def probes_of(pixels: Pixels) -> Pixels:
+    """A few pictures, spread over all."""
+    return pixels[np.linspace(0, len(pixels) - 1, min(PROBES, len(pixels))).astype(int)]
+
+
+def compared(name: str, before: DenseNet, after: DenseNet, probes: Pixels) -> Step:
+    """How far a rewrite moved the logits; float64 decides where float32's own rounding is in doubt."""
+    return _compared(name, before, after, probes, _logits(before, probes))[0]
+
+
+def _deploy(target: str) -> tuple[Pass, ...]:
+    return CORAL_DEPLOY if target == "coral" else DEPLOY
+
+
+def _rewritten(network: DenseNet, rewrites: tuple[Pass, ...], probes: Pixels) -> tuple[DenseNet, list[Step]]:
+    logits, steps = _logits(network, probes), []
+    for rewrite in rewrites:
+        before, network = network, rewrite(network)
+        step, logits = _compared(rewrite.__name__, before, network, probes, logits)
+        steps.append(step)
+    return network, steps
+
+
+def _compared(name: str, before: DenseNet, after: DenseNet, probes: Pixels,
+              expected: np.ndarray) -> tuple[Step, np.ndarray]:
+    """The step, and the logits behind it; `expected` are those before it."""
+    found = _logits(after, probes)
+    error = _distance(expected, found)
+    if error > TOLERANCE:
+        error = _distance(_logits(before, probes, "float64"), _logits(after, probes, "float64"))
+    return Step(name, _checked(name, error)), found
+
+
+def _checked(name: str, error: float) -> float:
+    if not error <= TOLERANCE:  # also where it is not a number
+        raise EdgedenseError(f"the step {name!r} to keep the logits (relative {TOLERANCE:g})",
+                             f"a change of {error:.2g}", "report this model: edgedense misreads it")
+    return error
+
+
+def _logits(network: DenseNet, pixels: Pixels, dtype: str = "float32") -> np.ndarray:
+    program = lower(network)
+    return evaluate(program, pixels, output=logits_tensor(program), dtype=dtype)
+
+
+def _distance(expected: np.ndarray, found: np.ndarray) -> float:
+    """Largest difference, relative to the largest expected logit."""
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))

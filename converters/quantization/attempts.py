@@ -1,0 +1,187 @@
+"""One attempt at int8: how ranges are estimated, which forms and which layers in float; built, scored, chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from edgedense.converters.calibration.ranges import Estimator, RangeSpec, tensor_range
+from edgedense.converters.calibration.statistics import Statistics
+from edgedense.converters.network.graph import Array, DenseNet, Form
+from edgedense.converters.network.program import Program, lower
+from edgedense.converters.passes.absorb_scales import absorb_scales
+from edgedense.converters.passes.equalize_concat import UNIT, equalize_concat, equalized
+from edgedense.converters.passes.equalize_readers import equalize_readers
+from edgedense.converters.quantization.compensate import corrected_weights, round_constants
+from edgedense.converters.quantization.noise import Equalization, equalization
+from edgedense.converters.quantization.quantize import Quantized, Range, Weights, activations, quantize, scale_groups
+from edgedense.converters.tflite import execute
+from edgedense.converters.tflite.flatbuffer import Quantization
+from edgedense.images.preprocessing import Pixels
+from edgedense.measures import metrics
+
+FLOAT_DENSE = 1 << 17  # weights; a last Dense up to this size stays float32 (512 KiB), a larger one is int8
+DEFAULT_HEADROOMS = (1.0, 1.15)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The choices of one int8 network.
+
+    `form` is how norm - ReLU is computed in dense layers and transitions: "maximum" is fastest, "depthwise" quietest.
+    `floats` are tensors whose operators stay float32.
+    """
+
+    ranges: RangeSpec = field(default_factory=RangeSpec)
+    form: Form = "maximum"
+    floats: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """For people."""
+        text = f"{self.ranges.estimator} x {self.ranges.headroom:g}, {self.form}"
+        return text + (f", {len(self.floats)} operators in float" if self.floats else "")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An attempt and its mean KL divergence from the float model on pictures that its ranges did not see."""
+
+    attempt: Attempt
+    divergence: float
+
+
+@dataclass(frozen=True)
+class Built:
+    """What an attempt makes: the rewritten network, the quantized one, and how its tensors were equalized."""
+
+    network: DenseNet
+    quantized: Quantized
+    equalization: Equalization
+
+
+def candidates(estimator: Estimator | None, headroom: float | None) -> tuple[RangeSpec, ...]:
+    """The range estimators to choose from, less those that the user ruled out."""
+    if estimator and headroom:
+        return (RangeSpec(estimator, headroom),)
+    if estimator:
+        return tuple(RangeSpec(estimator, h) for h in DEFAULT_HEADROOMS)
+    if headroom:
+        return tuple(RangeSpec(e, headroom) for e in ("minmax", "percentile", "mse"))
+    return (*(RangeSpec("minmax", h) for h in DEFAULT_HEADROOMS), RangeSpec("percentile"), RangeSpec("mse"))
+
+
+def choose(network: DenseNet, statistics: Statistics, pixels: Pixels, scores: np.ndarray,
+           specs: tuple[RangeSpec, ...], output_type: str,
+           tick: Callable[[int], None]) -> tuple[Attempt, tuple[Candidate, ...]]:
+    """The range estimator that keeps closest to the float `scores` [N, classes] on every second picture, when fitted
+    on the others."""
+    if len(specs) == 1 or len(pixels) < 2:
+        tick(len(specs))
+        return Attempt(specs[0]), ()
+    fitted, held = np.arange(0, len(pixels), 2), np.arange(1, len(pixels), 2)
+    half = {name: channels.take(fitted) for name, channels in statistics.items()}
+    tried = []
+    for spec in specs:
+        attempt = Attempt(spec)
+        model = build(network, half, attempt, output_type).quantized.to_bytes()
+        divergence = metrics.kl_divergence(scores[held], execute.run(model, pixels[held])).mean()
+        tried.append(Candidate(attempt, float(divergence)))
+        tick(1)
+    return min(tried, key=lambda candidate: candidate.divergence).attempt, tuple(tried)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An attempt before its weights are rounded: the rewritten network, its operators with constants that int8 holds
+    exactly, and how every tensor is quantized. `weights` are rounded, with biases that make up for it."""
+
+    network: DenseNet
+    program: Program
+    statistics: Statistics
+    ranges: Mapping[str, Range]
+    floats: frozenset[str]
+    weights: Mapping[str, Weights]
+    output_type: str
+
+    @property
+    def quantization(self) -> dict[str, Quantization]:
+        """Of every tensor, should it be int8."""
+        return activations(self.program, self.ranges)
+
+
+def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_type: str = "float32") -> Built:
+    """Equalize, choose forms, and quantize `network` by `statistics` of its tensors."""
+    return finish(prepare(network, statistics, attempt, output_type))
+
+
+def prepare(network: DenseNet, statistics: Statistics, attempt: Attempt, output_type: str = "float32") -> Prepared:
+    """All of `build` that comes before the file is made."""
+    network, statistics = equalize_concat(network, statistics, attempt.ranges)
+    network, statistics = equalize_readers(network, statistics)
+    network, statistics = absorb_scales(network, statistics, _forms(network, attempt.form))
+    program = lower(network)
+    floats = frozenset(attempt.floats) | _float_head(program)
+    floats |= _float_tail(program) if output_type == "float32" else frozenset()
+    ranges = _ranges(network, program, statistics, attempt.ranges)
+    quantization = activations(program, ranges)
+    program, statistics = round_constants(program, quantization, statistics)
+    weights = corrected_weights(program, quantization, statistics, floats, output_type != "float32")
+    return Prepared(network, program, statistics, ranges, floats, weights, output_type)
+
+
+def finish(prepared: Prepared, tuned: Mapping[str, tuple[Array, Array]] | None = None) -> Built:
+    """The quantized network. `tuned` holds (kernel, bias) by operator, to be rounded as they are."""
+    program, weights = prepared.program, prepared.weights
+    if tuned:
+        ops = tuple(replace(op, kernel=tuned[op.output][0], bias=tuned[op.output][1]) if op.output in tuned else op
+                    for op in program.ops)
+        program = replace(program, ops=ops)
+        weights = {name: kept for name, kept in weights.items() if name not in tuned}
+    quantized = quantize(program, prepared.ranges, prepared.floats, weights, prepared.output_type)
+    return Built(prepared.network, quantized, equalization(prepared.statistics))
+
+
+def _forms(network: DenseNet, form: Form) -> dict[str, Form]:
+    """`form` in dense layers and transitions. The head stays depthwise: its mean would lose a range of its own."""
+    forms: dict[str, Form] = {}
+    for number, block in enumerate(network.blocks, start=1):
+        forms[f"transition{number}"] = form
+        forms.update({f"block{number}/layer{position}": form for position in range(1, len(block.layers) + 1)})
+    return forms
+
+
+def _float_tail(program: Program) -> frozenset[str]:
+    """What stays float for a float output: the last Dense if it is small, and all that follows it.
+
+    An int8 softmax rounds to 1/256, which costs more than all the rest of the network.
+    """
+    last = max((i for i, op in enumerate(program.ops) if op.kind == "dense"), default=len(program.ops) - 1)
+    op = program.ops[last]
+    first = last if op.kernel is not None and op.kernel.size <= FLOAT_DENSE else last + 1
+    return frozenset(op.output for op in program.ops[first:])
+
+
+def _float_head(program: Program) -> frozenset[str]:
+    """A head that stays float, with all behind it and the norm before it.
+
+    The norm undoes the equalization of the last concatenation, whose channels fill the int8 range: in float the head
+    reads each of them to 8 bits of its own range, where an int8 feature map would have one range for all.
+    """
+    first = next((i for i, op in enumerate(program.ops) if op.head is not None), len(program.ops))
+    floats = [op.output for op in program.ops[first:]]
+    return frozenset([*floats, "head/norm"] if floats else [])
+
+
+def _ranges(network: DenseNet, program: Program, statistics: Statistics, spec: RangeSpec) -> dict[str, Range]:
+    """A range for every tensor that was measured. What shares an equalized concatenation's scale holds 0 to 1."""
+    groups = scale_groups(program)
+    unit = {groups[f"block{number}/layer1/concat"] for number in equalized(network)}
+    ranges = {}
+    for op in program.ops:
+        if groups[op.output] in unit:
+            ranges[op.output] = UNIT
+        elif op.output in statistics:
+            ranges[op.output] = tensor_range(statistics[op.output], spec)
+    return ranges

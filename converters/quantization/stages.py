@@ -1,0 +1,107 @@
+"""What each step of a conversion did to the deployed file: size, speed and accuracy behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgedense.converters.calibration.statistics import Statistics, measure
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
+from edgedense.converters.pruning.cost import macs, weights
+from edgedense.converters.pruning.sparsity import compressed_bytes
+from edgedense.converters.quantization import attempts
+from edgedense.converters.quantization.attempts import Attempt
+from edgedense.converters.tflite import execute
+from edgedense.images.preprocessing import Pixels
+from edgedense.measures import metrics
+from edgedense.progress import progress
+
+BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
+ROUNDS = 40  # inferences of each file, in turn, so that what slows the machine down slows all of them
+
+
+@dataclass(frozen=True)
+class View:
+    """The pictures at the size that a network takes: calibration, and validation where there is any."""
+
+    calibration: Pixels
+    validation: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network on the way: the step that led to it, that step's parameters, and the pictures as it sees them.
+
+    `deployed` is `network` after all passes that need no measuring; one of them pads the stem with zeros, which are no
+    multiplications of the network's.
+    """
+
+    name: str
+    parameters: dict[str, Any]
+    network: DenseNet
+    deployed: DenseNet
+    view: View
+
+
+@dataclass(frozen=True)
+class StageFigures:
+    """What the int8 file is after a step.
+
+    `macs` per inference; `weights` in bytes of int8; `agreement` with the trained model on the calibration pictures
+    and `accuracy` on the validation pictures, as fractions; `latency_ms`: median of one thread of this machine.
+    """
+
+    name: str
+    parameters: dict[str, Any]
+    macs: int
+    weights: int
+    flatbuffer_bytes: int
+    compressed_bytes: int
+    agreement: float
+    accuracy: float | None
+    latency_ms: float
+
+    def recorded(self) -> dict[str, Any]:
+        """For the recipe: all but the latency, which is another one at each run and would change the file's bytes."""
+        entry = asdict(self)
+        del entry["latency_ms"]
+        return entry
+
+
+def measure_stages(stages: list[Stage], last: bytes, output_type: str, scores: np.ndarray,
+                   labels: np.ndarray | None) -> tuple[StageFigures, ...]:
+    """The figures of each stage. The last one's file is `last`; the others' are made with the ranges and the form of a
+    first attempt. `scores` [N, classes] are the trained model's on the calibration pictures, `labels` [M] those of the
+    validation pictures."""
+    with progress("measuring each step", len(stages)) as tick:
+        files = []
+        for stage in stages[:-1]:
+            files.append(quick_file(stage.deployed, stage.view.calibration, output_type))
+            tick(1)
+        files.append(last)
+        times = execute.latencies(files, ROUNDS)
+        tick(1)
+    return tuple(_figures(stage, file, time, scores, labels)
+                 for stage, file, time in zip(stages, files, times, strict=True))
+
+
+def quick_file(network: DenseNet, pixels: Pixels, output_type: str) -> bytes:
+    """The int8 file of a network after its passes, by a first attempt."""
+    return attempts.build(network, statistics_of(network, pixels), Attempt(), output_type).quantized.to_bytes()
+
+
+def statistics_of(network: DenseNet, pixels: Pixels, tick: Callable[[int], None] = lambda n: None) -> Statistics:
+    return measure(lower(network), [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)], tick)
+
+
+def _figures(stage: Stage, file: bytes, time: float, scores: np.ndarray, labels: np.ndarray | None) -> StageFigures:
+    agreement = metrics.agreement(scores, execute.run(file, stage.view.calibration))
+    accuracy = None
+    if labels is not None and stage.view.validation is not None:
+        accuracy = round(metrics.accuracy(execute.run(file, stage.view.validation), labels), 6)
+    return StageFigures(stage.name, stage.parameters, macs(stage.network), weights(stage.network), len(file),
+                        compressed_bytes(file), round(agreement, 6), accuracy, time)

@@ -1,0 +1,57 @@
+"""The trained model at the size that it was trained with: what every file made of it is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgedense.converters.calibration import normalization
+from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
+from edgedense.progress import progress
+
+BATCH = 16  # pictures scored at once
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size."""
+
+    source: Source
+    preprocessing: Preprocessing
+    resized: bool
+
+    def load(self, paths: tuple[Path, ...] | list[Path], what: str) -> Pixels:
+        """Pictures as the training saw them, uint8 [N, height, width, 3]."""
+        with progress(f"reading {what} pictures", len(paths)) as tick:
+            rows = []
+            for path in paths:
+                rows.append(load_image(path, self.preprocessing))
+                tick(1)
+        return np.stack(rows)
+
+    def predict(self, pixels: Pixels) -> np.ndarray:
+        """Keras' scores [N, classes] of what `load` gives."""
+        with progress("scoring the float model", len(pixels)) as tick:
+            parts = []
+            for start in range(0, len(pixels), BATCH):
+                parts.append(self.score(pixels[start : start + BATCH], self.preprocessing.normalize))
+                tick(len(parts[-1]))
+        return np.concatenate(parts)
+
+    def score(self, pixels: Pixels, normalize: Normalization) -> np.ndarray:
+        """Keras' scores of a few pictures with a normalization that may be another."""
+        return self.source.predict(normalization.normalized(pixels, normalize))
+
+
+def trained(model: Path | str, source: Source, preprocessing: Preprocessing) -> Trained:
+    """The model as it was trained; `source` and `preprocessing` are those of what is deployed."""
+    own = source.trained_size
+    if own is None or own == (preprocessing.height, preprocessing.width):
+        return Trained(source, preprocessing, resized=False)
+    whole, _ = with_probabilities(keras_reader.read(model))
+    return Trained(whole, replace(preprocessing, height=own[0], width=own[1]), resized=True)

@@ -1,0 +1,55 @@
+"""Runs the bytes of a .tflite on the workstation, to choose between candidates and to prove the one chosen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgedense.images.preprocessing import Pixels
+
+
+def interpreter(model: bytes, threads: int | None = None, keep_all: bool = False) -> Any:
+    """An allocated interpreter. `keep_all` leaves every tensor readable after a run, at the price of speed."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
+    runner = Interpreter(model_content=model, num_threads=threads or os.cpu_count(),
+                         experimental_preserve_all_tensors=keep_all, experimental_op_resolver_type=kind)
+    runner.allocate_tensors()
+    return runner
+
+
+def run(model: bytes, pixels: Pixels, tick: Callable[[int], None] = lambda n: None) -> np.ndarray:
+    """Scores [N, classes], float32, for uint8 pixels [N, height, width, 3]."""
+    runner = interpreter(model)
+    image, scores = runner.get_input_details()[0], runner.get_output_details()[0]
+    rows = []
+    for picture in pixels:
+        runner.set_tensor(image["index"], picture[None])
+        runner.invoke()
+        rows.append(runner.get_tensor(scores["index"])[0].copy())
+        tick(1)
+    result = np.array(rows)
+    if result.dtype != np.float32:
+        scale, zero_point = scores["quantization"]
+        result = (result.astype(np.float32) - zero_point) * scale
+    return result
+
+
+def latencies(models: list[bytes], rounds: int) -> list[float]:
+    """Median milliseconds of one inference of each model on one thread; a round runs each, in an order that rotates."""
+    runners = [interpreter(model, threads=1) for model in models]
+    for runner in runners:
+        image = runner.get_input_details()[0]
+        runner.set_tensor(image["index"], np.full(image["shape"], 100, image["dtype"]))
+    times = np.zeros((rounds + 1, len(runners)))
+    for number, round_ in enumerate(times):
+        for index in np.roll(np.arange(len(runners)), number):  # no model always runs when the others' work resumes
+            start = time.perf_counter()
+            runners[index].invoke()
+            round_[index] = time.perf_counter() - start
+    return [float(median) for median in 1000 * np.median(times[1:], axis=0)]  # the first round warms up

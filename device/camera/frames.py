@@ -1,0 +1,80 @@
+"""Frames in memory that two processes share: their layout, and the messages about them.
+
+The capture process owns the slots that it was sent (one byte on its standard input per slot), fills one, and
+hands it over with a line of JSON. So a slot has one owner at any time and no lock is needed.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgedense.device.camera.readers import CameraSettings
+from edgedense.device.camera.sources import Source
+from edgedense.device.camera.view import View
+from edgedense.images.preprocessing import Pixels, Resize
+
+SLOTS = 4  # being filled, on its way, the newest, under inference
+
+
+@dataclass(frozen=True)
+class CaptureJob:
+    """What the capture process is to do. `height`, `width` and `resize` describe the network's input.
+
+    `fps` is the most frames a second to hand over. `drop` says whether a frame that nobody takes is lost
+    (as with cameras) or waited for (as with files); `paced` plays a video file at its own speed.
+    """
+
+    source: Source
+    camera: CameraSettings
+    view: View
+    height: int
+    width: int
+    resize: Resize
+    fps: float | None = None
+    drop: bool = True
+    paced: bool = False
+    watch_motion: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> CaptureJob:
+        """Read what `to_dict` wrote, after its way through JSON, which knows no tuples."""
+        camera, view = entry["camera"], entry["view"]
+        controls = tuple((name, value) for name, value in camera["controls"])
+        crop: Any = view["crop"] if isinstance(view["crop"], str) else tuple(view["crop"])
+        return cls(**{**entry, "source": Source(**entry["source"]),
+                      "camera": CameraSettings(tuple(camera["size"]), camera["fps"], controls),
+                      "view": View(view["rotate"], view["flip"], crop)})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One slot: the picture, uint8 [height, width, 3], then the input, uint8 [input_height, input_width,
+    3].
+    """
+
+    height: int
+    width: int
+    input_height: int
+    input_width: int
+
+    @property
+    def slot_bytes(self) -> int:
+        """The size of a slot, a multiple of 64 so that every slot begins on a cache line."""
+        return -(-3 * (self.height * self.width + self.input_height * self.input_width) // 64) * 64
+
+    def views(self, memory: mmap.mmap, slot: int) -> tuple[Pixels, Pixels]:
+        """(picture, input) of a slot, without copying."""
+        start, picture_bytes = slot * self.slot_bytes, 3 * self.height * self.width
+        picture = np.frombuffer(memory, np.uint8, picture_bytes, start)
+        input_bytes = 3 * self.input_height * self.input_width
+        pixels = np.frombuffer(memory, np.uint8, input_bytes, start + picture_bytes)
+        return (picture.reshape(self.height, self.width, 3),
+                pixels.reshape(self.input_height, self.input_width, 3))

@@ -1,0 +1,145 @@
+"""The TensorFlow Lite interpreter: which runtime is installed, and can it run this model?"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedense.device.engines import edgetpu
+from edgedense.errors import DeviceError, EdgedenseError
+
+# LiteRT is the maintained one. tflite-runtime ended with 2.14; it serves 32-bit and older installations.
+_RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
+_SLOW = ("tflite-runtime runs int8 without XNNPACK, about 10 times slower than ai-edge-litert does; "
+         "pip uninstall tflite-runtime && pip install ai-edge-litert")
+_COMPILED = "_edgetpu.tflite"
+_MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing from more
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An installed TensorFlow Lite runtime: the distribution's name and version, its interpreter class."""
+
+    name: str
+    version: str
+    interpreter: Any
+
+    @property
+    def module(self) -> str:
+        """The Python module that the interpreter comes from."""
+        return f"{self.name.replace('-', '_')}.interpreter"
+
+
+def find_runtime() -> Runtime:
+    """The first runtime that can be imported. Raises DeviceError, with the command that installs one."""
+    broken = []
+    for module, distribution in _RUNTIMES:
+        try:
+            interpreter = importlib.import_module(f"{module}.interpreter").Interpreter
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                broken.append(f"{distribution}, whose import failed: {error}")
+            continue
+        except Exception as error:  # a wheel for another NumPy or another processor fails in many ways
+            broken.append(f"{distribution}, whose import failed: {error}")
+            continue
+        return Runtime(distribution, importlib.metadata.version(distribution), interpreter)
+    raise DeviceError("a TensorFlow Lite runtime", "; ".join(broken) or "none that is installed",
+                      "pip install 'edgedense[device]'")
+
+
+def default_threads() -> int:
+    """As many threads as this process has processor cores, at most four."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_THREADS)
+
+
+def make_interpreter(model: bytes | Path | str, device: str = "cpu", threads: int | None = None,
+                     notes: list[str] | None = None) -> Any:
+    """An interpreter for `model` (the bytes or the path of a .tflite file), its tensors allocated.
+
+    `device` is cpu, or coral, coral:usb, coral:pci:1 and so on for an Edge TPU. `threads` is the number of threads, by
+    default `default_threads()`. Remarks for the user are appended to `notes`.
+
+    Raises EdgedenseError when the model cannot be read, is damaged, needs an operator or an operator version that the
+    runtime does not know, or is not for the device; DeviceError when there is no runtime or no such device.
+    """
+    if threads is not None and threads < 1:
+        raise EdgedenseError("1 thread or more", str(threads))
+    content = model if isinstance(model, bytes) else _read(Path(model))
+    notes = notes if notes is not None else []
+    runtime = find_runtime()
+    options: dict[str, Any] = {"model_content": content, "num_threads": threads or default_threads()}
+    if delegate := _delegate(content, device, runtime):
+        options["experimental_delegates"] = [delegate]
+    elif runtime.name == "tflite-runtime":
+        notes.append(_SLOW)
+    try:
+        interpreter = runtime.interpreter(**options)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise _explain(str(error), f"{runtime.name} {runtime.version}") from error
+    return interpreter
+
+
+def _delegate(model: bytes, device: str, runtime: Runtime) -> Any:
+    """The Edge TPU's delegate, or None for the processor."""
+    if device == "cpu":
+        return None
+    name = edgetpu.parse_device(device)
+    if name is None:
+        raise EdgedenseError("a device: cpu, auto, coral, coral:usb, coral:pci or coral:usb:1", repr(device))
+    edgetpu.compiled_for(model, device)
+    return edgetpu.load(name, runtime.module)
+
+
+def place(path: Path, device: str) -> tuple[Path, str, str | None]:
+    """The file to run, the device to run it on, and a remark: for the device auto, else what was asked for.
+
+    The Edge TPU compiler writes NAME_edgetpu.tflite beside NAME.tflite. With auto the former runs where there is
+    an Edge TPU that works, else the latter on the processor. Raises DeviceError when only the former is there and
+    cannot run.
+    """
+    if device != "auto":
+        return path, device, None
+    plain = path.with_name(path.name.replace(_COMPILED, ".tflite"))
+    compiled = plain.with_name(plain.stem + _COMPILED)
+    if not compiled.exists():
+        return path, "cpu", f"runs on the processor: there is no {compiled.name} beside the file"
+    try:
+        edgetpu.probe(edgetpu.library_name(), "", find_runtime().module)
+    except DeviceError as error:
+        if not plain.exists():
+            raise
+        return plain, "cpu", f"runs on the processor: {error.found}"
+    return compiled, "coral", None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EdgedenseError("a .tflite file that can be read", f"{path}: {error.strerror}") from error
+
+
+def _explain(message: str, runtime: str) -> EdgedenseError:
+    """The runtime's complaint about a model, in the words of the person who has the file."""
+    known = f"operators that {runtime} knows"
+    if version := re.search(r"builtin opcode '(\w+)' version '(\d+)'", message):
+        return EdgedenseError(known, f"{version[1]} in version {version[2]}",
+                              "update the runtime, or convert the model again with edgedense convert")
+    if custom := re.search(r"unresolved custom op: ([\w-]+)", message):
+        hint = ("run the file that was given to the Edge TPU compiler, without _edgetpu in its name"
+                if custom[1] == "edgetpu-custom-op" else "convert the model without custom operators")
+        return EdgedenseError(known, f"the custom operator {custom[1]}", hint)
+    if "out of range" in message:
+        return EdgedenseError(known, "an operator from a later version", "update the runtime")
+    if "Flatbuffer" in message or "model_content" in message:
+        return EdgedenseError("a TensorFlow Lite model", "a damaged file or one of another kind",
+                              "copy the file again, or make it with edgedense convert")
+    return EdgedenseError(f"a model that {runtime} can load", " ".join(message.split()))

@@ -1,0 +1,56 @@
+"""A result: what was seen in one image or one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from edgedense.device.live.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """`file` was classified in `latency` seconds (the inference alone)."""
+
+    file: str
+    prediction: Prediction
+    latency: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON line: file, label, score, top, latency_ms."""
+        return {"file": self.file, **_prediction_entries(self.prediction, self.latency)}
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """Frame `number` of a live source, captured at `captured` seconds of the monotonic clock.
+
+    `wall` is the same moment in seconds of Unix time, right only as far as `clock_synchronized` (None where
+    the system does not say). `age` is the time from capture to this result, `latency` that of the inference
+    alone, in seconds.
+    """
+
+    number: int
+    captured: float
+    wall: float
+    clock_synchronized: bool | None
+    prediction: Prediction
+    latency: float
+    age: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON line, with times in seconds unless a name says milliseconds."""
+        return {"frame": self.number, "monotonic": round(self.captured, 6), "wall": _iso(self.wall),
+                "clock_synchronized": self.clock_synchronized,
+                **_prediction_entries(self.prediction, self.latency), "age_ms": round(self.age * 1e3, 3)}
+
+
+def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any]:
+    top = [{"label": label, "score": round(score, 6)} for label, score in prediction.top]
+    best = top[0] if top else {"label": None, "score": None}
+    return {**best, "top": top, "latency_ms": round(latency * 1e3, 3)}
+
+
+def _iso(wall: float) -> str:
+    return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"

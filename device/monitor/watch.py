@@ -1,0 +1,81 @@
+"""A monitor beside a run: feeds it, tells of its alerts, and keeps its state in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedense.device.classifier import Classifier
+from edgedense.device.monitor.drift import Monitor
+from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import Pixels, find_images, load_image
+from edgedense.progress import progress
+
+_SAVE_EVERY = 600.0  # seconds: what a power cut may cost, against the wear of an SD card
+
+
+class Watch:
+    """Use it as a context manager; the state is written at its end, and every ten minutes.
+
+    `baseline` is a folder of images to learn from where the file `state` does not exist yet; without one the monitor
+    learns on site. Alerts go to stderr, and with `as_json` to stdout as well, as a JSON line with the key "alert".
+    Raises EdgedenseError when the state is damaged, belongs to another model or cannot be written.
+    """
+
+    def __init__(self, state: Path, classifier: Classifier, *, baseline: Path | None = None, as_json: bool = False,
+                 report: Callable[[str], None] = lambda text: print(f"edgedense: {text}", file=sys.stderr)) -> None:
+        self._state, self._as_json, self._report = state, as_json, report
+        is_new = not state.exists()
+        self._monitor = Monitor.load(state, classifier.labels)
+        if is_new and baseline:
+            _learn(self._monitor, classifier, baseline)
+        self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written
+        self._saved_at = time.monotonic()
+        if self._monitor.learning:
+            report(f"the monitor learns what is usual: {self._monitor.samples} samples so far")
+
+    def offer(self, scores: NDArray[Any], pixels: Pixels, wall: float | None = None) -> None:
+        """One result: scores [classes] for the model's input `pixels`, at `wall` seconds of Unix time; None for a photo
+        that is no frame of a stream."""
+        was_learning = self._monitor.learning
+        alert = self._monitor.update(scores, pixels, wall)
+        if was_learning and not self._monitor.learning:
+            self._report("the monitor has learned what is usual")
+        if alert:
+            self._report(f"drift: {alert.message}")
+            if self._as_json:
+                print(json.dumps(alert.to_dict(), ensure_ascii=False), flush=True)
+        if alert or time.monotonic() - self._saved_at > _SAVE_EVERY:
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_at = time.monotonic()
+        try:
+            self._monitor.save(self._state)
+        except EdgedenseError as error:  # a full disk must not end the inference
+            self._report(f"the monitor's state was not saved: {error}")
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._save()
+
+
+def _learn(monitor: Monitor, classifier: Classifier, folder: Path) -> None:
+    """Learn from images in random order: in the order of their folders each window would hold one class."""
+    paths = find_images(folder)
+    with progress("learning", len(paths)) as tick:
+        for i in np.random.default_rng(0).permutation(len(paths)):
+            pixels = load_image(paths[i], classifier.preprocessing)
+            monitor.update(classifier.classify(pixels), pixels)
+            tick(1)
+    if monitor.learning:
+        monitor.finish_learning()

@@ -1,0 +1,409 @@
+"""Golden samples: what the deployed file computed where it was made, to be computed again where it is used.
+
+The inputs are made from a seed by integer arithmetic, so that every machine makes the same ones, no
+private image leaves the workstation, and the file grows by a few kB. They are structured, not flat noise:
+gradients, blobs, gratings and shapes of many colours, which excite the network's filters as photographs
+do.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgedense.deployed.layer_noise import layer_outputs
+from edgedense.errors import EdgedenseError
+from edgedense.measures import metrics
+
+Pixels = npt.NDArray[np.uint8]
+Invoke = Callable[
+    [Pixels], npt.NDArray[Any]
+]  # uint8 [1, height, width, 3] -> raw output [classes] or [1, classes]
+
+ENTRY = "golden.json"  # in the archive of the deployed file
+PROBES = 12
+FLOAT_STEP = 1 / 256  # what an output of 8 bits would resolve: a float tail is judged by the same measure
+MARGIN = 0.1  # other kernels may flip a label only where the two best scores were closer than this
+_DTYPES = ("float32", "uint8", "int8")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """`outputs` [N, classes] are the file's raw outputs for the probes, `reference` [N, classes] the
+    float model's scores, `step` what one quantization step is worth in scores. `runtime` ("ai-edge-litert
+    2.3.0") and `machine` ("x86_64") say where they were computed. The first `synthetic` probes are made
+    from `seed`, the others are `images` (PNG files of model inputs). `layers` are the root mean squares
+    of each layer's output over the first probe, float32 [layers], in the order
+    of the operators; empty where they were not measured."""
+
+    seed: int
+    synthetic: int
+    height: int
+    width: int
+    images: tuple[bytes, ...]
+    outputs: npt.NDArray[Any]
+    reference: npt.NDArray[np.float32]
+    step: float
+    runtime: str
+    machine: str
+    layers: npt.NDArray[np.float32]
+
+    def inputs(self) -> Pixels:
+        """The probes, uint8 [N, height, width, 3]."""
+        made = probes(self.seed, self.synthetic, self.height, self.width)
+        stored = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in self.images]
+        return np.concatenate([made, np.stack(stored)]) if stored else made
+
+    def to_bytes(self) -> bytes:
+        """The entry `golden.json` of a deployed file: JSON, arrays as base64 of little-endian bytes."""
+        content = {
+            "seed": self.seed,
+            "synthetic": self.synthetic,
+            "height": self.height,
+            "width": self.width,
+            "images": [base64.b64encode(data).decode() for data in self.images],
+            "classes": int(self.outputs.shape[1]),
+            "dtype": self.outputs.dtype.name,
+            "step": self.step,
+            "outputs": _encode(self.outputs),
+            "reference": _encode(self.reference.astype(np.float32)),
+            "runtime": self.runtime,
+            "machine": self.machine,
+            "layers": _encode(self.layers),
+        }
+        return json.dumps(content, sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Golden:
+        """Read what `to_bytes` wrote. Raises EdgedenseError when it is damaged."""
+        try:
+            entry = json.loads(data)
+            if entry["dtype"] not in _DTYPES:
+                raise ValueError(f"outputs of type {entry['dtype']}")
+            shape = (entry["synthetic"] + len(entry["images"]), entry["classes"])
+            return cls(
+                int(entry["seed"]),
+                int(entry["synthetic"]),
+                int(entry["height"]),
+                int(entry["width"]),
+                tuple(base64.b64decode(data) for data in entry["images"]),
+                _decode(entry["outputs"], entry["dtype"]).reshape(shape),
+                _decode(entry["reference"], "float32").reshape(shape),
+                float(entry["step"]),
+                str(entry["runtime"]),
+                str(entry["machine"]),
+                _decode(entry["layers"], "float32"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise EdgedenseError(
+                "golden samples as edgedense convert writes them",
+                f"damaged ones ({error})",
+                "convert the model again",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The golden samples computed again here. `steps` maps a difference in quantization steps, 1 and
+    more, to the number of values that show it; `flipped` are the probes whose top-1 changed, as (probe,
+    margin where it was made), the margin being the distance of the two best scores. `kl_made` and
+    `kl_here` are the mean KL from the float model's scores. `suspect` is the first layer whose output
+    differs, if layers were compared."""
+
+    probes: int
+    values: int
+    bit_equal: bool
+    steps: Mapping[int, int]
+    flipped: tuple[tuple[int, float], ...]
+    kl_made: float
+    kl_here: float
+    made_with: str
+    run_with: str
+    suspect: str | None = None
+
+    @property
+    def allowed_steps(self) -> int | None:
+        """By how many steps a value may differ. 0 with the runtime and the kind of processor that made
+        the samples; 1 with the same runtime on another processor, whose instructions may round a tie the
+        other way; None, which is no limit, with other kernels."""
+        if self.made_with == self.run_with:
+            return 0
+        return 1 if self.made_with.split(",")[0] == self.run_with.split(",")[0] else None
+
+    @property
+    def passed(self) -> bool:
+        """Whether `limit` is kept."""
+        if self.allowed_steps is not None and max(self.steps, default=0) > self.allowed_steps:
+            return False
+        return all(margin <= MARGIN for _, margin in self.flipped)
+
+    @property
+    def limit(self) -> str:
+        """What `passed` asks for, in words."""
+        labels = f"no label changes whose margin was above {MARGIN:g}"
+        steps = {0: "no value differs by a step", 1: "no value differs by more than one step", None: ""}
+        return ", ".join(filter(None, [steps[self.allowed_steps], labels]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        return {
+            "probes": self.probes,
+            "values": self.values,
+            "bit_equal": self.bit_equal,
+            "steps": {str(step): count for step, count in sorted(self.steps.items())},
+            "flipped": [{"probe": probe, "margin": margin} for probe, margin in self.flipped],
+            "kl_made": self.kl_made,
+            "kl_here": self.kl_here,
+            "made_with": self.made_with,
+            "run_with": self.run_with,
+            "suspect": self.suspect,
+            "limit": self.limit,
+            "passed": self.passed,
+        }
+
+
+def record(
+    invoke: Invoke,
+    reference: Callable[[Pixels], npt.ArrayLike],
+    *,
+    height: int,
+    width: int,
+    step: float,
+    runtime: str,
+    machine: str,
+    layers: Callable[[Pixels], Mapping[str, float]] | None = None,
+    images: Sequence[Pixels] = (),
+    count: int = PROBES,
+    seed: int = 0,
+) -> Golden:
+    """Compute the golden samples of a file that was just made.
+
+    `invoke` is the deployed file, `reference` the float model: uint8 [N, height, width, 3] -> scores [N,
+    classes]. `step` is the scale of a quantized output, FLOAT_STEP for a float one. `images` (uint8
+    [height, width, 3]) are stored with the samples. `layers` measures a probe layer by layer (see
+    `Golden.layers`).
+    """
+    stored = tuple(_png(image) for image in images)
+    made = probes(seed, count, height, width)
+    inputs = np.concatenate([made, np.stack(images)]) if len(images) else made
+    outputs = _run(invoke, inputs)
+    scores = np.asarray(reference(inputs), np.float32).reshape(outputs.shape)
+    return Golden(
+        seed,
+        count,
+        height,
+        width,
+        stored,
+        outputs,
+        scores,
+        step,
+        runtime,
+        machine,
+        np.array(list(layers(inputs[:1]).values()) if layers else [], np.float32),
+    )
+
+
+def replay(
+    golden: Golden,
+    invoke: Invoke,
+    *,
+    runtime: str,
+    machine: str,
+    layers: Callable[[Pixels], Mapping[str, float]] | None = None,
+) -> Replay:
+    """Compute golden samples again and compare. Raises EdgedenseError when the file gives another kind of
+    output."""
+    inputs = golden.inputs()
+    here = _run(invoke, inputs)
+    if here.dtype != golden.outputs.dtype or here.shape != golden.outputs.shape:
+        raise EdgedenseError(
+            f"outputs {golden.outputs.dtype} {list(golden.outputs.shape)}, as the golden samples have",
+            f"{here.dtype} {list(here.shape)}",
+            "convert the model again",
+        )
+    steps = _steps(golden, here)
+    made_scores, here_scores = _scores(golden, golden.outputs), _scores(golden, here)
+    flipped = np.flatnonzero(metrics.predicted(made_scores) != metrics.predicted(here_scores))
+    ordered = np.sort(metrics.distribution(made_scores), axis=1)
+    result = Replay(
+        probes=len(inputs),
+        values=here.size,
+        bit_equal=here.tobytes() == golden.outputs.tobytes(),
+        steps={int(s): int(np.sum(steps == s)) for s in np.unique(steps) if s},
+        flipped=tuple((int(i), float(ordered[i, -1] - ordered[i, -2])) for i in flipped),
+        kl_made=float(metrics.kl_divergence(golden.reference, made_scores).mean()),
+        kl_here=float(metrics.kl_divergence(golden.reference, here_scores).mean()),
+        made_with=f"{golden.runtime}, {golden.machine}",
+        run_with=f"{runtime}, {machine}",
+    )
+    if result.passed or layers is None or not golden.layers.size:
+        return result
+    return Replay(**{**vars(result), "suspect": first_difference(golden.layers, layers(inputs[:1]))})
+
+
+def first_difference(
+    made: npt.NDArray[np.float32], here: Mapping[str, float], tolerance: float = 0.05
+) -> str | None:
+    """The first layer whose root mean square is off by more than `tolerance` of its value; None when all
+    agree.
+
+    Rounding of other kernels moves a root mean square by far less than 5 %, a wrong scale or weight by more.
+    """
+    if len(made) != len(here):
+        return None  # other operators than those that were recorded: there is nothing to name
+    for value, (name, level) in zip(made, here.items(), strict=True):
+        if abs(level - value) > tolerance * max(abs(value), 1e-6):
+            return name
+    return None
+
+
+def raw_invoke(interpreter: Any) -> Invoke:
+    """The raw output of a TensorFlow Lite interpreter whose tensors are allocated."""
+    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def invoke(pixels: Pixels) -> npt.NDArray[Any]:
+        interpreter.set_tensor(source, pixels)
+        interpreter.invoke()
+        return interpreter.get_tensor(target)
+
+    return invoke
+
+
+def output_step(interpreter: Any) -> float:
+    """What one quantization step of the output is worth in scores."""
+    output = interpreter.get_output_details()[0]
+    return FLOAT_STEP if output["dtype"] == np.float32 else float(output["quantization"][0])
+
+
+def layer_levels(interpreter: Any, pixels: Pixels) -> dict[str, float]:
+    """Root mean square of each layer's output for `pixels` [1, height, width, 3], by tensor name, in order. See
+    `noise.layer_outputs` for the interpreter."""
+    return {name: float(np.sqrt(np.mean(values**2))) for name, values in layer_outputs(interpreter, pixels)}
+
+
+def _run(invoke: Invoke, inputs: Pixels) -> npt.NDArray[Any]:
+    return np.stack([np.array(invoke(image[None])).reshape(-1) for image in inputs])
+
+
+def _steps(golden: Golden, here: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Differences in whole steps. A float output is off by n steps from n - 0.5 steps on, so that the
+    last bits of an exponential count as none."""
+    difference = np.abs(here.astype(np.float64) - golden.outputs.astype(np.float64))
+    if here.dtype == np.float32:
+        difference /= golden.step
+    return np.rint(difference).astype(np.int64)
+
+
+def _scores(golden: Golden, outputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Raw outputs as scores; the lowest value of a quantized output means 0."""
+    if outputs.dtype == np.float32:
+        return outputs.astype(np.float64)
+    return (outputs.astype(np.float64) - np.iinfo(outputs.dtype).min) * golden.step
+
+
+def _png(image: Pixels) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(image).save(target, "PNG")
+    return target.getvalue()
+
+
+def _encode(array: npt.NDArray[Any]) -> str:
+    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+
+
+def _decode(text: str, dtype: str) -> npt.NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), np.dtype(dtype).newbyteorder("<")).astype(dtype)
+
+
+# --- The probes: integers only from here on, so that no machine rounds them differently. ---
+
+
+def probes(seed: int, count: int, height: int, width: int) -> Pixels:
+    """uint8 [count, height, width, 3], the same for the same arguments on every machine."""
+    made = np.empty((count, height, width, 3), np.uint8)
+    for i in range(count):
+        draw = _Draw((seed << 20) + i)
+        made[i] = _shapes(draw, _grating(draw, _clouds(draw, height, width)))
+    return made
+
+
+class _Draw:
+    """SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014): few
+    lines, exact in 64-bit integers everywhere, and independent of NumPy's generators, which may
+    change."""
+
+    def __init__(self, seed: int) -> None:
+        # Not a multiple of the step: neighbouring seeds would draw the same numbers, one later.
+        self._state = np.uint64(seed * 0xD1342543DE82EF95 & 0xFFFFFFFFFFFFFFFF)
+
+    def below(self, limit: int, *shape: int) -> npt.NDArray[np.int64]:
+        """Integers from 0 to `limit` - 1, an array of `shape`."""
+        size = int(np.prod(shape, dtype=np.int64))
+        counter = np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + self._state
+        self._state = counter[-1]
+        z = (counter ^ (counter >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+        return ((z >> np.uint64(33)).astype(np.int64) % limit).reshape(shape)
+
+
+def _clouds(draw: _Draw, height: int, width: int) -> npt.NDArray[np.int64]:
+    """Value noise: colours on coarse to fine grids, interpolated and added, coarse ones strongest; [h, w,
+    3], 0 to 255."""
+    total = np.zeros((height, width, 3), np.int64)
+    for cells, weight in ((2, 8), (5, 4), (12, 2), (29, 1)):
+        grid = draw.below(256, cells + 1, cells + 1, 3)
+        y, fy = np.divmod(np.arange(height, dtype=np.int64) * cells * 256 // height, 256)
+        x, fx = np.divmod(np.arange(width, dtype=np.int64) * cells * 256 // width, 256)
+        fy, fx = fy[:, None, None], fx[None, :, None]
+        top = grid[y][:, x] * (256 - fx) + grid[y][:, x + 1] * fx
+        bottom = grid[y + 1][:, x] * (256 - fx) + grid[y + 1][:, x + 1] * fx
+        total += weight * ((top * (256 - fy) + bottom * fy) >> 16)
+    return _stretch(total // 15)
+
+
+def _stretch(image: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Each channel to the whole range: sums of noise are grey."""
+    low, high = image.min(axis=(0, 1)), image.max(axis=(0, 1))
+    return (image - low) * 255 // np.maximum(high - low, 1)
+
+
+def _grating(draw: _Draw, image: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A triangle wave of random direction and period over one half of the image: edges of one orientation."""
+    height, width = image.shape[:2]
+    a, b = (int(v) - 8 for v in draw.below(17, 2))
+    period = 24 + int(draw.below(8 * max(height, width), 1)[0])
+    y, x = np.arange(height)[:, None], np.arange(width)[None, :]
+    phase = (16 * (a * y + b * x)) % (2 * period)
+    wave = (np.abs(phase - period) * 128 // period - 64)[..., None]
+    side = (
+        (y * width < x * height)[..., None]
+        if draw.below(2, 1)[0]
+        else (y * 2 < height)[..., None] | (x < 0)[..., None]
+    )
+    return np.clip(image + wave * side, 0, 255)
+
+
+def _shapes(draw: _Draw, image: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Two to five discs and rectangles of plain colour: closed contours and corners."""
+    height, width = image.shape[:2]
+    y, x = np.arange(height)[:, None], np.arange(width)[None, :]
+    image = image.copy()
+    for _ in range(2 + int(draw.below(4, 1)[0])):
+        middle_y, middle_x = int(draw.below(height, 1)[0]), int(draw.below(width, 1)[0])
+        reach = 2 + int(draw.below(max(min(height, width) // 3, 1), 1)[0])
+        colour, kind = draw.below(256, 3), int(draw.below(3, 1)[0])
+        if kind:
+            inside = (y - middle_y) ** 2 + (x - middle_x) ** 2 <= reach**2
+        else:
+            inside = (np.abs(y - middle_y) <= reach) & (2 * np.abs(x - middle_x) <= reach)
+        image[inside] = colour
+    return image

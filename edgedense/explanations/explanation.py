@@ -1,0 +1,120 @@
+"""What a model looked at in one picture, and the files that show it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edgedense.errors import EdgedenseError
+from edgedense.explanations import heatmap
+from edgedense.explanations.sheet import Row, sheet
+from edgedense.files import write_atomically
+from edgedense.images.preprocessing import Exif, Floats, Pixels, load_picture
+
+_SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
+_SCALE = "from no evidence for the class to its peak, which is in units of the logit"
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score."""
+
+    label: str
+    score: float
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A picture as it was read, uint8 [H, W, 3], and a heatmap for each class that was asked for."""
+
+    path: Path
+    picture: Pixels
+    heats: tuple[Heat, ...]
+
+
+def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of the classes called `wanted`. EdgedenseError where a label is unknown."""
+    unknown = [name for name in wanted if name not in labels]
+    if unknown:
+        shown = ", ".join(labels[:12]) + (f" and {len(labels) - 12} more" if len(labels) > 12 else "")
+        raise EdgedenseError(f"a class of the model: {shown}", unknown[0], "--class LABEL as the model has it")
+    return tuple(labels.index(name) for name in dict.fromkeys(wanted))
+
+
+def pictures(paths: Sequence[Path], exif: Exif,
+             unreadable: Callable[[EdgedenseError], None] | None) -> Iterator[tuple[Path, Pixels]]:
+    """Each picture as it was read. `unreadable` is called for one that cannot be; without it that raises."""
+    for path in paths:
+        try:
+            picture = load_picture(path, exif)
+        except EdgedenseError as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
+            continue
+        yield path, picture
+
+
+def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
+    """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
+    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
+    picture = shown(explanation.picture)
+    rows = []
+    slugs = _slugs([heat.label for heat in explanation.heats])
+    for heat, slug in zip(explanation.heats, slugs, strict=True):
+        share = heatmap.relative(heat.values)
+        coloured = heatmap.colours(heatmap.enlarged(share, *picture.shape[:2]))
+        laid_over = heatmap.overlay(picture, share)
+        yield f"{name}-{slug}-heatmap.png", heatmap.png(coloured)
+        yield f"{name}-{slug}-overlay.png", heatmap.png(laid_over)
+        peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
+        rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
+    yield f"{name}-explained.png", heatmap.png(sheet(rows, _SCALE))
+
+
+def shown(picture: Pixels) -> Pixels:
+    """The picture at a size to look at: its longer side between 224 and 1024 pixels."""
+    longer = max(picture.shape[:2])
+    wanted = min(max(longer, _SMALLEST), _LARGEST)
+    if wanted == longer:
+        return picture
+    height, width = (max(1, round(side * wanted / longer)) for side in picture.shape[:2])
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def write(contents: Iterator[tuple[str, bytes]], folder: Path) -> list[Path]:
+    """Write files named by `contents` below `folder`, making folders where needed; the paths, in order."""
+    written = []
+    for name, data in contents:
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}: {error.strerror}",
+                                 "--out DIR") from error
+        write_atomically(path, data)
+        written.append(path)
+    return written
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """A file name for each picture, without a suffix, with the folders below the one that all have in common, and
+    different for different pictures."""
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    common = Path(os.path.commonpath([path.parent for path in absolute]))
+    relative = [path.relative_to(common) for path in absolute]
+    stems = [path.with_suffix("").as_posix() for path in relative]
+    return [path.as_posix() if stems.count(stem) > 1 else stem for path, stem in zip(relative, stems, strict=True)]
+
+
+def _slugs(labels: Sequence[str]) -> list[str]:
+    """Labels as parts of file names; numbered where two would be the same."""
+    plain = [re.sub(r"[^\w.+-]+", "_", label).strip("_.") or "class" for label in labels]
+    return [f"{slug}-{i}" if plain.count(slug) > 1 else slug for i, slug in enumerate(plain)]

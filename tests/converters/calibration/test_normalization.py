@@ -1,0 +1,121 @@
+"""Which preprocessing the model was trained with: composed into the network, and checked against pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedense.converters.calibration.normalization import Score, better_choice, compose, normalized, refuse
+from edgedense.converters.network.graph import Affine
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing
+from tests import networks, reference
+from tests.networks import array
+from tests.pictures import fill
+
+IN_FORCE = Preprocessing(16, 20, "densenet")
+COUNT = 40
+
+
+@pytest.mark.parametrize("name", ["densenet", "rescale", "none"])
+def test_composed_with_what_the_model_does_itself(name: Normalization) -> None:
+    network = networks.minimal()
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    outside = normalized(pixels, name)
+    assert compose(network, name).normalization is not None
+    wanted = reference.logits(network, outside)
+    assert reference.logits(compose(network, name), pixels) == pytest.approx(wanted, rel=1e-6)  # float32 outside
+    inside = Affine(array(1, 2, 3), array(4, 5, 6))
+    both = reference.logits(networks.replace(network, normalization=inside), outside)
+    found = reference.logits(compose(networks.replace(network, normalization=inside), name), pixels)
+    assert found == pytest.approx(both, rel=1e-6)
+
+
+class Judge:
+    """A float model that is right on a stated share of the pictures, by the choice that it is scored under.
+
+    It knows a picture by its order, and counts how often it is asked.
+    """
+
+    def __init__(self, folder: Path, right: Callable[[Preprocessing, int], bool]) -> None:
+        self.paths = tuple(sorted(fill(folder, COUNT).iterdir()))
+        self.labels = np.arange(COUNT) % 2
+        self.right = right
+        self.asked: list[tuple[str, int]] = []
+
+    def scores(self, chosen: Preprocessing, indices: np.ndarray) -> np.ndarray:
+        decided = [self.labels[i] if self.right(chosen, i) else 1 - self.labels[i] for i in indices]
+        return np.eye(2)[decided]
+
+    def better(self, monkeypatch: pytest.MonkeyPatch, in_force: Preprocessing = IN_FORCE) -> object:
+        loaded: list[tuple[Preprocessing, int]] = []
+
+        def load(path: Path, preprocessing: Preprocessing) -> Pixels:
+            loaded.append((preprocessing, self.paths.index(path)))
+            return np.zeros((16, 20, 3), np.uint8)
+
+        def score(pixels: Pixels, normalize: Normalization) -> np.ndarray:
+            chosen = loaded[-1][0]
+            assert chosen.normalize == normalize
+            indices = np.array([index for _, index in loaded])
+            loaded.clear()
+            assert len(pixels) == len(indices)
+            self.asked.append((f"{normalize} {chosen.resize}", len(indices)))
+            return self.scores(chosen, indices)
+
+        monkeypatch.setattr("edgedense.converters.calibration.normalization.load_image", load)
+        checked: Score = score
+        return better_choice(in_force, self.scores(in_force, np.arange(COUNT)), self.paths, self.labels, checked)
+
+
+def test_names_the_better_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Judge(tmp_path, lambda p, i: i % 4 > 0 if p.normalize == "rescale" else i % 4 > 2)
+    found = judge.better(monkeypatch)
+    assert found.preprocessing == Preprocessing(16, 20, "rescale", "bilinear")
+    assert (found.accuracy, found.accuracy_in_force) == (0.75, 0.25)
+    error = str(refuse(found))
+    for words in ("--preprocess rescale --resize bilinear scores 75.0 %", "25.0 %", "--force", "McNemar"):
+        assert words in error
+
+
+def test_the_best_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {("rescale", "bilinear"): 20, ("rescale", "nearest"): 30, ("none", "nearest"): 25}
+    judge = Judge(tmp_path, lambda p, i: i < shares.get((p.normalize, p.resize), 5))
+    found = judge.better(monkeypatch)
+    assert (found.preprocessing.normalize, found.preprocessing.resize) == ("rescale", "nearest")
+
+
+def test_the_resize_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Judge(tmp_path, lambda p, i: p.resize == "nearest" or i < 20)
+    assert judge.better(monkeypatch).preprocessing == Preprocessing(16, 20, "densenet", "nearest")
+
+
+def test_a_difference_that_may_be_chance_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """6 pictures won and none lost has p = 0.031; 8 have 0.008."""
+    judge = Judge(tmp_path / "six", lambda p, i: i < 26 if p.normalize == "rescale" else i < 20)
+    assert judge.better(monkeypatch) is None
+    judge = Judge(tmp_path / "eight", lambda p, i: i < 28 if p.normalize == "rescale" else i < 20)
+    assert judge.better(monkeypatch).preprocessing.normalize == "rescale"
+
+
+def test_as_many_lost_as_won_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Judge(tmp_path, lambda p, i: (i < 20) == (p.normalize == "densenet"))
+    assert judge.better(monkeypatch) is None
+
+
+def test_nothing_is_scored_when_too_few_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """7 pictures to win at most, p = 0.016."""
+    judge = Judge(tmp_path, lambda p, i: p.normalize != "densenet" or i >= 7)
+    assert judge.better(monkeypatch) is None
+    assert judge.asked == []
+
+
+def test_right_ones_are_scored_only_when_enough_were_won(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Judge(tmp_path, lambda p, i: i < 20 or (p.normalize == "rescale" and p.resize == "bilinear"))
+    assert judge.better(monkeypatch) is not None
+    asked = dict.fromkeys(name for name, _ in judge.asked)
+    assert len(asked) == 5  # every choice but the one in force
+    assert [name for name, _ in judge.asked].count("rescale bilinear") == 2
+    assert len(judge.asked) == 6

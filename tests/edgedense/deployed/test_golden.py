@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgedense.deployed import golden
+from edgedense.errors import EdgedenseError
+
+MADE = {"runtime": "rt 1.0", "machine": "x86_64"}
+ELSEWHERE = {"runtime": "rt 1.0", "machine": "aarch64"}
+OTHER = {"runtime": "rt 2.0", "machine": "x86_64"}
+
+
+def invoke(pixels: np.ndarray) -> np.ndarray:
+    """A "model": softmax of the mean colour."""
+    logits = pixels.mean(axis=(1, 2), dtype=np.float64) / 20
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def quantized(pixels: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(invoke(pixels) * 256), 0, 255).astype(np.uint8)
+
+
+def make(call=invoke, step: float = golden.FLOAT_STEP, **more) -> golden.Golden:
+    return golden.record(call, invoke, height=24, width=32, step=step, **MADE, **more)
+
+
+def test_probes_are_the_same_on_every_machine() -> None:
+    """The hash was made once; a change here breaks the golden samples in every file that is out there."""
+    made = golden.probes(7, 3, 40, 56)
+    assert made.shape == (3, 40, 56, 3)
+    assert hashlib.sha256(made.tobytes()).hexdigest() == (
+        "e4dd78a5ee89b0998b139cbe2c0b1c637fa99bb255dbed04cd2375878296e384"
+    )
+
+
+def test_probes_differ_by_seed_and_number_and_use_the_whole_range() -> None:
+    a, b = golden.probes(0, 4, 32, 32), golden.probes(1, 4, 32, 32)
+    every = np.concatenate([a, b]).reshape(8, -1)
+    assert len(np.unique(every, axis=0)) == 8
+    assert np.abs(np.corrcoef(every) - np.eye(8)).max() < 0.8  # neighbouring seeds do not repeat each other
+    assert every.min() < 20
+    assert every.max() > 235
+    np.testing.assert_array_equal(golden.probes(0, 2, 32, 32), a[:2])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (33, 17)])
+def test_probes_of_any_size(size: tuple[int, int]) -> None:
+    assert golden.probes(0, 2, *size).shape == (2, *size, 3)
+
+
+@pytest.mark.parametrize(("call", "step"), [(invoke, golden.FLOAT_STEP), (quantized, 1 / 256)])
+def test_survives_the_file_and_replays_to_the_bit(call, step) -> None:
+    made = make(call, step, images=[np.full((24, 32, 3), 9, np.uint8)])
+    assert made.to_bytes() == make(call, step, images=[np.full((24, 32, 3), 9, np.uint8)]).to_bytes()
+    read = golden.Golden.from_bytes(made.to_bytes())
+    assert len(read.inputs()) == golden.PROBES + 1
+    assert (read.inputs()[-1] == 9).all()
+    result = golden.replay(read, call, **MADE)
+    assert result.bit_equal
+    assert result.passed
+    assert (result.steps, result.flipped) == ({}, ())
+    assert result.kl_here == result.kl_made
+    assert result.values == 3 * (golden.PROBES + 1)
+
+
+def test_no_picture_is_stored_unless_asked_for() -> None:
+    data = make().to_bytes()
+    assert json.loads(data)["images"] == []
+    assert len(data) < 3000
+
+
+def test_the_last_bits_of_a_float_are_no_step() -> None:
+    result = golden.replay(make(), lambda x: invoke(x) + np.float32(1e-4), **MADE)
+    assert not result.bit_equal
+    assert result.steps == {}
+    assert result.passed
+
+
+def test_one_step_passes_on_another_processor_only() -> None:
+    def off(pixels: np.ndarray) -> np.ndarray:
+        scores = quantized(pixels)
+        scores[0, 0] += np.uint8(scores[0, 0] < 255)
+        return scores
+
+    made = make(quantized, 1 / 256)
+    here = golden.replay(made, off, **MADE)
+    assert set(here.steps) == {1}
+    assert not here.passed
+    assert golden.replay(made, off, **ELSEWHERE).passed
+    assert golden.replay(made, off, **OTHER).passed
+
+
+def test_two_steps_pass_with_other_kernels_only_and_a_clear_flip_never() -> None:
+    def off(pixels: np.ndarray) -> np.ndarray:
+        return (quantized(pixels).astype(np.int64) + 2).clip(0, 255).astype(np.uint8)
+
+    made = make(quantized, 1 / 256)
+    assert not golden.replay(made, off, **ELSEWHERE).passed
+    assert golden.replay(made, off, **OTHER).passed
+
+    flipped = golden.replay(make(), lambda x: invoke(x)[:, ::-1], **OTHER)
+    assert flipped.flipped
+    assert not flipped.passed
+    assert "margin" in flipped.limit
+
+
+def test_a_flip_where_two_scores_were_close_passes_with_other_kernels() -> None:
+    close = replace(make(), outputs=np.tile(np.float32([0.5, 0.45, 0.05]), (golden.PROBES, 1)))
+
+    def here(pixels: np.ndarray) -> np.ndarray:
+        return np.float32([[0.45, 0.5, 0.05]])
+
+    result = golden.replay(close, here, **OTHER)
+    assert len(result.flipped) == golden.PROBES
+    assert result.passed
+    assert not golden.replay(close, here, **ELSEWHERE).passed
+
+
+def test_a_failed_replay_names_the_first_layer_that_differs() -> None:
+    def layers(*levels: float):
+        return lambda pixels: dict(zip(("stem", "block1", "head"), levels, strict=True))
+
+    made = make(layers=layers(1.0, 2.0, 3.0))
+    spoiled = golden.replay(made, lambda x: invoke(x)[:, ::-1], **MADE, layers=layers(1.01, 4.0, 5.0))
+    assert spoiled.suspect == "block1"
+    assert spoiled.to_dict()["suspect"] == "block1"
+    assert golden.replay(made, invoke, **MADE, layers=layers(1.0, 4.0, 5.0)).suspect is None  # it passed
+
+
+def test_first_difference_needs_the_same_layers() -> None:
+    assert golden.first_difference(np.float32([1, 2]), {"a": 1.0, "b": 2.05}) is None
+    assert golden.first_difference(np.float32([1, 2]), {"a": 1.0}) is None
+
+
+def test_another_kind_of_output_is_refused() -> None:
+    with pytest.raises(EdgedenseError, match="uint8"):
+        golden.replay(make(), quantized, **MADE)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"outputs": "AAAA"}, {"dtype": "object"}, {"synthetic": "x"}, {"layers": None}]
+)
+def test_damaged_samples_are_refused(damage: dict) -> None:
+    with pytest.raises(EdgedenseError, match="golden samples"):
+        golden.Golden.from_bytes(json.dumps({**json.loads(make().to_bytes()), **damage}).encode())

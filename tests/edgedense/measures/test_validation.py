@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import Preprocessing
+from edgedense.measures import validation
+
+SMALL = Preprocessing(4, 4, "none")
+LARGE = Preprocessing(8, 8, "none")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Grey pictures: cat 10 and 20, fox 30; no dog."""
+    for name, levels in {"cat": (10, 20), "fox": (30,)}.items():
+        (tmp_path / name).mkdir()
+        for level in levels:
+            Image.new("RGB", (8, 8), (level,) * 3).save(tmp_path / name / f"{level}.png")
+    return tmp_path
+
+
+def test_folders_are_matched_by_name_and_not_by_order(folder: Path) -> None:
+    found = validation.read_labelled(folder, ("fox", "dog", "cat"))
+    assert found.labels.tolist() == [2, 2, 0]
+    assert found.missing == ("dog",)
+    assert found.image_names == ("cat/10.png", "cat/20.png", "fox/30.png")
+
+
+def test_an_unknown_folder_is_an_error_that_names_the_likely_label(folder: Path) -> None:
+    with pytest.raises(EdgedenseError, match="rename cat to cats"):
+        validation.read_labelled(folder, ("cats", "fox"))
+    with pytest.raises(EdgedenseError, match="--labels"):
+        validation.read_labelled(folder, ("0", "1"))
+
+
+def test_each_model_gets_its_own_pixels_in_order_and_ticks_add_up(folder: Path) -> None:
+    paths = validation.read_labelled(folder, ("cat", "fox")).paths
+    seen: list[tuple[int, ...]] = []
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        seen.append(pixels.shape)
+        return pixels.mean(axis=(1, 2))[:, :2]
+
+    ticks: list[int] = []
+    small, large = validation.score(
+        paths, [validation.Model("a", SMALL, predict), validation.Model("b", LARGE, predict)], ticks.append, 2
+    )
+    assert seen == [(2, 4, 4, 3), (2, 8, 8, 3), (1, 4, 4, 3), (1, 8, 8, 3)]
+    assert ticks == [2, 1]
+    np.testing.assert_array_equal(small, large)
+    assert small[:, 0].tolist() == [10, 20, 30]
+
+
+def test_models_with_equal_preprocessing_share_one_array(folder: Path) -> None:
+    arrays: list[np.ndarray] = []
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        arrays.append(pixels)
+        return np.zeros((len(pixels), 2))
+
+    paths = validation.read_labelled(folder, ("cat", "fox")).paths
+    validation.score(paths, [validation.Model(n, SMALL, predict) for n in "ab"], lambda n: None)
+    assert arrays[0] is arrays[1]
+
+
+def test_thumbnails_are_small_jpegs(tmp_path: Path) -> None:
+    Image.new("RGBA", (400, 100)).save(tmp_path / "wide.png")
+    data = validation.thumbnail(tmp_path / "wide.png")
+    assert data.startswith(b"\xff\xd8")
+    assert len(data) < 2000
+
+
+def test_judge_reports_on_the_last_model_with_gate_and_thumbnails(folder: Path) -> None:
+    images = validation.read_labelled(folder, ("cat", "fox"))
+
+    def says(*scores: float) -> validation.Predict:
+        return lambda pixels: np.array([[s, 1 - s] for s in scores])
+
+    before = validation.Model("float", SMALL, says(0.9, 0.9, 0.2))
+    after = validation.Model("int8", SMALL, says(0.9, 0.3, 0.2))
+    result = validation.judge(images, [before, after], lambda n: None, max_drop=10, thumbnails=True)
+    assert result.title == "int8"
+    assert result.drift is not None
+    assert result.drift.drop == pytest.approx(100 / 3)
+    assert result.gate is not None
+    assert not result.gate.passed
+    assert list(result.thumbnails) == ["cat/20.png"]
+    alone = validation.judge(images, [after], lambda n: None)
+    assert (alone.drift, alone.gate, alone.thumbnails) == (None, None, {})
+
+
+def test_judge_takes_a_single_sigmoid_beside_two_columns(folder: Path) -> None:
+    images = validation.read_labelled(folder, ("cat", "fox"))
+    single = validation.Model("float", SMALL, lambda pixels: np.array([[0.1], [0.2], [0.8]]))
+    pair = validation.Model("int8", SMALL, lambda pixels: np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8]]))
+    result = validation.judge(images, [single, pair], lambda n: None, activation="sigmoid")
+    assert result.drift is not None
+    assert result.drift.kl_mean == pytest.approx(0, abs=1e-12)
+    assert result.drift.thresholds[0].positive == "fox"
+
+
+def test_judge_refuses_a_model_with_other_classes(folder: Path) -> None:
+    images = validation.read_labelled(folder, ("cat", "fox"))
+    wide = validation.Model("wide", SMALL, lambda pixels: np.zeros((len(pixels), 3)))
+    with pytest.raises(EdgedenseError, match="3 in wide"):
+        validation.judge(images, [wide], lambda n: None)
