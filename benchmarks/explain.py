@@ -85,8 +85,9 @@ def beside_keras(model: explain.Model, classifier: Classifier, pixels: Sequence[
             heats.append(classifier.heatmaps(best[-1:])[0])
         classes = sorted(set(best))
         _, expected = explain.heatmaps(model, np.stack(batch), classes)
-        found += [pearson(heat, maps[classes.index(number)])
-                  for heat, maps, number in zip(heats, expected, best, strict=True)]
+        found += [
+            pearson(heat, maps[classes.index(number)]) for heat, maps, number in zip(heats, expected, best, strict=True)
+        ]
     return np.array(found)
 
 
@@ -107,8 +108,13 @@ def cost(file: Path, pixels: Sequence[Pixels], folder: Path) -> dict[str, float]
             marks.append(time.thread_time())
             times.append(np.diff(marks).tolist())
     without, with_output, heat = 1e3 * np.median(times[5:], axis=0)
-    return {"without": without, "with": with_output, "heatmap": heat, "share": (with_output + heat) / without - 1,
-            "heatmap_share": heat / with_output}
+    return {
+        "without": without,
+        "with": with_output,
+        "heatmap": heat,
+        "share": (with_output + heat) / without - 1,
+        "heatmap_share": heat / with_output,
+    }
 
 
 def randomized(model: Path, in_force: explain.Model, pixels: Sequence[Pixels]) -> dict[str, float]:
@@ -139,10 +145,14 @@ def deleted(classifier: Classifier, pixels: Sequence[Pixels]) -> dict[str, float
         ours, chance = (areas(score, picture, one) for one in (heat, random_heat(heat.shape, number)))
         rows.append((ours.deletion, chance.deletion, ours.insertion, chance.insertion))
     table = np.array(rows)
-    means = dict(zip(("deletion", "deletion_random", "insertion", "insertion_random"), table.mean(axis=0).tolist(),
-                     strict=True))
-    return {**means, "deletion_better": float((table[:, 0] < table[:, 1]).mean()),
-            "insertion_better": float((table[:, 2] > table[:, 3]).mean())}
+    means = dict(
+        zip(("deletion", "deletion_random", "insertion", "insertion_random"), table.mean(axis=0).tolist(), strict=True)
+    )
+    return {
+        **means,
+        "deletion_better": float((table[:, 0] < table[:, 1]).mean()),
+        "insertion_better": float((table[:, 2] > table[:, 3]).mean()),
+    }
 
 
 def main() -> None:
@@ -160,23 +170,34 @@ def main() -> None:
         p = classifier.preprocessing
         pixels = [load_image(path, p) for path in chosen]
         paid = cost(arguments.file, pixels, Path(folder))
-        print(f"inference {paid['without']:.2f} ms, with the second output {paid['with']:.2f} ms, heatmap "
-              f"{paid['heatmap']:.3f} ms ({paid['heatmap_share']:.1%} of the inference); together "
-              f"{paid['share']:+.1%}")
+        print(
+            f"inference {paid['without']:.2f} ms, with the second output {paid['with']:.2f} ms, heatmap "
+            f"{paid['heatmap']:.3f} ms ({paid['heatmap_share']:.1%} of the inference); together "
+            f"{paid['share']:+.1%}"
+        )
         checked = deleted(classifier, _some(pixels, DELETED))
         for name, better in (("deletion", "lower"), ("insertion", "higher")):
-            print(f"{name}: area {checked[name]:.3f}, of a random map {checked[name + '_random']:.3f} ({better} is "
-                  f"better), better on {checked[name + '_better']:.0%} of the pictures")
+            print(
+                f"{name}: area {checked[name]:.3f}, of a random map {checked[name + '_random']:.3f} ({better} is "
+                f"better), better on {checked[name + '_better']:.0%} of the pictures"
+            )
         model = explain.read(arguments.model, classifier.labels, p.normalize, p.resize, p.exif, (p.height, p.width))
         correlations = beside_keras(model, classifier, pixels)
-        print(f"device and Keras, {len(pixels)} pictures: Pearson {np.median(correlations):.5f} in the median, "
-              f"{correlations.min():.4f} at least")
+        print(
+            f"device and Keras, {len(pixels)} pictures: Pearson {np.median(correlations):.5f} in the median, "
+            f"{correlations.min():.4f} at least"
+        )
         parts = randomized(arguments.model, model, _some(pixels, RANDOMIZED))
         for part, correlation in parts.items():
             print(f"random down to {part:12} rank correlation {correlation:+.2f}")
     if arguments.json:
-        found = {"images": len(pixels), "cost": paid, "deletion": checked, "randomized": parts,
-                 "pearson": {"median": float(np.median(correlations)), "least": float(correlations.min())}}
+        found = {
+            "images": len(pixels),
+            "cost": paid,
+            "deletion": checked,
+            "randomized": parts,
+            "pearson": {"median": float(np.median(correlations)), "least": float(correlations.min())},
+        }
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 

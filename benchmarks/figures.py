@@ -80,9 +80,15 @@ def quality(reference: npt.ArrayLike, scores: npt.ArrayLike, labels: npt.ArrayLi
     """By its conventions (`edgedense.measures.metrics`), probabilities floored at 1e-4, paired bootstrap."""
     before, after = metrics.predicted(reference) == labels, metrics.predicted(scores) == labels
     divergence = metrics.kl_divergence(reference, scores)
-    return Quality(len(after), float(after.mean()), float(before.mean() - after.mean()),
-                   metrics.bootstrap_drop(before, after), metrics.agreement(reference, scores),
-                   float(divergence.mean()), float(divergence.max()))
+    return Quality(
+        len(after),
+        float(after.mean()),
+        float(before.mean() - after.mean()),
+        metrics.bootstrap_drop(before, after),
+        metrics.agreement(reference, scores),
+        float(divergence.mean()),
+        float(divergence.max()),
+    )
 
 
 def ratio(value: float | None, baseline: float | None) -> str:
@@ -113,26 +119,56 @@ def show(study: Study, console: Console) -> None:
 
 
 def making_table(study: Study) -> Table:
-    table = _table("file and conversion (a process each; seconds from paths to file, without imports)", "file MB",
-                   "without archive", "x stock", "wall s", "x stock", "CPU s", "peak MiB", "running MiB")
+    table = _table(
+        "file and conversion (a process each; seconds from paths to file, without imports)",
+        "file MB",
+        "without archive",
+        "x stock",
+        "wall s",
+        "x stock",
+        "CPU s",
+        "peak MiB",
+        "running MiB",
+    )
     stock = next((entry.made for entry in study.entries if entry.name == BASELINE), None)
     for entry in study.entries:
         if (m := entry.made) is not None:
-            table.add_row(entry.title, f"{m.file_bytes / 1e6:.2f}", f"{m.bare_bytes / 1e6:.2f}",
-                          ratio(m.bare_bytes, stock.bare_bytes if stock else None), f"{m.seconds:.1f}",
-                          ratio(m.seconds, stock.seconds if stock else None), f"{m.cpu_seconds:.1f}",
-                          f"{m.peak_bytes / 2**20:.0f}", f"{m.running_bytes / 2**20:.0f}")
+            table.add_row(
+                entry.title,
+                f"{m.file_bytes / 1e6:.2f}",
+                f"{m.bare_bytes / 1e6:.2f}",
+                ratio(m.bare_bytes, stock.bare_bytes if stock else None),
+                f"{m.seconds:.1f}",
+                ratio(m.seconds, stock.seconds if stock else None),
+                f"{m.cpu_seconds:.1f}",
+                f"{m.peak_bytes / 2**20:.0f}",
+                f"{m.running_bytes / 2**20:.0f}",
+            )
     return table
 
 
 def latency_table(study: Study, setting: str, count: int) -> Table:
     threads = f"{count} thread{'s' if count > 1 else ''}"
-    table = _table(f"latency, {threads}, {study.height}x{study.width}", "median ms", "p95 ms", "fastest ms",
-                   "x stock", "95 %", "edgedense / it", "95 %")
+    table = _table(
+        f"latency, {threads}, {study.height}x{study.width}",
+        "median ms",
+        "p95 ms",
+        "fastest ms",
+        "x stock",
+        "95 %",
+        "edgedense / it",
+        "95 %",
+    )
     for entry in study.entries:
         if (t := entry.latency.get(setting)) is not None:
-            table.add_row(entry.title, f"{t.median:.2f}", f"{t.p95:.2f}", f"{t.fastest:.2f}",
-                          *_cells(t.ratio), *_cells(t.subject_ratio))
+            table.add_row(
+                entry.title,
+                f"{t.median:.2f}",
+                f"{t.p95:.2f}",
+                f"{t.fastest:.2f}",
+                *_cells(t.ratio),
+                *_cells(t.subject_ratio),
+            )
     return table
 
 
@@ -142,15 +178,30 @@ def _cells(found: Ratio | None) -> tuple[str, str]:
 
 def quality_table(study: Study, reference_accuracy: float) -> Table:
     images = next((entry.quality.images for entry in study.entries if entry.quality), 0)
-    table = _table(f"against float Keras ({100 * reference_accuracy:.2f} % right) on {images} images", "accuracy %",
-                   "drop, points", "95 %", "agreement %", "mean KL", "x stock", "worst KL")
+    table = _table(
+        f"against float Keras ({100 * reference_accuracy:.2f} % right) on {images} images",
+        "accuracy %",
+        "drop, points",
+        "95 %",
+        "agreement %",
+        "mean KL",
+        "x stock",
+        "worst KL",
+    )
     stock = next((entry.quality.kl_mean for entry in study.entries if entry.name == BASELINE and entry.quality), None)
     for entry in study.entries:
         if (q := entry.quality) is not None:
             low, high = q.drop_interval
-            table.add_row(entry.title, f"{100 * q.accuracy:.2f}", f"{100 * q.drop:+.2f}",
-                          f"{100 * low:+.2f} to {100 * high:+.2f}", f"{100 * q.agreement:.2f}", f"{q.kl_mean:.6f}",
-                          ratio(q.kl_mean, stock), f"{q.kl_worst:.4f}")
+            table.add_row(
+                entry.title,
+                f"{100 * q.accuracy:.2f}",
+                f"{100 * q.drop:+.2f}",
+                f"{100 * low:+.2f} to {100 * high:+.2f}",
+                f"{100 * q.agreement:.2f}",
+                f"{q.kl_mean:.6f}",
+                ratio(q.kl_mean, stock),
+                f"{q.kl_worst:.4f}",
+            )
     return table
 
 

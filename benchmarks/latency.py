@@ -37,9 +37,13 @@ class Timing:
     subject_ratio: Ratio | None
 
 
-def interleave(runs: Mapping[str, Callable[[int], object]], rounds: int, warmups: int,
-               clock: Callable[[], float] = time.perf_counter,
-               tick: Callable[[int], None] = lambda n: None) -> dict[str, list[float]]:
+def interleave(
+    runs: Mapping[str, Callable[[int], object]],
+    rounds: int,
+    warmups: int,
+    clock: Callable[[], float] = time.perf_counter,
+    tick: Callable[[int], None] = lambda n: None,
+) -> dict[str, list[float]]:
     """Seconds of every round for each of `runs`, which are called with the round's number.
 
     In each round every peer has its turn, and the order moves on by one from round to round, so that none always
@@ -65,10 +69,17 @@ def interleave(runs: Mapping[str, Callable[[int], object]], rounds: int, warmups
 def summarize(seconds: Mapping[str, Sequence[float]], baseline: str, subject: str) -> dict[str, Timing]:
     """The figures of each peer, beside those of `baseline` and `subject` where these are among them."""
     rounds = {name: np.array(times) for name, times in seconds.items()}
-    return {name: Timing(1e3 * float(np.median(times)), 1e3 * float(np.quantile(times, 0.95)),
-                         1e3 * float(times.min()), len(times), _ratio(times, rounds.get(baseline)),
-                         _ratio(rounds.get(subject), times))
-            for name, times in rounds.items()}
+    return {
+        name: Timing(
+            1e3 * float(np.median(times)),
+            1e3 * float(np.quantile(times, 0.95)),
+            1e3 * float(times.min()),
+            len(times),
+            _ratio(times, rounds.get(baseline)),
+            _ratio(rounds.get(subject), times),
+        )
+        for name, times in rounds.items()
+    }
 
 
 def _ratio(times: np.ndarray | None, others: np.ndarray | None) -> Ratio | None:

@@ -81,10 +81,30 @@ def _infer(interpreter: Any) -> Any:
 
 _CONVERTERS, _RUNTIMES = ("tensorflow", "keras", "ai_edge_litert"), ("ai_edge_litert",)
 
-EDGEDENSE = Peer("edgedense", "edgedense int8", "edgedense convert with its defaults; input raw uint8 pixels",
-                 _CONVERTERS, _RUNTIMES, convert_edgedense, load_edgedense)
-STOCK = Peer("stock", "TFLiteConverter int8",
-             "from_keras_model, Optimize.DEFAULT, representative dataset, TFLITE_BUILTINS_INT8; input uint8, output "
-             "float32", _CONVERTERS, _RUNTIMES, convert_stock, load_plain)
-FLOAT = Peer("float", "TFLiteConverter float32", "from_keras_model, no optimization", _CONVERTERS, _RUNTIMES,
-             convert_float, load_plain)
+EDGEDENSE = Peer(
+    "edgedense",
+    "edgedense int8",
+    "edgedense convert with its defaults; input raw uint8 pixels",
+    _CONVERTERS,
+    _RUNTIMES,
+    convert_edgedense,
+    load_edgedense,
+)
+STOCK = Peer(
+    "stock",
+    "TFLiteConverter int8",
+    "from_keras_model, Optimize.DEFAULT, representative dataset, TFLITE_BUILTINS_INT8; input uint8, output float32",
+    _CONVERTERS,
+    _RUNTIMES,
+    convert_stock,
+    load_plain,
+)
+FLOAT = Peer(
+    "float",
+    "TFLiteConverter float32",
+    "from_keras_model, no optimization",
+    _CONVERTERS,
+    _RUNTIMES,
+    convert_float,
+    load_plain,
+)

@@ -30,8 +30,15 @@ def convert(job: Job) -> Path:
     exported, prepared, path = (job.folder / name for name in ("float.onnx", "prepared.onnx", "int8.onnx"))
     export(job, exported)
     quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)  # every shape is known already
-    quantize_static(str(prepared), str(path), Samples(), quant_format=QuantFormat.QDQ, per_channel=True,
-                    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+    quantize_static(
+        str(prepared),
+        str(path),
+        Samples(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
     return path
 
 
@@ -55,7 +62,13 @@ def load(path: Path, preprocessing: Preprocessing, threads: int) -> Runner:
     return Runner(normalizer(preprocessing), lambda prepared: session.run(None, {INPUT: prepared})[0][0])
 
 
-ONNX_RUNTIME = Peer("onnxruntime", "ONNX Runtime int8",
-                    f"tf2onnx (opset {OPSET}), quant_pre_process, quantize_static: QDQ, uint8 activations, int8 "
-                    "weights per channel, min-max; input float32",
-                    ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"), ("onnxruntime",), convert, load)
+ONNX_RUNTIME = Peer(
+    "onnxruntime",
+    "ONNX Runtime int8",
+    f"tf2onnx (opset {OPSET}), quant_pre_process, quantize_static: QDQ, uint8 activations, int8 "
+    "weights per channel, min-max; input float32",
+    ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"),
+    ("onnxruntime",),
+    convert,
+    load,
+)

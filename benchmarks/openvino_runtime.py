@@ -26,13 +26,20 @@ def convert(job: Job) -> Path:
 def load(path: Path, preprocessing: Preprocessing, threads: int) -> Runner:
     import openvino
 
-    compiled = openvino.Core().compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY",
-                                                           "INFERENCE_NUM_THREADS": threads})
+    compiled = openvino.Core().compile_model(
+        path, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    )
     request = compiled.create_infer_request()
     return Runner(normalizer(preprocessing), lambda prepared: request.infer([prepared])[0][0])
 
 
-OPENVINO = Peer("openvino", "OpenVINO int8",
-                "Keras export, convert_model (batch 1), nncf.quantize with its defaults; LATENCY hint; what stays "
-                "float runs in the precision that OpenVINO picks (bfloat16 where the processor has it); input float32",
-                ("tensorflow", "keras", "openvino", "nncf"), ("openvino",), convert, load)
+OPENVINO = Peer(
+    "openvino",
+    "OpenVINO int8",
+    "Keras export, convert_model (batch 1), nncf.quantize with its defaults; LATENCY hint; what stays "
+    "float runs in the precision that OpenVINO picks (bfloat16 where the processor has it); input float32",
+    ("tensorflow", "keras", "openvino", "nncf"),
+    ("openvino",),
+    convert,
+    load,
+)

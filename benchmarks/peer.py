@@ -41,14 +41,20 @@ class Job:
             yield normalized(pixels[None], self.preprocessing.normalize)
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "model": str(self.model), "calibration": str(self.calibration),
-                           "folder": str(self.folder)})
+        return json.dumps(
+            {**asdict(self), "model": str(self.model), "calibration": str(self.calibration), "folder": str(self.folder)}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Job:
         entry = json.loads(text)
-        return cls(Path(entry["model"]), Path(entry["calibration"]), entry["images"],
-                   Preprocessing.from_dict(entry["preprocessing"]), Path(entry["folder"]))
+        return cls(
+            Path(entry["model"]),
+            Path(entry["calibration"]),
+            entry["images"],
+            Preprocessing.from_dict(entry["preprocessing"]),
+            Path(entry["folder"]),
+        )
 
 
 @dataclass(frozen=True)

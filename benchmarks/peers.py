@@ -61,16 +61,21 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="trained Keras model (default: the digits example)")
     parser.add_argument("--calibration", type=Path, help="folder of calibration pictures")
-    parser.add_argument("--data", type=Path, help="folder of labelled pictures, one sub-folder per class, sorted as "
-                                                  "the model's classes are")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder of labelled pictures, one sub-folder per class, sorted as the model's classes are",
+    )
     parser.add_argument("--images", type=int, help="labelled pictures, evenly from the folder (default: all)")
     parser.add_argument("--preprocess", choices=get_args(Normalization), help="as in edgedense convert")
     parser.add_argument("--rounds", type=int, default=100, help="timed inferences of each peer (default: 100)")
     parser.add_argument("--threads", type=_threads, default=["1", "all"], help='such as "1,all", the default')
-    parser.add_argument("--latency-size", type=int, metavar="PIXELS",
-                        help="convert and time the same weights at this picture size too")
-    parser.add_argument("--peers", type=_names, default=list(stage.registry()), metavar="NAMES",
-                        help=f"of {','.join(stage.registry())}")
+    parser.add_argument(
+        "--latency-size", type=int, metavar="PIXELS", help="convert and time the same weights at this picture size too"
+    )
+    parser.add_argument(
+        "--peers", type=_names, default=list(stage.registry()), metavar="NAMES", help=f"of {','.join(stage.registry())}"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the converted files and logs there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     arguments = parser.parse_args()
@@ -108,9 +113,16 @@ def _studies(arguments: argparse.Namespace, console: Console) -> Iterator[Study]
     paths, labels = [paths[i] for i in chosen], labels[chosen]
     with _folder(arguments.keep) as folder:
         console.print(f"scoring {len(paths)} pictures with float Keras", highlight=False)
-        answer = stage.call("reference", {"model": str(model), "preprocess": arguments.preprocess,
-                                          "paths": [str(path.resolve()) for path in paths],
-                                          "scores": str(folder / "reference.npy")}, folder)
+        answer = stage.call(
+            "reference",
+            {
+                "model": str(model),
+                "preprocess": arguments.preprocess,
+                "paths": [str(path.resolve()) for path in paths],
+                "scores": str(folder / "reference.npy"),
+            },
+            folder,
+        )
         preprocessing = Preprocessing.from_dict(answer["preprocessing"])
         reference = np.load(folder / "reference.npy")
         job = Job(Path(answer["model"]), calibration, CALIBRATION_IMAGES, preprocessing, folder)
@@ -149,8 +161,11 @@ def _inputs(arguments: argparse.Namespace) -> tuple[Path, Path, Path]:
         raise EdgedenseError("the example's model", f"no {model}", "--model, --calibration and --data")
     made = subprocess.run([sys.executable, str(EXAMPLE / "images.py"), str(images)], check=False)
     if made.returncode:
-        raise EdgedenseError("the example's pictures", f"exit {made.returncode} of {EXAMPLE / 'images.py'}",
-                             "pip install 'edgedense[dev]'")
+        raise EdgedenseError(
+            "the example's pictures",
+            f"exit {made.returncode} of {EXAMPLE / 'images.py'}",
+            "pip install 'edgedense[dev]'",
+        )
     return model, images / "calibration", images / "test"
 
 
@@ -172,8 +187,9 @@ def _study(title: str, job: Job, arguments: argparse.Namespace, console: Console
         if missing := peer.missing():
             entry.problem = f"skipped, {missing}"
             continue
-        console.print(f"{peer.title}: converting at {job.preprocessing.height}x{job.preprocessing.width}",
-                      highlight=False)
+        console.print(
+            f"{peer.title}: converting at {job.preprocessing.height}x{job.preprocessing.width}", highlight=False
+        )
         try:
             entry.made = _make(peer, job)
         except RuntimeError as error:
@@ -185,16 +201,28 @@ def _study(title: str, job: Job, arguments: argparse.Namespace, console: Console
 def _make(peer: Peer, job: Job) -> Made:
     folder = _peer_folder(peer.name, job)
     folder.mkdir(exist_ok=True)
-    request = {"peer": peer.name,
-               "job": Job(job.model, job.calibration, job.images, job.preprocessing, folder).to_json()}
+    request = {
+        "peer": peer.name,
+        "job": Job(job.model, job.calibration, job.images, job.preprocessing, folder).to_json(),
+    }
     converted = stage.call("convert", request, folder)
     path = Path(converted["path"])
     ran = stage.call("run", {**request, "path": str(path)}, folder)
     weights = path.with_suffix(".bin")  # OpenVINO keeps them beside the description
     size = path.stat().st_size + (weights.stat().st_size if weights.exists() else 0)
     bare = len(without_archive(path.read_bytes())) if path.suffix == ".tflite" else size
-    return Made(path, size, bare, converted["seconds"], converted["cpu_seconds"], converted["import_seconds"],
-                converted["peak_bytes"], ran["peak_bytes"], ran["loaded_bytes"], converted["versions"])
+    return Made(
+        path,
+        size,
+        bare,
+        converted["seconds"],
+        converted["cpu_seconds"],
+        converted["import_seconds"],
+        converted["peak_bytes"],
+        ran["peak_bytes"],
+        ran["loaded_bytes"],
+        converted["versions"],
+    )
 
 
 def _peer_folder(name: str, job: Job) -> Path:
@@ -235,8 +263,14 @@ def _load(study: Study, job: Job, threads: int) -> dict[str, Runner]:
     return runners
 
 
-def _score(study: Study, runners: dict[str, Runner], reference: np.ndarray, paths: list[Path], labels: np.ndarray,
-           preprocessing: Preprocessing) -> None:
+def _score(
+    study: Study,
+    runners: dict[str, Runner],
+    reference: np.ndarray,
+    paths: list[Path],
+    labels: np.ndarray,
+    preprocessing: Preprocessing,
+) -> None:
     scores: dict[str, list[np.ndarray]] = {name: [] for name in runners}
     with progress("scoring", len(paths)) as tick:
         for path in paths:
@@ -251,10 +285,18 @@ def _score(study: Study, runners: dict[str, Runner], reference: np.ndarray, path
 
 def _context(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the figures were measured with."""
-    return {"command": shlex.join(sys.argv), "rounds": arguments.rounds, "warmups": WARMUPS,
-            "calibration_images": CALIBRATION_IMAGES, "seed": stage.SEED, "processor": _processor(),
-            "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"), "cores": cores(),
-            "python": platform.python_version(), "system": platform.platform()}
+    return {
+        "command": shlex.join(sys.argv),
+        "rounds": arguments.rounds,
+        "warmups": WARMUPS,
+        "calibration_images": CALIBRATION_IMAGES,
+        "seed": stage.SEED,
+        "processor": _processor(),
+        "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
+        "cores": cores(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
 
 
 def _processor() -> str:

@@ -71,8 +71,13 @@ def _stem(stem: Stem, random: Random) -> Stem:
 
 def _layer(layer: DenseLayer, random: Random) -> DenseLayer:
     norm2 = None if layer.norm2 is None else _affine(layer.norm2, random)
-    return replace(layer, norm1=_affine(layer.norm1, random), conv1=_conv(layer.conv1, random), norm2=norm2,
-                   conv2=_conv(layer.conv2, random))
+    return replace(
+        layer,
+        norm1=_affine(layer.norm1, random),
+        conv1=_conv(layer.conv1, random),
+        norm2=norm2,
+        conv2=_conv(layer.conv2, random),
+    )
 
 
 def _transition(transition: Transition, random: Random) -> Transition:
@@ -83,5 +88,6 @@ def _head(head: Head, random: Random) -> Head:
     def step(one: HeadStep) -> HeadStep:
         return Dense(_like(one.kernel, random), one.bias) if isinstance(one, Dense) else one
 
-    return replace(head, norm=None if head.norm is None else _affine(head.norm, random),
-                   steps=tuple(map(step, head.steps)))
+    return replace(
+        head, norm=None if head.norm is None else _affine(head.norm, random), steps=tuple(map(step, head.steps))
+    )

@@ -48,8 +48,14 @@ def call(stage: str, request: Mapping[str, Any], folder: Path) -> dict[str, Any]
     # NNCF_CI: NNCF sends no usage statistics.
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "NNCF_CI": "1"}
     with log.open("w") as output:
-        done = subprocess.run([sys.executable, "-m", "benchmarks.stage", stage, str(asked), str(answered)], cwd=ROOT,
-                              env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.stage", stage, str(asked), str(answered)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
     if not answered.exists():
         raise RuntimeError(f"exit {done.returncode}: " + " / ".join(log.read_text().splitlines()[-LAST_LINES:]))
     answer = json.loads(answered.read_text())
@@ -102,8 +108,11 @@ def resize(request: dict[str, Any]) -> dict[str, Any]:
         copy = keras.models.clone_model(model, input_tensors=keras.Input((size, size, 3)))
         copy.set_weights(model.get_weights())
     except ValueError as error:
-        raise EdgedenseError(f"a model that takes {size}x{size} pixels too", str(error).splitlines()[0],
-                             "leave --latency-size out: a head that flattens has one size") from error
+        raise EdgedenseError(
+            f"a model that takes {size}x{size} pixels too",
+            str(error).splitlines()[0],
+            "leave --latency-size out: a head that flattens has one size",
+        ) from error
     copy.save(request["resized"])
     return {}
 
@@ -118,9 +127,14 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     importlib.import_module("keras").utils.set_random_seed(SEED)
     cpu, start_conversion = time.process_time(), time.perf_counter()
     path = peer.convert(job)
-    return {"path": str(path), "seconds": time.perf_counter() - start_conversion,
-            "cpu_seconds": time.process_time() - cpu, "import_seconds": imported - start, "peak_bytes": peak_memory(),
-            "versions": _versions(peer)}
+    return {
+        "path": str(path),
+        "seconds": time.perf_counter() - start_conversion,
+        "cpu_seconds": time.process_time() - cpu,
+        "import_seconds": imported - start,
+        "peak_bytes": peak_memory(),
+        "versions": _versions(peer),
+    }
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -149,12 +163,18 @@ def peak_memory() -> int:
 
 def _versions(peer: Peer) -> dict[str, str]:
     names = metadata.packages_distributions()
-    return {names[module][0]: metadata.version(names[module][0])
-            for module in dict.fromkeys((*peer.converters, *peer.runtimes)) if module in names}
+    return {
+        names[module][0]: metadata.version(names[module][0])
+        for module in dict.fromkeys((*peer.converters, *peer.runtimes))
+        if module in names
+    }
 
 
 STAGES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "reference": reference, "resize": resize, "convert": convert, "run": run,
+    "reference": reference,
+    "resize": resize,
+    "convert": convert,
+    "run": run,
 }
 
 

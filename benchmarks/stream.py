@@ -58,8 +58,12 @@ class Memory:
     def _sample(self) -> None:
         while not self._stop.wait(1.0):
             children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-            children += [pid for task in Path("/proc/self/task").iterdir()
-                         for pid in (task / "children").read_text().split() if pid not in children]
+            children += [
+                pid
+                for task in Path("/proc/self/task").iterdir()
+                for pid in (task / "children").read_text().split()
+                if pid not in children
+            ]
             self.samples.append((_resident("self"), sum(map(_resident, children))))
 
     def growth(self, process: int) -> float | None:
@@ -103,24 +107,40 @@ def main() -> None:
         write_video(video, options.seconds, options.fps)
         started = time.monotonic()
         summary, lines, memory = measure(options.model, video, options.threads)
-        print(f"{time.monotonic() - started:.1f} s, {len(lines)} frames classified, {summary.counts.dropped} dropped; "
-              f"invoke {summary.invoke_median * 1e3:.2f} ms in the median")
+        print(
+            f"{time.monotonic() - started:.1f} s, {len(lines)} frames classified, {summary.counts.dropped} dropped; "
+            f"invoke {summary.invoke_median * 1e3:.2f} ms in the median"
+        )
     rate = (len(lines) - 1) / (lines[-1]["monotonic"] - lines[0]["monotonic"])
     bound = min(options.fps, 1 / summary.invoke_median)
     share = summary.other_median / summary.invoke_median
     kept = [
         check("frames a second", rate, 0.95 * bound, f"{rate:.2f}, at least 0.95 of {bound:.2f}", at_most=False),
-        check("inference thread besides invoke", share, 0.10,
-              f"{summary.other_median * 1e3:.2f} ms, {share:.1%} of it, at most 10 %"),
-        check("capture to printed result, 95th percentile", summary.age_p95, 2 * summary.invoke_median,
-              f"{summary.age_p95 * 1e3:.1f} ms, at most twice the median invoke"),
+        check(
+            "inference thread besides invoke",
+            share,
+            0.10,
+            f"{summary.other_median * 1e3:.2f} ms, {share:.1%} of it, at most 10 %",
+        ),
+        check(
+            "capture to printed result, 95th percentile",
+            summary.age_p95,
+            2 * summary.invoke_median,
+            f"{summary.age_p95 * 1e3:.1f} ms, at most twice the median invoke",
+        ),
     ]
     for process, name in enumerate(("inference process", "capture process")):
         growth = memory.growth(process)
         print(f"      memory of the {name}: {memory.samples[-2][process]:.1f} MiB")
         if growth is not None:
-            kept.append(check(f"memory of the {name}, last minute against the second", abs(growth), 0.02,
-                              f"{growth:+.2%}, within 2 %"))
+            kept.append(
+                check(
+                    f"memory of the {name}, last minute against the second",
+                    abs(growth),
+                    0.02,
+                    f"{growth:+.2%}, within 2 %",
+                )
+            )
     sys.exit(0 if all(kept) else 1)
 
 

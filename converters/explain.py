@@ -56,8 +56,14 @@ class Model:
         return self.program.shapes[self.program.ops[-1].output][0]
 
 
-def read(model: str | Path, labels: tuple[str, ...] | None = None, preprocess: Normalization | None = None,
-         method: Resize = "bilinear", exif: Exif = "ignore", size: tuple[int, int] | None = None) -> Model:
+def read(
+    model: str | Path,
+    labels: tuple[str, ...] | None = None,
+    preprocess: Normalization | None = None,
+    method: Resize = "bilinear",
+    exif: Exif = "ignore",
+    size: tuple[int, int] | None = None,
+) -> Model:
     """Read a Keras model as `convert` reads it. Without `labels` the classes are called 0, 1, ...
 
     EdgedenseError when it is no DenseNet or there are more or fewer labels than classes.
@@ -74,8 +80,13 @@ def read(model: str | Path, labels: tuple[str, ...] | None = None, preprocess: N
     return Model(lower(network), preprocessing, labels, notes)
 
 
-def explain(model: Model, paths: Sequence[Path], classes: Sequence[str] = (), layer: str | None = None,
-            unreadable: Callable[[EdgedenseError], None] | None = None) -> Iterator[Explanation]:
+def explain(
+    model: Model,
+    paths: Sequence[Path],
+    classes: Sequence[str] = (),
+    layer: str | None = None,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
+) -> Iterator[Explanation]:
     """A heatmap per picture and class; without `classes` of each picture's best class.
 
     `layer` is a name of `tensor_of`, by default the last feature map. `unreadable` is called for a picture that cannot
@@ -92,8 +103,9 @@ def explain(model: Model, paths: Sequence[Path], classes: Sequence[str] = (), la
             yield Explanation(item.path, item.picture, shown)
 
 
-def heatmaps(model: Model, pixels: Pixels, classes: Sequence[int] = (), tensor: str | None = None) -> tuple[
-        Floats, Floats]:
+def heatmaps(
+    model: Model, pixels: Pixels, classes: Sequence[int] = (), tensor: str | None = None
+) -> tuple[Floats, Floats]:
     """(scores [B, classes], Grad-CAM heatmaps [B, K, h, w] >= 0) for uint8 `pixels` [B, height, width, 3].
 
     K are the `classes`, or each picture's best. A single output is the logit of the second class; its negative is
@@ -139,8 +151,7 @@ def tensor_of(program: Program, name: str | None) -> str:
     if concats:
         return concats[-1]
     near = difflib.get_close_matches(str(name), [*maps, *stages(program)], n=5, cutoff=0.5)
-    raise EdgedenseError("a layer that has a feature map", repr(name),
-                         f"one of {', '.join(near or stages(program))}")
+    raise EdgedenseError("a layer that has a feature map", repr(name), f"one of {', '.join(near or stages(program))}")
 
 
 @dataclass(frozen=True)
@@ -152,13 +163,16 @@ class Loaded:
     pixels: Pixels
 
 
-def batches(model: Model, paths: Sequence[Path],
-            unreadable: Callable[[EdgedenseError], None] | None) -> Iterator[list[Loaded]]:
+def batches(
+    model: Model, paths: Sequence[Path], unreadable: Callable[[EdgedenseError], None] | None
+) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
     p = model.preprocessing
     for start in range(0, len(paths), BATCH):
-        batch = [Loaded(path, picture, resize(picture, p.height, p.width, p.resize))
-                 for path, picture in pictures(paths[start : start + BATCH], p.exif, unreadable)]
+        batch = [
+            Loaded(path, picture, resize(picture, p.height, p.width, p.resize))
+            for path, picture in pictures(paths[start : start + BATCH], p.exif, unreadable)
+        ]
         if batch:
             yield batch
 

@@ -30,8 +30,12 @@ class Features:
     maps: tuple[tuple[str, Floats], ...]
 
 
-def feature_maps(model: Model, paths: Sequence[Path], layers: Sequence[str] = (),
-                 unreadable: Callable[[EdgedenseError], None] | None = None) -> Iterator[Features]:
+def feature_maps(
+    model: Model,
+    paths: Sequence[Path],
+    layers: Sequence[str] = (),
+    unreadable: Callable[[EdgedenseError], None] | None = None,
+) -> Iterator[Features]:
     """The feature maps of `layers` (names of `explain.tensor_of`), by default of the stem, each dense block, each
     transition and the last. `unreadable` as in `explain.explain`."""
     tensors = {name: tensor_of(model.program, name) for name in layers or stages(model.program)}

@@ -28,13 +28,18 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
     content = bundle.read(model)
     preprocessing = content.preprocessing
     if preprocessing is None or noise.ENTRY not in content.entries:
-        raise EdgedenseError("a file made by edgedense convert", f"{model}, which has no recipe",
-                             "edgedense convert MODEL --calibration FOLDER --out FILE.tflite")
+        raise EdgedenseError(
+            "a file made by edgedense convert",
+            f"{model}, which has no recipe",
+            "edgedense convert MODEL --calibration FOLDER --out FILE.tflite",
+        )
     changed = [step["name"] for step in content.recipe.get("steps", ()) if step["name"] in slimming.CHANGES]
     if changed:
-        raise EdgedenseError("a file that computes layer by layer what its Keras model does",
-                             f"{model}, made with other weights: {', '.join(changed)}",
-                             "edgedense compare, which compares what both say")
+        raise EdgedenseError(
+            "a file that computes layer by layer what its Keras model does",
+            f"{model}, made with other weights: {', '.join(changed)}",
+            "edgedense compare, which compares what both say",
+        )
     source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
@@ -42,5 +47,6 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
     pixels = np.stack([load_image(path, preprocessing) for path in chosen])
     with progress("comparing layers", len(pixels)) as tick:
-        return noise.layer_noise(lower(network), content.model, noise.from_bytes(content.entries[noise.ENTRY]), pixels,
-                                 tick)
+        return noise.layer_noise(
+            lower(network), content.model, noise.from_bytes(content.entries[noise.ENTRY]), pixels, tick
+        )

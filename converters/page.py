@@ -30,21 +30,38 @@ def conversion_report(conversion: Conversion) -> str:
     if truth is None:
         truth = metrics.predicted(before)
     images = _names(pictures.paths)
-    both = drift.compare(before, after, truth, names, images=images, models=("float", "int8"),
-                         activation=conversion.recipe["activation"])
+    both = drift.compare(
+        before, after, truth, names, images=images, models=("float", "int8"), activation=conversion.recipe["activation"]
+    )
     thumbnails = {change.image: thumbnail(pictures.paths[images.index(change.image)]) for change in both.changed}
     title = f"{conversion.recipe['source']['name']}: float against int8 on the calibration pictures"
     steps = tuple((step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps)
     tried = tuple((c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates)
     extras = (
         *_steps(conversion.stages),
-        Extra("Rewriting", "How far each exact rewrite moved the logits, relative to the largest.",
-              ("step", "change"), steps),
-        Extra("Ranges", "Mean KL divergence on the half of the pictures that the ranges were not fitted on.",
-              ("estimator", "mean KL"), tried),
+        Extra(
+            "Rewriting",
+            "How far each exact rewrite moved the logits, relative to the largest.",
+            ("step", "change"),
+            steps,
+        ),
+        Extra(
+            "Ranges",
+            "Mean KL divergence on the half of the pictures that the ranges were not fitted on.",
+            ("estimator", "mean KL"),
+            tried,
+        ),
     )
-    return to_html(Report(title, both.after, both, recipe=conversion.recipe, thumbnails=thumbnails,
-                          extras=tuple(extra for extra in extras if extra.rows)))
+    return to_html(
+        Report(
+            title,
+            both.after,
+            both,
+            recipe=conversion.recipe,
+            thumbnails=thumbnails,
+            extras=tuple(extra for extra in extras if extra.rows),
+        )
+    )
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -64,15 +81,23 @@ def _steps(stages: Sequence[StageFigures]) -> tuple[Extra, ...]:
         "time": [stage.latency_ms for stage in stages],
     }
     plot = plots.relative_bars([stage.name for stage in stages], series, "Each step against the trained model's file")
-    said = (f"The int8 file behind each step (MACs: multiply-accumulates). Its time is the median of {ROUNDS} "
-            "inferences on one thread of the machine that converted; agreement is with the trained model on the "
-            "calibration pictures.")
+    said = (
+        f"The int8 file behind each step (MACs: multiply-accumulates). Its time is the median of {ROUNDS} "
+        "inferences on one thread of the machine that converted; agreement is with the trained model on the "
+        "calibration pictures."
+    )
     told = tuple((stage.name, line) for stage in stages for line in _told(stage.parameters))
-    return (Extra("Steps", said, STAGE_HEADINGS, tuple(stage_rows(stages)), plot),
-            Extra("Parameters of the steps", "", ("step", "parameters"), told))
+    return (
+        Extra("Steps", said, STAGE_HEADINGS, tuple(stage_rows(stages)), plot),
+        Extra("Parameters of the steps", "", ("step", "parameters"), told),
+    )
 
 
 def _told(parameters: Mapping[str, Any]) -> list[str]:
     """A line for each parameter, and for each part of a text."""
-    return [f"{name.replace('_', ' ')}: {part}" for name, value in parameters.items() if value is not None
-            for part in str(value).split("; ")]
+    return [
+        f"{name.replace('_', ' ')}: {part}"
+        for name, value in parameters.items()
+        if value is not None
+        for part in str(value).split("; ")
+    ]

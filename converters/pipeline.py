@@ -101,8 +101,13 @@ class Conversion:
         return self.recipe["figures"]
 
 
-def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] | None = None,
-            options: Options | None = None, validation: Path | str | None = None) -> Conversion:
+def convert(
+    model: Path | str,
+    calibration: Path | str,
+    labels: tuple[str, ...] | None = None,
+    options: Options | None = None,
+    validation: Path | str | None = None,
+) -> Conversion:
     """Read, rewrite, measure, quantize and prove. Writes nothing.
 
     `validation` is the folder of labelled pictures on which `options.max_drop` is kept; GateError when it is not.
@@ -129,15 +134,31 @@ def convert(model: Path | str, calibration: Path | str, labels: tuple[str, ...] 
     outcome = _outcome(flatbuffer, given.pictures, scores)
     stages: tuple[StageFigures, ...] = ()
     if options.slimming.changes or options.slimming.qat or given.trained.resized:
-        stages = measure_stages(_stages(changes, given, options), flatbuffer, options.output_type, scores,
-                                None if given.held is None else given.held.labels)
+        stages = measure_stages(
+            _stages(changes, given, options),
+            flatbuffer,
+            options.output_type,
+            scores,
+            None if given.held is None else given.held.labels,
+        )
     recipe = _recipe(given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials), stages)
-    entries = {golden.ENTRY: _golden(flatbuffer, network, given.pictures.pixels[: options.golden_images]),
-               noise.ENTRY: noise.to_bytes(chosen.built.equalization)}
+    entries = {
+        golden.ENTRY: _golden(flatbuffer, network, given.pictures.pixels[: options.golden_images]),
+        noise.ENTRY: noise.to_bytes(chosen.built.equalization),
+    }
     if options.explain:
         entries[gradcam.ENTRY] = deployed_head(chosen.built.network.head).to_bytes()
-    return Conversion(bundle.pack(flatbuffer, given.names, recipe, entries), given.names, recipe,
-                      (*steps, *more, equalized), chosen.tried, chosen.trials, tuple(notes), outcome, stages)
+    return Conversion(
+        bundle.pack(flatbuffer, given.names, recipe, entries),
+        given.names,
+        recipe,
+        (*steps, *more, equalized),
+        chosen.tried,
+        chosen.trials,
+        tuple(notes),
+        outcome,
+        stages,
+    )
 
 
 @dataclass(frozen=True)
@@ -174,8 +195,13 @@ class _Chosen:
     trials: tuple[Trial, ...]
 
 
-def _read(model: Path | str, calibration: Path | str, labels: tuple[str, ...] | None, options: Options,
-          validation: Path | str | None) -> tuple[_Given, list[str]]:
+def _read(
+    model: Path | str,
+    calibration: Path | str,
+    labels: tuple[str, ...] | None,
+    options: Options,
+    validation: Path | str | None,
+) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
     source, added = with_probabilities(keras_reader.read(model, options.size))
     preprocessing = _preprocessing(source, options)
@@ -197,25 +223,34 @@ def _read(model: Path | str, calibration: Path | str, labels: tuple[str, ...] | 
     return _Given(source, trained, preprocessing, pictures, names, own, scores, held, training), notes
 
 
-def _quantized(network: DenseNet, statistics: Statistics, scores: np.ndarray, changes: list[Change], given: _Given,
-               options: Options) -> _Chosen:
+def _quantized(
+    network: DenseNet,
+    statistics: Statistics,
+    scores: np.ndarray,
+    changes: list[Change],
+    given: _Given,
+    options: Options,
+) -> _Chosen:
     """The attempt that keeps closest to the trained model's `scores`, or the first that passes the gate."""
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
-        attempt, tried = attempts.choose(network, statistics, given.pictures.pixels, scores, specs, options.output_type,
-                                         tick)
+        attempt, tried = attempts.choose(
+            network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick
+        )
     good_enough = _good_enough(given.held, options)
 
     def build(attempt: Attempt) -> Built:
         prepared = attempts.prepare(network, statistics, attempt, options.output_type)
-        return slimming.tuned(prepared, attempt, changes[0].network, changes[-1], options.slimming, given.training,
-                              good_enough)
+        return slimming.tuned(
+            prepared, attempt, changes[0].network, changes[-1], options.slimming, given.training, good_enough
+        )
 
     if options.max_drop is None or given.held is None:
         return _Chosen(attempt, build(attempt), tried, ())
     with progress("validating", 1) as tick:
-        attempt, built, trials = gate.passing(network, statistics, attempt, tried, options.max_drop, given.held,
-                                              options.output_type, build, tick)
+        attempt, built, trials = gate.passing(
+            network, statistics, attempt, tried, options.max_drop, given.held, options.output_type, build, tick
+        )
     return _Chosen(attempt, built, tried, tuple(trials))
 
 
@@ -231,12 +266,16 @@ def _flatbuffer(built: Built, given: _Given, options: Options) -> bytes:
     return flatbuffer
 
 
-def _validation(trained: Trained, preprocessing: Preprocessing, folder: Path | str | None,
-                names: tuple[str, ...]) -> Validation:
+def _validation(
+    trained: Trained, preprocessing: Preprocessing, folder: Path | str | None, names: tuple[str, ...]
+) -> Validation:
     """The gate's pictures, scored by the trained model itself."""
     if folder is None or not names:
-        raise EdgedenseError("labelled pictures for --max-drop", "none" if names else "a model without labels",
-                             "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"))
+        raise EdgedenseError(
+            "labelled pictures for --max-drop",
+            "none" if names else "a model without labels",
+            "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"),
+        )
     images = read_labelled(folder, names)
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
@@ -257,8 +296,14 @@ def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]
         return execute.latencies([file(changed, pixels[:QUICK])], QUICK_ROUNDS)[0]
 
     good = _good_enough(given.held, options)
-    return slimming.slim(network, pixels, options.slimming, given.training, latency,
-                         None if good is None else lambda changed: good(file(changed, pixels)))
+    return slimming.slim(
+        network,
+        pixels,
+        options.slimming,
+        given.training,
+        latency,
+        None if good is None else lambda changed: good(file(changed, pixels)),
+    )
 
 
 def _good_enough(held: Validation | None, options: Options) -> Callable[[bytes], bool] | None:
@@ -278,42 +323,57 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
     if trained.resized:
         whole = rewriting.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
-        steps[:1] = [(replace(changes[0], network=whole), there),
-                     (replace(changes[0], name=slimming.RESIZED, parameters=size), here)]
+        steps[:1] = [
+            (replace(changes[0], network=whole), there),
+            (replace(changes[0], name=slimming.RESIZED, parameters=size), here),
+        ]
     if options.slimming.qat and given.training is not None:
         spec = asdict(slimming.qat_spec(options.slimming, len(given.training.pixels)))
         steps.append((replace(changes[-1], name=slimming.QAT, parameters=spec), here))
-    return [Stage(change.name, change.parameters, change.network,
-                  rewriting.deployed(change.network, options.target, view.calibration[:1])[0], view)
-            for change, view in steps]
+    return [
+        Stage(
+            change.name,
+            change.parameters,
+            change.network,
+            rewriting.deployed(change.network, options.target, view.calibration[:1])[0],
+            view,
+        )
+        for change, view in steps
+    ]
 
 
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
     default: Normalization = "none" if source.normalized else "densenet"
-    return Preprocessing(source.network.height, source.network.width, options.preprocess or default, options.resize,
-                         options.exif)
+    return Preprocessing(
+        source.network.height, source.network.width, options.preprocess or default, options.resize, options.exif
+    )
 
 
-def _labels(labels: tuple[str, ...] | None, pictures: CalibrationSet,
-            classes: int) -> tuple[tuple[str, ...], list[str]]:
+def _labels(
+    labels: tuple[str, ...] | None, pictures: CalibrationSet, classes: int
+) -> tuple[tuple[str, ...], list[str]]:
     """The labels to store: those given, or the class folders' names where there are as many as classes."""
     wanted = 2 if classes == 1 else classes
     if labels is not None:
         if len(labels) not in (wanted, classes):
-            raise EdgedenseError(f"{wanted} labels, as the model has outputs", str(len(labels)),
-                                 "another --labels file")
+            raise EdgedenseError(
+                f"{wanted} labels, as the model has outputs", str(len(labels)), "another --labels file"
+            )
         return labels, []
     if len(pictures.names) == wanted:
         return tuple(pictures.names), []
     if pictures.names:
-        return (), [f"no labels stored: the model has {wanted} classes, the calibration folder {len(pictures.names)} "
-                    "sub-folders (--labels FILE names them)"]
+        return (), [
+            f"no labels stored: the model has {wanted} classes, the calibration folder {len(pictures.names)} "
+            "sub-folders (--labels FILE names them)"
+        ]
     return (), ["no labels stored (--labels FILE names the classes)"]
 
 
-def _check_preprocessing(trained: Trained, pictures: CalibrationSet, names: tuple[str, ...], scores: np.ndarray,
-                         options: Options) -> list[str]:
+def _check_preprocessing(
+    trained: Trained, pictures: CalibrationSet, names: tuple[str, ...], scores: np.ndarray, options: Options
+) -> list[str]:
     """Stop when labelled pictures show that the model was trained with another preprocessing.
 
     Returns a note where folders are no classes, so that nothing could be checked.
@@ -349,8 +409,14 @@ def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...]) -> 
     }
 
 
-def _recipe(given: _Given, options: Options, attempt: Attempt, network: DenseNet, figures: dict[str, Any],
-            stages: tuple[StageFigures, ...]) -> dict[str, Any]:
+def _recipe(
+    given: _Given,
+    options: Options,
+    attempt: Attempt,
+    network: DenseNet,
+    figures: dict[str, Any],
+    stages: tuple[StageFigures, ...],
+) -> dict[str, Any]:
     """All that decides the file's content, and what it measured. No times and no paths: same input, same bytes."""
     last, source, pictures = network.head.steps[-1], given.source, given.pictures
     return {
@@ -359,8 +425,12 @@ def _recipe(given: _Given, options: Options, attempt: Attempt, network: DenseNet
         "activation": last.kind if isinstance(last, Activation) else "linear",
         "source": {"name": source.name, "sha256": source.sha256, "parameters": sum(source.parameters.values())},
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
-        "options": {"output_type": options.output_type, "target": options.target, "explain": options.explain,
-                    "attempt": asdict(attempt)},
+        "options": {
+            "output_type": options.output_type,
+            "target": options.target,
+            "explain": options.explain,
+            "attempt": asdict(attempt),
+        },
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")},
         "figures": figures,
         **({"steps": [stage.recorded() for stage in stages]} if stages else {}),
@@ -373,8 +443,13 @@ def _golden(flatbuffer: bytes, network: DenseNet, images: Pixels) -> bytes:
     keeping = execute.interpreter(flatbuffer, keep_all=True)
     program = lower(network)
     return golden.record(
-        golden.raw_invoke(runner), lambda pixels: evaluate(program, pixels), height=network.height,
-        width=network.width, step=golden.output_step(runner),
-        runtime=f"ai-edge-litert {version('ai-edge-litert')}", machine=platform.machine(),
-        layers=lambda pixels: golden.layer_levels(keeping, pixels), images=list(images),
+        golden.raw_invoke(runner),
+        lambda pixels: evaluate(program, pixels),
+        height=network.height,
+        width=network.width,
+        step=golden.output_step(runner),
+        runtime=f"ai-edge-litert {version('ai-edge-litert')}",
+        machine=platform.machine(),
+        layers=lambda pixels: golden.layer_levels(keeping, pixels),
+        images=list(images),
     ).to_bytes()

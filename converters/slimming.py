@@ -92,12 +92,16 @@ def check(options: Slimming) -> None:
         if fraction is not None and not 0 < fraction < 1:
             raise EdgedenseError(f"{name} between 0 and 1", f"{fraction:g}", f"{name} 0.5")
     if options.epochs is not None and options.recover is None and not options.qat:
-        raise EdgedenseError("--epochs with --recover or --qat", "--epochs alone",
-                             "--recover FOLDER: pictures like those the camera will see, no labels needed")
+        raise EdgedenseError(
+            "--epochs with --recover or --qat",
+            "--epochs alone",
+            "--recover FOLDER: pictures like those the camera will see, no labels needed",
+        )
 
 
-def pictures_of(options: Slimming, pixels: Pixels, sha256: str, preprocessing: Preprocessing,
-                names: tuple[str, ...]) -> Pictures:
+def pictures_of(
+    options: Slimming, pixels: Pixels, sha256: str, preprocessing: Preprocessing, names: tuple[str, ...]
+) -> Pictures:
     """The pictures to train on: those of `recover`, or else the calibration pictures `pixels`."""
     if options.recover is None:
         return Pictures.unlabelled(pixels, sha256)
@@ -106,8 +110,14 @@ def pictures_of(options: Slimming, pixels: Pixels, sha256: str, preprocessing: P
         return read_pictures(options.recover, preprocessing, names, options.work, tick, paths)
 
 
-def slim(network: DenseNet, pixels: Pixels, options: Slimming, pictures: Pictures | None,
-         latency: Callable[[DenseNet], float], good_enough: Callable[[DenseNet], bool] | None) -> list[Change]:
+def slim(
+    network: DenseNet,
+    pixels: Pixels,
+    options: Slimming,
+    pictures: Pictures | None,
+    latency: Callable[[DenseNet], float],
+    good_enough: Callable[[DenseNet], bool] | None,
+) -> list[Change]:
     """The network as it is, then the changes that `options` ask for, each on the network that the one before left.
 
     `network` is as after fold_norms and fold_constants; `pixels` [N, H, W, 3] are calibration pictures, `pictures`
@@ -130,14 +140,25 @@ def slim(network: DenseNet, pixels: Pixels, options: Slimming, pictures: Picture
     if options.recover is not None and pictures is not None:
         spec_of_recovery = RecoverySpec() if options.epochs is None else RecoverySpec(epochs=options.epochs)
         recovered = recover(network, teacher, kept, pictures, spec_of_recovery, options.work, good_enough)
-        found = {**asdict(spec_of_recovery), "epochs": len(recovered.history), "pictures": len(pictures.pixels),
-                 "sha256": pictures.sha256}
+        found = {
+            **asdict(spec_of_recovery),
+            "epochs": len(recovered.history),
+            "pictures": len(pictures.pixels),
+            "sha256": pictures.sha256,
+        }
         changes.append(Change(RECOVER, found, recovered.network, kept))
     return changes
 
 
-def tuned(prepared: Prepared, attempt: Attempt, teacher: DenseNet, change: Change, options: Slimming,
-          pictures: Pictures | None, good_enough: Callable[[bytes], bool] | None) -> Built:
+def tuned(
+    prepared: Prepared,
+    attempt: Attempt,
+    teacher: DenseNet,
+    change: Change,
+    options: Slimming,
+    pictures: Pictures | None,
+    good_enough: Callable[[bytes], bool] | None,
+) -> Built:
     """An attempt, its weights tuned with their rounding against `teacher` where `options.qat` says so.
 
     Each attempt has a checkpoint of its own.
@@ -150,8 +171,15 @@ def tuned(prepared: Prepared, attempt: Attempt, teacher: DenseNet, change: Chang
         return good_enough(attempts.finish(prepared, weights).quantized.to_bytes())
 
     work = options.work and options.work / re.sub(r"\W+", "-", attempt.describe())
-    found = qat.tune(prepared, teacher, change.kept, pictures, qat_spec(options, len(pictures.pixels)), work,
-                     None if good_enough is None else stop)
+    found = qat.tune(
+        prepared,
+        teacher,
+        change.kept,
+        pictures,
+        qat_spec(options, len(pictures.pixels)),
+        work,
+        None if good_enough is None else stop,
+    )
     return attempts.finish(prepared, found.weights)
 
 
@@ -179,5 +207,8 @@ def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], fl
 
 def _told(options: Slimming, shrunk: Shrunk) -> dict[str, Any]:
     goals = {"fraction": options.prune_channels, "fit": options.fit, "latency_ms": options.fit_latency}
-    return {**{name: value for name, value in goals.items() if value is not None}, "importance": options.importance,
-            "left": shrunk.describe()}
+    return {
+        **{name: value for name, value in goals.items() if value is not None},
+        "importance": options.importance,
+        "left": shrunk.describe(),
+    }

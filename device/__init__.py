@@ -1,11 +1,11 @@
 """Deployed file -> predictions: what runs on the Raspberry Pi.
 
-    from edgedense.device import Classifier
-    from edgedense.images.preprocessing import load_image
+from edgedense.device import Classifier
+from edgedense.images.preprocessing import load_image
 
-    with Classifier("digits.tflite") as classifier:
-        scores = classifier.classify(load_image("seven.jpg", classifier.preprocessing))
-        print(classifier.labels[scores.argmax()])
+with Classifier("digits.tflite") as classifier:
+    scores = classifier.classify(load_image("seven.jpg", classifier.preprocessing))
+    print(classifier.labels[scores.argmax()])
 """
 
 from edgedense.device.classifier import Classifier

@@ -31,8 +31,9 @@ class Classifier:
     labels are not what they should be, and DeviceError when there is no runtime.
     """
 
-    def __init__(self, path: Path | str, device: str = "cpu", threads: int | None = None,
-                 labels: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, path: Path | str, device: str = "cpu", threads: int | None = None, labels: tuple[str, ...] | None = None
+    ) -> None:
         path, device, remark = place(Path(path), device)
         self.notes: list[str] = [remark] if remark else []
         content = bundle.read(path)
@@ -56,8 +57,11 @@ class Classifier:
         """uint8 [height, width, 3] in RGB -> float32 scores [classes]."""
         expected = (self.preprocessing.height, self.preprocessing.width, 3)
         if image.dtype != np.uint8 or image.shape != expected:
-            raise EdgedenseError(f"a uint8 image {list(expected)}", f"{image.dtype} {list(image.shape)}",
-                                 "edgedense.images.preprocessing.load_image or resize")
+            raise EdgedenseError(
+                f"a uint8 image {list(expected)}",
+                f"{image.dtype} {list(image.shape)}",
+                "edgedense.images.preprocessing.load_image or resize",
+            )
         self._interpreter.set_tensor(self._input["index"], image[None])
         started = time.perf_counter()
         self._interpreter.invoke()
@@ -68,8 +72,11 @@ class Classifier:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
         whole image. See `edgedense.deployed.gradcam`. Raises EdgedenseError where the file has none."""
         if self._head is None or self._features is None:
-            raise EdgedenseError("a file with the last feature map as its second output", "one without",
-                                 "convert the model again with --explain")
+            raise EdgedenseError(
+                "a file with the last feature map as its second output",
+                "one without",
+                "convert the model again with --explain",
+            )
         raw = self._interpreter.tensor(self._features["index"])()[0]  # a view: a copy would cost as much as the rest
         if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
             classes = [1 for _ in classes]
@@ -86,8 +93,9 @@ class Classifier:
     def __enter__(self) -> Classifier:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _checked_labels(self, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:
@@ -95,8 +103,9 @@ class Classifier:
             self.notes.append("the file carries no labels: classes are numbered (--labels FILE names them)")
             return tuple(map(str, range(max(outputs, 2))))
         if len(labels) != outputs and not (outputs == 1 and len(labels) == 2):
-            raise EdgedenseError(f"{outputs} labels, one for each output of the model", str(len(labels)),
-                                 "another --labels file")
+            raise EdgedenseError(
+                f"{outputs} labels, one for each output of the model", str(len(labels)), "another --labels file"
+            )
         return tuple(labels)
 
     def _checked_preprocessing(self, recipe: Preprocessing | None, height: int, width: int) -> Preprocessing:
@@ -104,8 +113,11 @@ class Classifier:
             self.notes.append("the file carries no edgedense recipe: bilinear resizing to raw RGB is assumed")
             return Preprocessing(height, width, normalize="none")
         if (recipe.height, recipe.width) != (height, width):
-            raise EdgedenseError(f"a recipe for the model's input of {height}x{width} pixels",
-                                 f"one for {recipe.height}x{recipe.width}", _CONVERT)
+            raise EdgedenseError(
+                f"a recipe for the model's input of {height}x{width} pixels",
+                f"one for {recipe.height}x{recipe.width}",
+                _CONVERT,
+            )
         return recipe
 
 
@@ -116,8 +128,9 @@ def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str
     features = [tensor for tensor in outputs if len(outputs) > 1 and len(tensor["shape"]) == 4]
     scores = [tensor for tensor in outputs if len(outputs) == 1 or len(tensor["shape"]) != 4]
     if len(inputs) != 1 or len(features) > 1 or len(scores) != 1:
-        raise EdgedenseError("a classifier with one input and one output",
-                             f"{len(inputs)} inputs and {len(outputs)} outputs", _CONVERT)
+        raise EdgedenseError(
+            "a classifier with one input and one output", f"{len(inputs)} inputs and {len(outputs)} outputs", _CONVERT
+        )
     return inputs[0], scores[0], features[0] if features else None
 
 
@@ -133,8 +146,7 @@ def _input_size(tensor: dict[str, Any]) -> tuple[int, int]:
     """(height, width) of a uint8 input [1, height, width, 3]."""
     shape, kind = tensor["shape"].tolist(), np.dtype(tensor["dtype"])
     if kind != np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
-        raise EdgedenseError("an input of raw pixels, uint8 [1, height, width, 3]", f"{kind} {shape}",
-                             _CONVERT)
+        raise EdgedenseError("an input of raw pixels, uint8 [1, height, width, 3]", f"{kind} {shape}", _CONVERT)
     return shape[1], shape[2]
 
 
@@ -142,8 +154,7 @@ def _class_count(tensor: dict[str, Any]) -> int:
     """The classes of a float32, uint8 or int8 output [1, classes]."""
     shape, kind = tensor["shape"].tolist(), np.dtype(tensor["dtype"])
     if kind not in (np.float32, np.uint8, np.int8) or len(shape) != 2 or shape[0] != 1:
-        raise EdgedenseError("an output of class scores, float32 or uint8 [1, classes]", f"{kind} {shape}",
-                             _CONVERT)
+        raise EdgedenseError("an output of class scores, float32 or uint8 [1, classes]", f"{kind} {shape}", _CONVERT)
     return int(shape[1])
 
 

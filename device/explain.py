@@ -11,8 +11,12 @@ from edgedense.explanations.explanation import Explanation, Heat, class_numbers,
 from edgedense.images.preprocessing import resize
 
 
-def explain(classifier: Classifier, paths: Sequence[Path], classes: Sequence[str] = (),
-            unreadable: Callable[[EdgedenseError], None] | None = None) -> Iterator[Explanation]:
+def explain(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    classes: Sequence[str] = (),
+    unreadable: Callable[[EdgedenseError], None] | None = None,
+) -> Iterator[Explanation]:
     """A heatmap per picture and class; without `classes` of each picture's best class.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises.
@@ -24,5 +28,8 @@ def explain(classifier: Classifier, paths: Sequence[Path], classes: Sequence[str
         scores = classifier.classify(resize(picture, p.height, p.width, p.resize))
         chosen = numbers or (int(scores.argmax()),)
         maps = classifier.heatmaps(chosen)
-        yield Explanation(path, picture, tuple(
-            Heat(classifier.labels[c], float(scores[c]), heat) for c, heat in zip(chosen, maps, strict=True)))
+        yield Explanation(
+            path,
+            picture,
+            tuple(Heat(classifier.labels[c], float(scores[c]), heat) for c, heat in zip(chosen, maps, strict=True)),
+        )

@@ -16,9 +16,15 @@ from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import load_image
 
 
-def classify_images(classifier: Classifier, paths: Iterable[Path], *, top: int, threshold: float,
-                    unreadable: Callable[[EdgedenseError], None],
-                    watch: Watch | None = None) -> Iterator[ImageResult]:
+def classify_images(
+    classifier: Classifier,
+    paths: Iterable[Path],
+    *,
+    top: int,
+    threshold: float,
+    unreadable: Callable[[EdgedenseError], None],
+    watch: Watch | None = None,
+) -> Iterator[ImageResult]:
     """One result per image. `unreadable` is called for an image that cannot be read, and the work goes on."""
     for path in paths:
         try:
@@ -33,14 +39,16 @@ def classify_images(classifier: Classifier, paths: Iterable[Path], *, top: int, 
         yield ImageResult(str(path), prediction, classifier.invoke_seconds)
 
 
-def print_images(classifier: Classifier, paths: list[Path], *, top: int, threshold: float,
-                 as_json: bool, watch: Watch | None = None) -> None:
+def print_images(
+    classifier: Classifier, paths: list[Path], *, top: int, threshold: float, as_json: bool, watch: Watch | None = None
+) -> None:
     """Classify and print to stdout. Raises EdgedenseError at the end when an image could not be read."""
     failures: list[EdgedenseError] = []
     output = Output(sys.stdout, classifier.labels, as_json=as_json)
     with _progress(len(paths)) as tick:
-        for result in classify_images(classifier, paths, top=top, threshold=threshold,
-                                      unreadable=failures.append, watch=watch):
+        for result in classify_images(
+            classifier, paths, top=top, threshold=threshold, unreadable=failures.append, watch=watch
+        ):
             output.write(result)
             tick(1)
     raise_unreadable(failures, len(paths))

@@ -21,8 +21,16 @@ FACTS, COMMANDS = "facts.json", "commands"
 _LONGEST = 64 * 1024  # bytes of a file that are read
 _PATIENCE = 10.0  # seconds for a program such as rpicam-hello
 _PRIVATE = ("Serial",)  # lines of /proc/cpuinfo that name one board in the world
-_DISTRIBUTIONS = ("edgedense", "ai-edge-litert", "tflite-runtime", "numpy", "pillow", "opencv-python-headless",
-                  "opencv-python", "picamera2")
+_DISTRIBUTIONS = (
+    "edgedense",
+    "ai-edge-litert",
+    "tflite-runtime",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "opencv-python",
+    "picamera2",
+)
 
 
 class Machine:
@@ -55,8 +63,9 @@ class Machine:
     def output(self, *command: str) -> str | None:
         """What a program prints, stripped; None where it is not installed, fails or takes too long."""
         try:
-            done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False,
-                                  stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                command, capture_output=True, timeout=_PATIENCE, check=False, stdin=subprocess.DEVNULL
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         if done.returncode:

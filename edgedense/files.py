@@ -20,8 +20,11 @@ def write_atomically(path: Path | str, data: bytes) -> None:
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}: {error.strerror}",
-                             "create the folder, or name another place") from error
+        raise EdgedenseError(
+            f"a folder to write {path.name} in",
+            f"{path.parent}: {error.strerror}",
+            "create the folder, or name another place",
+        ) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -42,8 +45,9 @@ def check_writable(path: Path | str) -> None:
     path = Path(path)
     _require_file(path)
     if not path.parent.is_dir():
-        raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}, which does not exist",
-                             f"mkdir -p {path.parent}")
+        raise EdgedenseError(
+            f"a folder to write {path.name} in", f"{path.parent}, which does not exist", f"mkdir -p {path.parent}"
+        )
     if not os.access(path.parent, os.W_OK):
         raise EdgedenseError(f"permission to write in {path.parent}", "none", "another folder")
 

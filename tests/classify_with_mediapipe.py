@@ -17,7 +17,17 @@ from mediapipe.tasks.python import BaseOptions, vision
 model, pixels = Path(sys.argv[1]).read_bytes(), np.load(sys.argv[2])
 options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_buffer=model))
 with vision.ImageClassifier.create_from_options(options) as classifier:
-    found = [classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture))
-             for picture in pixels]
-json.dump([[{"name": category.category_name, "index": category.index, "score": category.score}
-            for category in result.classifications[0].categories] for result in found], sys.stdout)
+    found = [
+        classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture))
+        for picture in pixels
+    ]
+json.dump(
+    [
+        [
+            {"name": category.category_name, "index": category.index, "score": category.score}
+            for category in result.classifications[0].categories
+        ]
+        for result in found
+    ],
+    sys.stdout,
+)

@@ -17,7 +17,8 @@ void tflite_plugin_destroy_delegate(void *delegate) {}
 # TfLiteDelegate of tensorflow/lite/core/c/common.h: data, Prepare, and more that stays null. Prepare returns kTfLiteOk.
 HARMLESS = "static int prepare(void *c, void *d) { return 0; }\n" + DELEGATE % (
     "struct { void *data; int (*prepare)(void *, void *); void *rest[16]; } *d = calloc(1, sizeof *d);"
-    "d->prepare = prepare; return d;")
+    "d->prepare = prepare; return d;"
+)
 
 
 def build(folder: Path, source: str) -> str:

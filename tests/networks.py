@@ -62,8 +62,9 @@ def normalization(name: Normalization = "densenet") -> Affine:
     return Affine(1 / std, -mean / std)
 
 
-def densenet(seed: int = 0, height: int = 33, width: int = 40, positive: bool = False, growth: int = 4,
-             bottleneck: int = 5) -> DenseNet:
+def densenet(
+    seed: int = 0, height: int = 33, width: int = 40, positive: bool = False, growth: int = 4, bottleneck: int = 5
+) -> DenseNet:
     """Two blocks of two layers: stem 3 -> 6, growth 4, bottlenecks of 5, a transition 14 -> 7; 3 classes.
 
     Scales of norms are of either sign unless `positive`.
@@ -80,14 +81,21 @@ def densenet(seed: int = 0, height: int = 33, width: int = 40, positive: bool = 
 
     def block(number: int, channels: int, outputs: int | None) -> Block:
         layers = tuple(
-            DenseLayer(f"block{number}_layer{i + 1}", affine(channels + growth * i),
-                       conv(1, channels + growth * i, bottleneck), affine(bottleneck),
-                       conv(3, bottleneck, growth, 1, 1, 1))
-            for i in range(2))
+            DenseLayer(
+                f"block{number}_layer{i + 1}",
+                affine(channels + growth * i),
+                conv(1, channels + growth * i, bottleneck),
+                affine(bottleneck),
+                conv(3, bottleneck, growth, 1, 1, 1),
+            )
+            for i in range(2)
+        )
         if outputs is None:
             return Block(layers, None)
-        return Block(layers, Transition(f"transition{number}", affine(channels + 2 * growth),
-                                        conv(1, channels + 2 * growth, outputs)))
+        return Block(
+            layers,
+            Transition(f"transition{number}", affine(channels + 2 * growth), conv(1, channels + 2 * growth, outputs)),
+        )
 
     stem = Stem(conv(7, 3, 6, 2, 3, 3), affine(6), MaxPool(3, 2, ((1, 1), (1, 1))))
     blocks = (block(1, 6, 7), block(2, 7, None))

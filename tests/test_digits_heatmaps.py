@@ -52,6 +52,9 @@ def test_a_random_network_does_not_know_where_it_is() -> None:
     pixels = np.stack([resize(p.pixels, 224, 224) for p in images.pictures(held_out=True, per_class=1, seed=3)])
     _, before = explain.heatmaps(model, pixels, (0, 1))
     _, after = explain.heatmaps(replace(model, program=lower(changed)), pixels, (0, 1))
-    correlations = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in
-                    zip(before.reshape(-1, 49), after.reshape(-1, 49), strict=True) if one.any() and other.any()]
+    correlations = [
+        np.corrcoef(one.ravel(), other.ravel())[0, 1]
+        for one, other in zip(before.reshape(-1, 49), after.reshape(-1, 49), strict=True)
+        if one.any() and other.any()
+    ]
     assert np.mean(np.abs(correlations)) < 0.5

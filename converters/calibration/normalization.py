@@ -44,12 +44,15 @@ class BetterChoice:
     def describe(self) -> str:
         """One clause for the user."""
         p = self.preprocessing
-        return (f"--preprocess {p.normalize} --resize {p.resize} scores {100 * self.accuracy:.1f} % where the choice "
-                f"in force scores {100 * self.accuracy_in_force:.1f} % (McNemar p = {self.p_value:.1g})")
+        return (
+            f"--preprocess {p.normalize} --resize {p.resize} scores {100 * self.accuracy:.1f} % where the choice "
+            f"in force scores {100 * self.accuracy_in_force:.1f} % (McNemar p = {self.p_value:.1g})"
+        )
 
 
-def better_choice(in_force: Preprocessing, scores: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray,
-                  score: Score) -> BetterChoice | None:
+def better_choice(
+    in_force: Preprocessing, scores: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray, score: Score
+) -> BetterChoice | None:
     """The best of the other choices that beats the one in force by more than chance, or None.
 
     `scores` [N, classes] are those of the choice in force. A choice can only win pictures that the one in force gets
@@ -75,9 +78,12 @@ def better_choice(in_force: Preprocessing, scores: np.ndarray, paths: tuple[Path
 
 def refuse(choice: BetterChoice) -> EdgedenseError:
     """The error that stops a conversion whose preprocessing is not the training's."""
-    return EdgedenseError("the preprocessing that the model was trained with", choice.describe(),
-                          f"--preprocess {choice.preprocessing.normalize} --resize {choice.preprocessing.resize}, "
-                          "or --force to go on as you said")
+    return EdgedenseError(
+        "the preprocessing that the model was trained with",
+        choice.describe(),
+        f"--preprocess {choice.preprocessing.normalize} --resize {choice.preprocessing.resize}, "
+        "or --force to go on as you said",
+    )
 
 
 def _others(in_force: Preprocessing) -> Iterator[Preprocessing]:
@@ -88,8 +94,9 @@ def _others(in_force: Preprocessing) -> Iterator[Preprocessing]:
                 yield other
 
 
-def _right(preprocessing: Preprocessing, indices: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray,
-           score: Score) -> np.ndarray:
+def _right(
+    preprocessing: Preprocessing, indices: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray, score: Score
+) -> np.ndarray:
     if not indices.size:
         return np.zeros(0, bool)
     pixels = np.stack([load_image(paths[i], preprocessing) for i in indices])

@@ -61,8 +61,12 @@ class _Picture:
     problem: str = ""
 
 
-def read_calibration(folder: Path | str, preprocessing: Preprocessing, limit: int = DEFAULT_IMAGES,
-                     tick: Callable[[int], None] = lambda n: None) -> CalibrationSet:
+def read_calibration(
+    folder: Path | str,
+    preprocessing: Preprocessing,
+    limit: int = DEFAULT_IMAGES,
+    tick: Callable[[int], None] = lambda n: None,
+) -> CalibrationSet:
     """Read at most `limit` pictures of `folder`, evenly from its classes where it has class folders.
 
     Raises EdgedenseError when no picture is left, or when the pictures are noise or all the same.
@@ -82,9 +86,12 @@ def read_calibration(folder: Path | str, preprocessing: Preprocessing, limit: in
     pixels = np.stack([picture.pixels for picture in pictures if picture.pixels is not None])
     kept = None if labels is None else labels[good]
     _refuse_unusable(pixels, folder)
-    notes = (*_broken_notes(pictures), *_picture_notes([pictures[i] for i in good], pixels),
-             *_class_notes(kept, names),
-             *([f"{beside} pictures beside the class folders were left out"] if beside else []))
+    notes = (
+        *_broken_notes(pictures),
+        *_picture_notes([pictures[i] for i in good], pixels),
+        *_class_notes(kept, names),
+        *([f"{beside} pictures beside the class folders were left out"] if beside else []),
+    )
     manifest = hashlib.sha256()
     for i in good:
         manifest.update(f"{pictures[i].path.relative_to(folder).as_posix()}\0{pictures[i].sha256}\n".encode())
@@ -93,8 +100,11 @@ def read_calibration(folder: Path | str, preprocessing: Preprocessing, limit: in
 
 def _listed(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64] | None, list[str]]:
     if not folder.is_dir():
-        raise EdgedenseError("a folder of calibration pictures", f"{folder}, which is no folder",
-                             "--calibration FOLDER with 100 to 300 pictures like those the camera will see")
+        raise EdgedenseError(
+            "a folder of calibration pictures",
+            f"{folder}, which is no folder",
+            "--calibration FOLDER with 100 to 300 pictures like those the camera will see",
+        )
     if any(item.is_dir() and not item.name.startswith(".") for item in folder.iterdir()):
         paths, labels, names = find_labelled(folder)
         return paths, labels, names
@@ -147,8 +157,9 @@ def _refuse_unusable(pixels: Pixels, folder: Path | str) -> None:
     if (pixels.std(axis=(1, 2, 3)) < FLAT).all():
         raise EdgedenseError("calibration pictures that show something", f"only single-coloured ones in {folder}", hint)
     if np.median(neighbour_correlation(pixels)) < RANDOM:
-        raise EdgedenseError("calibration pictures", f"random noise in {folder}: ranges measured on it fit no picture",
-                             hint)
+        raise EdgedenseError(
+            "calibration pictures", f"random noise in {folder}: ranges measured on it fit no picture", hint
+        )
     if len(pixels) > 1 and (pixels == pixels[0]).all():
         raise EdgedenseError("different calibration pictures", f"{len(pixels)} copies of one in {folder}", hint)
 
@@ -164,8 +175,11 @@ def _picture_notes(pictures: Sequence[_Picture], pixels: Pixels) -> list[str]:
     again = [p.path.name for p in pictures if first.setdefault(p.sha256, p.path) != p.path]
     flat = [p.path.name for p, x in zip(pictures, pixels, strict=True) if x.std() < FLAT]
     dark = [p.path.name for p, x in zip(pictures, pixels, strict=True) if x.mean() < DARK and x.std() >= FLAT]
-    for found, what in ((again, "are duplicates of others"), (flat, "are of a single colour"),
-                        (dark, "are almost black")):
+    for found, what in (
+        (again, "are duplicates of others"),
+        (flat, "are of a single colour"),
+        (dark, "are almost black"),
+    ):
         if found:
             notes.append(f"{len(found)} pictures {what}: {_some(found)}")
     if len(pictures) < FEW_IMAGES:

@@ -39,8 +39,11 @@ def channel_ranges(channels: Channels, spec: RangeSpec) -> tuple[Array, Array]:
 def tensor_range(channels: Channels, spec: RangeSpec) -> tuple[float, float]:
     """One range for all channels."""
     flat = channels.samples.reshape(-1, 1)
-    merged = Channels.of(channels.low.min(axis=1, keepdims=True), channels.high.max(axis=1, keepdims=True),
-                         flat[:: -(-len(flat) // MOST_SAMPLES)])
+    merged = Channels.of(
+        channels.low.min(axis=1, keepdims=True),
+        channels.high.max(axis=1, keepdims=True),
+        flat[:: -(-len(flat) // MOST_SAMPLES)],
+    )
     low, high = channel_ranges(merged, spec)
     return float(low[0]), float(high[0])
 

@@ -36,21 +36,24 @@ class Channels:
     def affine(self, scale: Array, shift: Array) -> Channels:
         """The statistics of scale * x + shift; scale > 0."""
         a, b = scale.astype(np.float32), shift.astype(np.float32)
-        return Channels(self.low * a + b, self.high * a + b, self.samples * a + b, self.scale * scale,
-                        self.shift * scale + shift)
+        return Channels(
+            self.low * a + b, self.high * a + b, self.samples * a + b, self.scale * scale, self.shift * scale + shift
+        )
 
     def refloored(self, old: Array, new: Array) -> Channels:
         """The statistics of an output whose floor `old` [C] becomes `new`."""
         a, b = old.astype(np.float32), new.astype(np.float32)
-        low, high, samples = (np.where(part > a, np.maximum(part, b), b)
-                              for part in (self.low, self.high, self.samples))
+        low, high, samples = (
+            np.where(part > a, np.maximum(part, b), b) for part in (self.low, self.high, self.samples)
+        )
         return replace(self, low=low, high=high, samples=samples)
 
     def take(self, pictures: np.ndarray) -> Channels:
         """The statistics of some of the pictures, by index."""
         samples = self.samples.reshape(len(self.low), -1, self.samples.shape[1])[pictures]
-        return replace(self, low=self.low[pictures], high=self.high[pictures],
-                       samples=samples.reshape(-1, samples.shape[2]))
+        return replace(
+            self, low=self.low[pictures], high=self.high[pictures], samples=samples.reshape(-1, samples.shape[2])
+        )
 
 
 Statistics = dict[str, Channels]
@@ -68,8 +71,9 @@ def measured(program: Program) -> list[str]:
     return [name for name in dict.fromkeys([*computed, *read]) if name not in norms]
 
 
-def measure(program: Program, batches: Iterable[np.ndarray],
-            advance: Callable[[int], None] = lambda n: None) -> Statistics:
+def measure(
+    program: Program, batches: Iterable[np.ndarray], advance: Callable[[int], None] = lambda n: None
+) -> Statistics:
     """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its tensors."""
     names = measured(program)
     parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in names}
@@ -78,8 +82,10 @@ def measure(program: Program, batches: Iterable[np.ndarray],
         for name, ends in summarize(pixels).items():
             parts[name].append(tuple(end.numpy() for end in ends))
         advance(len(pixels))
-    found = {name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
-             for name, values in parts.items()}
+    found = {
+        name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
+        for name, values in parts.items()
+    }
     return derived(program, found)
 
 
@@ -98,16 +104,24 @@ def derived(program: Program, statistics: Statistics) -> Statistics:
         if _is_norm(op):
             read = parts(op.inputs[0])
             kernel, bias = (array.reshape(-1).astype(np.float32) for array in op.weights)
-            ends = [np.maximum(np.concatenate([getattr(part, end) for part in read], axis=1) * kernel + bias, 0)
-                    for end in ("low", "high", "samples")]
+            ends = [
+                np.maximum(np.concatenate([getattr(part, end) for part in read], axis=1) * kernel + bias, 0)
+                for end in ("low", "high", "samples")
+            ]
             statistics[op.output] = Channels.of(np.minimum(*ends[:2]), np.maximum(*ends[:2]), ends[2])
     return statistics
 
 
 def _is_norm(op: Op) -> bool:
     """norm - ReLU as a 1x1 depthwise convolution of a whole map."""
-    return (op.kind == "depthwise" and op.relu and op.stride == 1 and op.kernel is not None
-            and op.kernel.shape[:2] == (1, 1) and op.output.endswith("/norm"))
+    return (
+        op.kind == "depthwise"
+        and op.relu
+        and op.stride == 1
+        and op.kernel is not None
+        and op.kernel.shape[:2] == (1, 1)
+        and op.output.endswith("/norm")
+    )
 
 
 def _summary(tf: Any, value: Any) -> tuple[Any, Any, Any]:

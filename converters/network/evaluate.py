@@ -14,8 +14,12 @@ Tap = Callable[[str, np.ndarray], None]
 
 
 def evaluate(
-    program: Program, pixels: np.ndarray, tap: Tap | None = None, taps: Iterable[str] = (),
-    output: str | None = None, dtype: str = "float32",
+    program: Program,
+    pixels: np.ndarray,
+    tap: Tap | None = None,
+    taps: Iterable[str] = (),
+    output: str | None = None,
+    dtype: str = "float32",
 ) -> np.ndarray:
     """The value of `output` (by default the last tensor) for `pixels` [B, H, W, 3], 0 to 255.
 
@@ -59,8 +63,13 @@ def traced(program: Program, names: Iterable[str], summary: Callable[[Any, Any],
     return lambda pixels: compiled(tf.constant(pixels, tf.float32))
 
 
-def forward(tf: Any, program: Program, pixels: Any, watch: Callable[[str, Any], None] = lambda name, x: None,
-            weights: Mapping[str, tuple[Any, Any]] | None = None) -> dict[str, Any]:
+def forward(
+    tf: Any,
+    program: Program,
+    pixels: Any,
+    watch: Callable[[str, Any], None] = lambda name, x: None,
+    weights: Mapping[str, tuple[Any, Any]] | None = None,
+) -> dict[str, Any]:
     """Every tensor of `program` by name, float32, for use in a traced function; `watch(name, x)` sees each in turn.
 
     `weights` are tensors that stand for the (kernel, bias) of the operators that they name.
@@ -73,7 +82,7 @@ def forward(tf: Any, program: Program, pixels: Any, watch: Callable[[str, Any], 
 
 
 def gradients(
-    program: Program, pixels: np.ndarray, tensor: str, seeds: Callable[[np.ndarray], list[np.ndarray]],
+    program: Program, pixels: np.ndarray, tensor: str, seeds: Callable[[np.ndarray], list[np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """(scores [B, classes], values of `tensor`, gradients in `tensor`) for `pixels` [B, H, W, 3], 0 to 255.
 
@@ -95,8 +104,9 @@ def gradients(
             values[op.output] = run_op(tf, op, values, "float32")
     scores = values[program.ops[-1].output].numpy()
     zero = tf.UnconnectedGradients.ZERO
-    found = [tape.gradient(values[logits], values[tensor], tf.constant(seed, tf.float32), zero)
-             for seed in seeds(scores)]
+    found = [
+        tape.gradient(values[logits], values[tensor], tf.constant(seed, tf.float32), zero) for seed in seeds(scores)
+    ]
     return scores, values[tensor].numpy(), [gradient.numpy() for gradient in found]
 
 
@@ -168,6 +178,11 @@ def _activation(tf: Any, op: Op, x: Any) -> Any:
     if kind == "leaky_relu":
         return tf.nn.leaky_relu(x, op.function.alpha)
     return {
-        "relu": tf.nn.relu, "relu6": tf.nn.relu6, "elu": tf.nn.elu, "tanh": tf.tanh, "swish": tf.nn.silu,
-        "sigmoid": tf.sigmoid, "softmax": tf.nn.softmax,
+        "relu": tf.nn.relu,
+        "relu6": tf.nn.relu6,
+        "elu": tf.nn.elu,
+        "tanh": tf.tanh,
+        "swish": tf.nn.silu,
+        "sigmoid": tf.sigmoid,
+        "softmax": tf.nn.softmax,
     }[kind](x)

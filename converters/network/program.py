@@ -33,8 +33,20 @@ from edgedense.converters.network.graph import (
 )
 
 Kind = Literal[
-    "conv", "depthwise", "maximum", "concat", "pad", "max_pool", "average_pool", "mean", "reduce_max",
-    "space_to_depth", "reshape", "dense", "activation", "float_head",
+    "conv",
+    "depthwise",
+    "maximum",
+    "concat",
+    "pad",
+    "max_pool",
+    "average_pool",
+    "mean",
+    "reduce_max",
+    "space_to_depth",
+    "reshape",
+    "dense",
+    "activation",
+    "float_head",
 ]
 IMAGE, SCORES = "image", "scores"
 SAME_SCALE = ("concat", "pad", "max_pool", "maximum", "space_to_depth", "reshape", "reduce_max", "average_pool")

@@ -37,8 +37,13 @@ def with_weights(network: DenseNet, weights: Weights) -> DenseNet:
     if normalization is not None:
         normalization = put.affine("normalize", normalization)
     blocks = tuple(_block(put, block, number) for number, block in enumerate(network.blocks, start=1))
-    changed = replace(network, normalization=normalization, stem=_stem(put, network.stem), blocks=blocks,
-                      head=_head(put, network.head))
+    changed = replace(
+        network,
+        normalization=normalization,
+        stem=_stem(put, network.stem),
+        blocks=blocks,
+        head=_head(put, network.head),
+    )
     if unknown := weights.keys() - put.used:
         raise KeyError(f"no weights of the network belong to {sorted(unknown)[0]!r}")
     return changed
@@ -65,8 +70,9 @@ class _Put:
         pair = self._pair(name, (1, 1, *old.scale.shape), old.shift.shape)
         return old if pair is None else Affine(pair[0][0, 0], pair[1])
 
-    def _pair(self, name: str, kernel: tuple[int, ...],
-              bias: tuple[int, ...]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    def _pair(
+        self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
         if name not in self.weights:
             return None
         self.used.add(name)
@@ -86,13 +92,19 @@ def _block(put: _Put, block: Block, number: int) -> Block:
     layers = []
     for position, layer in enumerate(block.layers, start=1):
         name = f"block{number}/layer{position}"
-        layer = replace(layer, norm1=put.affine(f"{name}/norm", layer.norm1, layer.form),
-                        conv2=put.conv(f"{name}/growth", layer.conv2))
+        layer = replace(
+            layer,
+            norm1=put.affine(f"{name}/norm", layer.norm1, layer.form),
+            conv2=put.conv(f"{name}/growth", layer.conv2),
+        )
         if layer.norm2 is None:
             layer = replace(layer, conv1=put.conv(f"{name}/bottleneck", layer.conv1))
         else:
-            layer = replace(layer, conv1=put.conv(f"{name}/linear", layer.conv1),
-                            norm2=put.affine(f"{name}/bottleneck", layer.norm2))
+            layer = replace(
+                layer,
+                conv1=put.conv(f"{name}/linear", layer.conv1),
+                norm2=put.affine(f"{name}/bottleneck", layer.norm2),
+            )
         layers.append(layer)
     return Block(tuple(layers), _transition(put, block.transition, f"transition{number}"))
 
@@ -100,8 +112,11 @@ def _block(put: _Put, block: Block, number: int) -> Block:
 def _transition(put: _Put, transition: Transition | None, name: str) -> Transition | None:
     if transition is None:
         return None
-    return replace(transition, norm=put.affine(f"{name}/norm", transition.norm, transition.form),
-                   conv=put.conv(name if transition.pool_first else f"{name}/conv", transition.conv))
+    return replace(
+        transition,
+        norm=put.affine(f"{name}/norm", transition.norm, transition.form),
+        conv=put.conv(name if transition.pool_first else f"{name}/conv", transition.conv),
+    )
 
 
 def _head(put: _Put, head: Head) -> Head:

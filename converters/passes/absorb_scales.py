@@ -22,8 +22,7 @@ from edgedense.converters.network.graph import (
 )
 
 
-def absorb_scales(network: DenseNet, statistics: Statistics,
-                  forms: Mapping[str, Form]) -> tuple[DenseNet, Statistics]:
+def absorb_scales(network: DenseNet, statistics: Statistics, forms: Mapping[str, Form]) -> tuple[DenseNet, Statistics]:
     """For s > 0, relu(s x + t) = s max(x, -t/s) + t: s and t move into the 1x1 convolution behind.
 
     `forms` maps a dense layer's or transition's place ("block1/layer2", "transition1", "head") to its form; those not

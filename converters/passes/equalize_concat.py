@@ -30,8 +30,14 @@ def equalize_concat(network: DenseNet, statistics: Statistics, spec: RangeSpec) 
         scales: list[Array] = []
         shifts: list[Array] = []
 
-        def equalize(conv: Conv, tensors: list[str], shiftable: bool = True, scales: list[Array] = scales,
-                     shifts: list[Array] = shifts, block: Block = block) -> Conv:
+        def equalize(
+            conv: Conv,
+            tensors: list[str],
+            shiftable: bool = True,
+            scales: list[Array] = scales,
+            shifts: list[Array] = shifts,
+            block: Block = block,
+        ) -> Conv:
             low, high = channel_ranges(statistics[tensors[-1]], spec)
             low = low if shiftable else np.zeros_like(low)
             if block.transition is not None:
@@ -66,8 +72,11 @@ def equalize_concat(network: DenseNet, statistics: Statistics, spec: RangeSpec) 
 
 def equalized(network: DenseNet) -> list[int]:
     """The numbers of the blocks, from 1, all of whose readers are norms that can undo a scale."""
-    return [number for number, block in enumerate(network.blocks, start=1)
-            if block.transition is not None or network.head.norm is not None]
+    return [
+        number
+        for number, block in enumerate(network.blocks, start=1)
+        if block.transition is not None or network.head.norm is not None
+    ]
 
 
 def on_grid(low: Array, high: Array, threshold: Array, shiftable: bool = True) -> tuple[Array, Array]:
@@ -105,5 +114,3 @@ def _undo(norm: Affine, scales: list[Array], shifts: list[Array]) -> Affine:
     """The norm that reads scale * x + shift as if it were x."""
     scale = norm.scale / np.concatenate(scales)
     return Affine(scale, norm.shift - scale * np.concatenate(shifts))
-
-

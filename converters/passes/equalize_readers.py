@@ -22,8 +22,10 @@ def equalize_readers(network: DenseNet, statistics: Statistics) -> tuple[DenseNe
     statistics = dict(statistics)
     blocks = []
     for number, block in enumerate(network.blocks, start=1):
-        layers = tuple(_layer(layer, f"block{number}/layer{position}", statistics)
-                       for position, layer in enumerate(block.layers, start=1))
+        layers = tuple(
+            _layer(layer, f"block{number}/layer{position}", statistics)
+            for position, layer in enumerate(block.layers, start=1)
+        )
         transition = _transition(block.transition, f"transition{number}", statistics)
         blocks.append(replace(block, layers=layers, transition=transition))
     return replace(network, blocks=tuple(blocks), head=_head(network.head, statistics)), statistics
@@ -87,5 +89,3 @@ def _divided(conv: Conv, factor: Array) -> Conv:
 def _update(statistics: Statistics, factor: Array, *tensors: str) -> None:
     for tensor in dict.fromkeys(tensors):
         statistics[tensor] = statistics[tensor].affine(factor, np.zeros_like(factor))
-
-

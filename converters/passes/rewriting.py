@@ -23,13 +23,13 @@ from edgedense.images.preprocessing import Normalization, Pixels
 
 Pass = Callable[[DenseNet], DenseNet]
 PREPARE: tuple[Pass, ...] = (
-    fold_norms,          # batch norms that follow a convolution or meet a Dense
-    fold_constants,      # channels that do not depend on the picture
+    fold_norms,  # batch norms that follow a convolution or meet a Dense
+    fold_constants,  # channels that do not depend on the picture
 )
 DEPLOY: tuple[Pass, ...] = (
     fold_normalization,  # the stem reads pixels
-    space_to_depth,      # ... four at a time
-    pool_first,          # transitions pool before they convolve
+    space_to_depth,  # ... four at a time
+    pool_first,  # transitions pool before they convolve
 )
 CORAL_DEPLOY = tuple(fold_unshifted if rewrite is fold_normalization else rewrite for rewrite in DEPLOY)
 TOLERANCE = 1e-5  # relative to the largest logit; float32 through 120 layers leaves about 1e-6
@@ -63,8 +63,11 @@ def deployed(network: DenseNet, target: str, probes: Pixels) -> tuple[DenseNet, 
     rounded = round_border(network)
     moved = _distance(_logits(network, probes), _logits(rounded, probes))
     if moved > BORDER_TOLERANCE:
-        raise EdgedenseError(f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
-                             f"{moved:.2g}", "report this model: it is unusually sensitive to its border")
+        raise EdgedenseError(
+            f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
+            f"{moved:.2g}",
+            "report this model: it is unusually sensitive to its border",
+        )
     return rounded, [*steps, Step(round_border.__name__, moved)]
 
 
@@ -98,8 +101,9 @@ def _rewritten(network: DenseNet, rewrites: tuple[Pass, ...], probes: Pixels) ->
     return network, steps
 
 
-def _compared(name: str, before: DenseNet, after: DenseNet, probes: Pixels,
-              expected: np.ndarray) -> tuple[Step, np.ndarray]:
+def _compared(
+    name: str, before: DenseNet, after: DenseNet, probes: Pixels, expected: np.ndarray
+) -> tuple[Step, np.ndarray]:
     """The step, and the logits behind it; `expected` are those before it."""
     found = _logits(after, probes)
     error = _distance(expected, found)
@@ -110,8 +114,11 @@ def _compared(name: str, before: DenseNet, after: DenseNet, probes: Pixels,
 
 def _checked(name: str, error: float) -> float:
     if not error <= TOLERANCE:  # also where it is not a number
-        raise EdgedenseError(f"the step {name!r} to keep the logits (relative {TOLERANCE:g})",
-                             f"a change of {error:.2g}", "report this model: edgedense misreads it")
+        raise EdgedenseError(
+            f"the step {name!r} to keep the logits (relative {TOLERANCE:g})",
+            f"a change of {error:.2g}",
+            "report this model: edgedense misreads it",
+        )
     return error
 
 

@@ -25,7 +25,8 @@ def space_to_depth(network: DenseNet) -> DenseNet:
     padding = tuple(
         _padding(length, size, stem.conv.kernel.shape[axis], pad)
         for axis, (length, size, pad) in enumerate(
-            zip((network.height, network.width), kernel.shape[:2], stem.conv.padding, strict=True))
+            zip((network.height, network.width), kernel.shape[:2], stem.conv.padding, strict=True)
+        )
     )
     if min(min(sides) for sides in padding) < 0:
         return network
@@ -50,5 +51,3 @@ def _regroup(kernel: Array) -> Array:
     height, width, channels, out = kernel.shape
     split = kernel.reshape(height // 2, 2, width // 2, 2, channels, out)
     return split.transpose(0, 2, 1, 3, 4, 5).reshape(height // 2, width // 2, 4 * channels, out)
-
-

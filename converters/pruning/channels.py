@@ -54,15 +54,24 @@ class Selection:
 
 def everything(network: DenseNet) -> Selection:
     """Nothing is cut."""
-    return Selection(tuple(tuple(LayerChannels(np.arange(layer.conv1.bias.size), np.arange(layer.conv2.bias.size))
-                            for layer in block.layers) for block in network.blocks))
+    return Selection(
+        tuple(
+            tuple(
+                LayerChannels(np.arange(layer.conv1.bias.size), np.arange(layer.conv2.bias.size))
+                for layer in block.layers
+            )
+            for block in network.blocks
+        )
+    )
 
 
 def cut(network: DenseNet, selection: Selection) -> DenseNet:
     """`network` with the channels of `selection` only."""
     readers = reader_channels(network, selection)
-    blocks = tuple(_block(block, number, rows, readers)
-                   for number, (block, rows) in enumerate(zip(network.blocks, selection.layers, strict=True), start=1))
+    blocks = tuple(
+        _block(block, number, rows, readers)
+        for number, (block, rows) in enumerate(zip(network.blocks, selection.layers, strict=True), start=1)
+    )
     return replace(network, blocks=blocks, head=_head(network.head, readers["head"], head_channels(network)))
 
 
@@ -89,8 +98,10 @@ def correspondence(network: DenseNet, selection: Selection) -> Kept:
         for after, (before, row) in enumerate(staying, start=1):
             names[f"block{number}/layer{after}"] = f"block{number}/layer{before}"
             bottlenecks[f"block{number}/layer{after}"] = row.bottleneck
-    concats = {f"block{number}": readers[f"transition{number}" if block.transition else "head"]
-               for number, block in enumerate(network.blocks, start=1)}
+    concats = {
+        f"block{number}": readers[f"transition{number}" if block.transition else "head"]
+        for number, block in enumerate(network.blocks, start=1)
+    }
     return Kept(names, bottlenecks, concats)
 
 
@@ -110,17 +121,23 @@ def _width_behind(network: DenseNet, block: Block) -> int:
 
 
 def _block(block: Block, number: int, rows: tuple[LayerChannels, ...], readers: dict[str, Indices]) -> Block:
-    layers = tuple(_layer(layer, readers[f"block{number}/layer{position}"], row)
-                   for position, (layer, row) in enumerate(zip(block.layers, rows, strict=True), start=1)
-                   if row.growth.size)
+    layers = tuple(
+        _layer(layer, readers[f"block{number}/layer{position}"], row)
+        for position, (layer, row) in enumerate(zip(block.layers, rows, strict=True), start=1)
+        if row.growth.size
+    )
     transition = block.transition and _transition(block.transition, readers[f"transition{number}"])
     return replace(block, layers=layers, transition=transition)
 
 
 def _layer(layer: DenseLayer, inputs: Indices, row: LayerChannels) -> DenseLayer:
-    return replace(layer, norm1=_affine(layer.norm1, inputs), conv1=_conv(layer.conv1, inputs, row.bottleneck),
-                   norm2=layer.norm2 and _affine(layer.norm2, row.bottleneck),
-                   conv2=_conv(layer.conv2, row.bottleneck, row.growth))
+    return replace(
+        layer,
+        norm1=_affine(layer.norm1, inputs),
+        conv1=_conv(layer.conv1, inputs, row.bottleneck),
+        norm2=layer.norm2 and _affine(layer.norm2, row.bottleneck),
+        conv2=_conv(layer.conv2, row.bottleneck, row.growth),
+    )
 
 
 def _transition(transition: Transition, inputs: Indices) -> Transition:

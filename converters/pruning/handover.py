@@ -45,8 +45,13 @@ def write_task(folder: Path, task: Task) -> None:
                 arrays[f"{index}.{name}"] = array
         plain["function"] = None if op.function is None else asdict(op.function)
         ops.append(plain)
-    document = {"ops": ops, "shapes": task.program.shapes, "pruned": dict(task.pruned), "trained": task.trained,
-                "spec": dict(task.spec)}
+    document = {
+        "ops": ops,
+        "shapes": task.program.shapes,
+        "pruned": dict(task.pruned),
+        "trained": task.trained,
+        "spec": dict(task.spec),
+    }
     (folder / TASK).write_text(json.dumps(document))
     np.savez(folder / ARRAYS, **arrays)
     np.save(folder / PIXELS, task.pixels)
@@ -59,8 +64,14 @@ def read_task(folder: Path) -> Task:
     with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
         ops = tuple(_op(plain, index, arrays) for index, plain in enumerate(document["ops"]))
     shapes = {name: tuple(shape) for name, shape in document["shapes"].items()}
-    return Task(Program(ops, shapes), document["pruned"], tuple(document["trained"]), document["spec"],
-                np.load(folder / PIXELS, mmap_mode="r"), np.load(folder / LOGITS))
+    return Task(
+        Program(ops, shapes),
+        document["pruned"],
+        tuple(document["trained"]),
+        document["spec"],
+        np.load(folder / PIXELS, mmap_mode="r"),
+        np.load(folder / LOGITS),
+    )
 
 
 def _op(plain: dict[str, Any], index: int, arrays: Any) -> Op:
@@ -78,8 +89,11 @@ def _op(plain: dict[str, Any], index: int, arrays: Any) -> Op:
 
 def write_weights(folder: Path, weights: Weights) -> None:
     """The child's answer."""
-    arrays = {f"{part}.{name}": array for name, pair in weights.items()
-              for part, array in zip(("kernel", "bias"), pair, strict=True)}
+    arrays = {
+        f"{part}.{name}": array
+        for name, pair in weights.items()
+        for part, array in zip(("kernel", "bias"), pair, strict=True)
+    }
     np.savez(folder / WEIGHTS, **arrays)  # type: ignore[arg-type]
 
 

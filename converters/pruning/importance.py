@@ -31,8 +31,13 @@ class Importance:
     growth: dict[str, Array]
 
 
-def measure_importance(network: DenseNet, pixels: Pixels, criterion: Criterion = "taylor", seed: int = 0,
-                       tick: Callable[[int], None] = lambda n: None) -> Importance:
+def measure_importance(
+    network: DenseNet,
+    pixels: Pixels,
+    criterion: Criterion = "taylor",
+    seed: int = 0,
+    tick: Callable[[int], None] = lambda n: None,
+) -> Importance:
     """The importance of each channel; `pixels` [N, H, W, 3] matter to "taylor" and "norm" only.
 
     taylor  What cutting the channel adds to the KL divergence from the uncut network, to second order: half the mean
@@ -48,11 +53,15 @@ def measure_importance(network: DenseNet, pixels: Pixels, criterion: Criterion =
     layers = _layers(network)
     if criterion == "random":
         rng = np.random.default_rng(seed)
-        return Importance({name: rng.random(layer.conv1.bias.size) for name, layer in layers.items()},
-                          {name: rng.random(layer.conv2.bias.size) for name, layer in layers.items()})
+        return Importance(
+            {name: rng.random(layer.conv1.bias.size) for name, layer in layers.items()},
+            {name: rng.random(layer.conv2.bias.size) for name, layer in layers.items()},
+        )
     if criterion == "l1":
-        return Importance({name: np.abs(layer.conv1.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()},
-                          {name: np.abs(layer.conv2.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()})
+        return Importance(
+            {name: np.abs(layer.conv1.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()},
+            {name: np.abs(layer.conv2.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()},
+        )
     program = lower(network)
     taps = [*(f"{name}/bottleneck" for name in layers), *_read(network).values()]
     if criterion == "norm":
@@ -65,15 +74,23 @@ def measure_importance(network: DenseNet, pixels: Pixels, criterion: Criterion =
 
 
 def _layers(network: DenseNet) -> dict[str, DenseLayer]:
-    return {f"block{number}/layer{position}": layer for number, block in enumerate(network.blocks, start=1)
-            for position, layer in enumerate(block.layers, start=1)}
+    return {
+        f"block{number}/layer{position}": layer
+        for number, block in enumerate(network.blocks, start=1)
+        for position, layer in enumerate(block.layers, start=1)
+    }
 
 
 def _read(network: DenseNet) -> dict[str, str]:
     """Each reader of a concatenation -> the tensor that it makes of it, channel by channel."""
     read = {name: f"{name}/norm" for name in _layers(network)}
-    read.update({f"transition{number}": f"transition{number}/norm"
-                 for number, block in enumerate(network.blocks, start=1) if block.transition})
+    read.update(
+        {
+            f"transition{number}": f"transition{number}/norm"
+            for number, block in enumerate(network.blocks, start=1)
+            if block.transition
+        }
+    )
     blocks = network.blocks
     read["head"] = "head/norm" if network.head.norm else f"block{len(blocks)}/layer{len(blocks[-1].layers)}/concat"
     return read
@@ -93,8 +110,13 @@ def _gathered(network: DenseNet, effects: dict[str, Array], finish: Callable[[Ar
     return Importance(bottleneck, growth)
 
 
-def _moments(program: Program, taps: list[str], pixels: Pixels, linear: bool = False,
-             tick: Callable[[int], None] = lambda n: None) -> dict[str, Array]:
+def _moments(
+    program: Program,
+    taps: list[str],
+    pixels: Pixels,
+    linear: bool = False,
+    tick: Callable[[int], None] = lambda n: None,
+) -> dict[str, Array]:
     """Mean and mean square per channel [2, C] of the tensors `taps`; `linear`: of what they are before their ReLU."""
     import tensorflow as tf
 
@@ -116,8 +138,9 @@ def _moments(program: Program, taps: list[str], pixels: Pixels, linear: bool = F
     return totals
 
 
-def _effects(program: Program, taps: list[str], means: dict[str, Array], pixels: Pixels, seed: int,
-             tick: Callable[[int], None]) -> dict[str, Array]:
+def _effects(
+    program: Program, taps: list[str], means: dict[str, Array], pixels: Pixels, seed: int, tick: Callable[[int], None]
+) -> dict[str, Array]:
     """For each tensor [draws * N, C]: by how much a random direction in logit space moves, to first order, when the
     channel becomes its mean."""
     import tensorflow as tf
@@ -132,13 +155,20 @@ def _effects(program: Program, taps: list[str], means: dict[str, Array], pixels:
             z = values[logits]
             loss = tf.reduce_sum(tf.stop_gradient(_direction(tf, z, signs, softmax)) * z)
         gradients = tape.gradient(loss, [values[name] for name in taps])
-        return [tf.reduce_sum((values[name] - tf.constant(means[name], tf.float32)) * gradient, (1, 2))
-                for name, gradient in zip(taps, gradients, strict=True)]
+        return [
+            tf.reduce_sum((values[name] - tf.constant(means[name], tf.float32)) * gradient, (1, 2))
+            for name, gradient in zip(taps, gradients, strict=True)
+        ]
 
     wanted = set(taps)
-    compiled = tf.function(effects, autograph=False, input_signature=[
-        tf.TensorSpec((None, *program.shapes[IMAGE]), tf.float32),
-        tf.TensorSpec((None, *program.shapes[logits]), tf.float32)])
+    compiled = tf.function(
+        effects,
+        autograph=False,
+        input_signature=[
+            tf.TensorSpec((None, *program.shapes[IMAGE]), tf.float32),
+            tf.TensorSpec((None, *program.shapes[logits]), tf.float32),
+        ],
+    )
     rng = np.random.default_rng(seed)
     parts: dict[str, list[Array]] = {name: [] for name in taps}
     for start in range(0, len(pixels), BATCH):

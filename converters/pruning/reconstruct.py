@@ -20,8 +20,9 @@ SAMPLES = 4096  # positions in all that a layer is fitted on
 WIDEST = 4096  # inputs; a wider Dense has more unknowns than pictures can tell, and only gets its bias
 
 
-def reconstruct(network: DenseNet, selection: Selection, pixels: Pixels,
-                tick: Callable[[int], None] = lambda n: None) -> DenseNet:
+def reconstruct(
+    network: DenseNet, selection: Selection, pixels: Pixels, tick: Callable[[int], None] = lambda n: None
+) -> DenseNet:
     """`network` cut to `selection`, with weights that give back the uncut outputs as far as what is left tells them.
 
     Each convolution and Dense, in order, is fitted to what its counterpart in the uncut network gives for `pixels`
@@ -145,8 +146,12 @@ def _samples(tf: Any, op: Op, x: Any, expected: Any) -> tuple[Array, Array]:
     size = op.weights[0].shape[0]  # square
     if op.same:  # then of odd size and stride 1
         x = tf.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
-    taps = [(row * op.stride + i) * int(x.shape[2]) + column * op.stride + j
-            for row, column in zip(rows, columns, strict=True) for i in range(size) for j in range(size)]
+    taps = [
+        (row * op.stride + i) * int(x.shape[2]) + column * op.stride + j
+        for row, column in zip(rows, columns, strict=True)
+        for i in range(size)
+        for j in range(size)
+    ]
     patches = tf.gather(tf.reshape(x, (len(x), -1, x.shape[-1])), taps, axis=1)
     targets = tf.gather(tf.reshape(expected, (len(x), -1, expected.shape[-1])), rows * width + columns, axis=1)
     return patches.numpy().astype(np.float64).reshape(len(x), len(rows), -1), targets.numpy().astype(np.float64)

@@ -36,8 +36,10 @@ class Shrunk:
             staying = [row for row in rows if row.growth.size]
             width = sum(row.bottleneck.size for row in staying) / len(staying)
             growth = sum(row.growth.size for row in staying) / len(staying)
-            parts.append(f"block {number}: {len(staying)} of {len(rows)} layers, bottlenecks of {width:.0f} and growth "
-                         f"{growth:.0f} on average")
+            parts.append(
+                f"block {number}: {len(staying)} of {len(rows)} layers, bottlenecks of {width:.0f} and growth "
+                f"{growth:.0f} on average"
+            )
         return "; ".join(parts)
 
 
@@ -47,8 +49,9 @@ def fraction_removed(network: DenseNet, fraction: float) -> Goal:
     return lambda smaller: macs(smaller) <= most
 
 
-def shrink(network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, progress: Progress,
-           wanted: str) -> Shrunk:
+def shrink(
+    network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, progress: Progress, wanted: str
+) -> Shrunk:
     """Cut the least important channels of `network` until `goal` is met, then fit what is left to the whole network.
 
     `pixels` [N, H, W, 3] are calibration pictures; no labels are needed. The goal must stay met once it is met on the
@@ -59,8 +62,12 @@ def shrink(network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, 
     way = list(cuts(network, importance))
     if not goal(cut(network, way[-1])):
         least = macs(cut(network, way[-1])) / macs(network)
-        raise EdgedenseError(wanted, f"a smallest network, one dense layer per block, of {100 * least:.0f} % of the "
-                                     "multiply-accumulates, which does not meet it", "a lower goal, or --input-size")
+        raise EdgedenseError(
+            wanted,
+            f"a smallest network, one dense layer per block, of {100 * least:.0f} % of the "
+            "multiply-accumulates, which does not meet it",
+            "a lower goal, or --input-size",
+        )
     selection = _first(way, lambda at: goal(cut(network, at)))
     fits = sum(op.kind in ("conv", "dense") for op in lower(cut(network, selection)).ops)
     with progress("fitting what is left", fits) as tick:

@@ -41,15 +41,19 @@ def train(task: Task) -> Weights:
     model = build(tf, keras, task, prune)
     rate = keras.optimizers.schedules.CosineDecay(spec["learning_rate"], steps)
     model.compile(keras.optimizers.Adam(rate), loss=_loss(tf, task))
-    model.fit(_batches(keras, task), epochs=spec["epochs"], verbose=0, shuffle=False,
-              callbacks=[tfmot.sparsity.keras.UpdatePruningStep(), _report(keras, task)])
+    model.fit(
+        _batches(keras, task),
+        epochs=spec["epochs"],
+        verbose=0,
+        shuffle=False,
+        callbacks=[tfmot.sparsity.keras.UpdatePruningStep(), _report(keras, task)],
+    )
     stripped = tfmot.sparsity.keras.strip_pruning(model)
     return {name: tuple(stripped.get_layer(name).get_weights()) for name in task.trained}
 
 
 def _ramp(steps: int) -> tuple[int, int, int, int]:
-    """PolynomialDecay's begin_step, end_step, power and frequency; steps count from 1, the last update is at end_step.
-    """
+    """PolynomialDecay's begin_step, end_step, power and frequency; steps count from 1, the last update is at end_step."""
     ramp = max(1, int(RAMP * steps))
     frequency = max(1, ramp // UPDATES)
     return 0, ramp // frequency * frequency, 3, frequency
@@ -81,8 +85,14 @@ def _layer(keras: Any, op: Op) -> Any:
     activation = "relu" if op.relu else None
     if op.kind == "dense":
         return keras.layers.Dense(kernel.shape[1], activation=activation, name=op.output)
-    return keras.layers.Conv2D(kernel.shape[3], kernel.shape[:2], op.stride, "same" if op.same else "valid",
-                               activation=activation, name=op.output)
+    return keras.layers.Conv2D(
+        kernel.shape[3],
+        kernel.shape[:2],
+        op.stride,
+        "same" if op.same else "valid",
+        activation=activation,
+        name=op.output,
+    )
 
 
 def _fixed(tf: Any, op: Op) -> Any:
@@ -107,8 +117,9 @@ def _loss(tf: Any, task: Task) -> Any:
         return x - mean(x, -1, keepdims=True) if centred else x
 
     variance = float(centre(task.logits, np.mean).var()) or 1.0
-    return lambda teacher, student: tf.reduce_mean(
-        tf.square(centre(student - tf.cast(teacher, student.dtype), tf.reduce_mean))) / variance
+    return lambda teacher, student: (
+        tf.reduce_mean(tf.square(centre(student - tf.cast(teacher, student.dtype), tf.reduce_mean))) / variance
+    )
 
 
 def _batches(keras: Any, task: Task) -> Any:
@@ -132,7 +143,7 @@ def _batches(keras: Any, task: Task) -> Any:
 
 
 def _report(keras: Any, task: Task) -> Any:
-    """"pictures N" after each batch."""
+    """ "pictures N" after each batch."""
     count, batch = len(task.pixels), task.spec["batch"]
 
     def tell(index: int, logs: Any) -> None:

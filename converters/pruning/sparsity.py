@@ -53,8 +53,13 @@ def pieces(pictures: int, spec: SparsitySpec) -> int:
     return pictures * (1 + spec.epochs)
 
 
-def sparsify(network: DenseNet, teacher: DenseNet, pixels: Pixels, spec: SparsitySpec,
-             tick: Callable[[int], None] = lambda n: None) -> DenseNet:
+def sparsify(
+    network: DenseNet,
+    teacher: DenseNet,
+    pixels: Pixels,
+    spec: SparsitySpec,
+    tick: Callable[[int], None] = lambda n: None,
+) -> DenseNet:
     """`network` with `spec.fraction` of zeros, trained on uint8 `pixels` [N, height, width, 3] to answer as `teacher`.
 
     Depthwise convolutions and norms stay as they are, and so do all shapes. The same input and seed give the same
@@ -72,8 +77,11 @@ def sparsify(network: DenseNet, teacher: DenseNet, pixels: Pixels, spec: Sparsit
         try:
             handover.write_task(Path(folder), task)
         except OSError as error:
-            raise EdgedenseError(f"{pixels.nbytes / 2**20:.0f} MiB for pictures in {tempfile.gettempdir()}",
-                                 str(error.strerror), "TMPDIR=FOLDER before the command, or fewer pictures") from error
+            raise EdgedenseError(
+                f"{pixels.nbytes / 2**20:.0f} MiB for pictures in {tempfile.gettempdir()}",
+                str(error.strerror),
+                "TMPDIR=FOLDER before the command, or fewer pictures",
+            ) from error
         _run_child(Path(folder), tick)
         weights = handover.read_weights(Path(folder))
     return with_weights(network, weights)
@@ -130,23 +138,33 @@ def _logits(teacher: DenseNet, pixels: Pixels, tick: Callable[[int], None]) -> n
 
 
 def _require_toolkit() -> None:
-    for package, module in (("tensorflow-model-optimization", "tensorflow_model_optimization"),
-                            ("tf_keras", "tf_keras")):
+    for package, module in (
+        ("tensorflow-model-optimization", "tensorflow_model_optimization"),
+        ("tf_keras", "tf_keras"),
+    ):
         if find_spec(module) is None:
-            raise EdgedenseError(f"{package} for --sparsity", "it is not installed",
-                                 "pip install 'edgedense[convert]'")
+            raise EdgedenseError(f"{package} for --sparsity", "it is not installed", "pip install 'edgedense[convert]'")
 
 
 def _run_child(folder: Path, tick: Callable[[int], None]) -> None:
     """Train in a process of its own; `tick` follows its lines. It goes when this process is interrupted."""
     package = str(Path(edgedense.__file__).resolve().parent.parent)
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "2",
-                   "TF_FORCE_GPU_ALLOW_GROWTH": "true", "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        **os.environ,
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     command = [sys.executable, "-m", WORKER, str(folder)]
     errors = folder / "errors.txt"
-    with errors.open("w") as stderr, subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True) as child:
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as child,
+    ):
         assert child.stdout is not None
         try:
             for line in child.stdout:
@@ -156,8 +174,11 @@ def _run_child(folder: Path, tick: Callable[[int], None]) -> None:
             child.kill()
             raise
     if child.returncode:
-        raise EdgedenseError("the pruning process to end well", _failure(child.returncode, errors.read_text()),
-                             "fewer pictures or more memory" if child.returncode < 0 else "")
+        raise EdgedenseError(
+            "the pruning process to end well",
+            _failure(child.returncode, errors.read_text()),
+            "fewer pictures or more memory" if child.returncode < 0 else "",
+        )
 
 
 def _failure(status: int, errors: str) -> str:

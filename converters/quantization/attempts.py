@@ -72,9 +72,15 @@ def candidates(estimator: Estimator | None, headroom: float | None) -> tuple[Ran
     return (*(RangeSpec("minmax", h) for h in DEFAULT_HEADROOMS), RangeSpec("percentile"), RangeSpec("mse"))
 
 
-def choose(network: DenseNet, statistics: Statistics, pixels: Pixels, scores: np.ndarray,
-           specs: tuple[RangeSpec, ...], output_type: str,
-           tick: Callable[[int], None]) -> tuple[Attempt, tuple[Candidate, ...]]:
+def choose(
+    network: DenseNet,
+    statistics: Statistics,
+    pixels: Pixels,
+    scores: np.ndarray,
+    specs: tuple[RangeSpec, ...],
+    output_type: str,
+    tick: Callable[[int], None],
+) -> tuple[Attempt, tuple[Candidate, ...]]:
     """The range estimator that keeps closest to the float `scores` [N, classes] on every second picture, when fitted
     on the others."""
     if len(specs) == 1 or len(pixels) < 2:
@@ -135,8 +141,10 @@ def finish(prepared: Prepared, tuned: Mapping[str, tuple[Array, Array]] | None =
     """The quantized network. `tuned` holds (kernel, bias) by operator, to be rounded as they are."""
     program, weights = prepared.program, prepared.weights
     if tuned:
-        ops = tuple(replace(op, kernel=tuned[op.output][0], bias=tuned[op.output][1]) if op.output in tuned else op
-                    for op in program.ops)
+        ops = tuple(
+            replace(op, kernel=tuned[op.output][0], bias=tuned[op.output][1]) if op.output in tuned else op
+            for op in program.ops
+        )
         program = replace(program, ops=ops)
         weights = {name: kept for name, kept in weights.items() if name not in tuned}
     quantized = quantize(program, prepared.ranges, prepared.floats, weights, prepared.output_type)

@@ -15,8 +15,10 @@ from edgedense.converters.tflite.flatbuffer import Quantization
 IDLE = 0.01  # of a step above its floor, a sample still counts as lying on it ...
 FLOAT32 = 1e-6  # ... for samples are float32 and floors are not
 
-def round_constants(program: Program, quantization: dict[str, Quantization],
-                    statistics: Statistics) -> tuple[Program, Statistics]:
+
+def round_constants(
+    program: Program, quantization: dict[str, Quantization], statistics: Statistics
+) -> tuple[Program, Statistics]:
     """Round the constants of MAXIMUM to the steps of their input, and clip them to its range.
 
     Inputs saturate at that range, so a constant beyond it is always or never the output: what clipping changes is the
@@ -53,8 +55,13 @@ def _rounded(op: Op, q: Quantization, channels: Channels) -> tuple[Op, Array, Ch
     return replace(op, constant=constant), gap, channels.refloored(floor, constant)
 
 
-def corrected_weights(program: Program, quantization: dict[str, Quantization], statistics: Statistics,
-                      float_ops: frozenset[str], integer_only: bool = False) -> dict[str, Weights]:
+def corrected_weights(
+    program: Program,
+    quantization: dict[str, Quantization],
+    statistics: Statistics,
+    float_ops: frozenset[str],
+    integer_only: bool = False,
+) -> dict[str, Weights]:
     """Round-to-nearest weights whose bias makes up for the mean change of the output.
 
     mean(x W) - mean(x_q W_q), with x_q the rounded input, both over the calibration samples (Nagel et al., "Data-Free

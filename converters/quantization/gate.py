@@ -56,9 +56,17 @@ class Trial:
         return f"{self.attempt.describe()}: {self.drop:+.2f} points"
 
 
-def passing(network: DenseNet, statistics: Statistics, first: Attempt, tried: tuple[Candidate, ...], max_drop: float,
-            validation: Validation, output_type: str, build: Callable[[Attempt], Built],
-            tick: Callable[[int], None]) -> tuple[Attempt, Built, list[Trial]]:
+def passing(
+    network: DenseNet,
+    statistics: Statistics,
+    first: Attempt,
+    tried: tuple[Candidate, ...],
+    max_drop: float,
+    validation: Validation,
+    output_type: str,
+    build: Callable[[Attempt], Built],
+    tick: Callable[[int], None],
+) -> tuple[Attempt, Built, list[Trial]]:
     """The first attempt whose drop is at most `max_drop` points, with all that was tried; `build` makes each.
 
     Raises GateError, telling what each step gave, when none is left.
@@ -70,13 +78,21 @@ def passing(network: DenseNet, statistics: Statistics, first: Attempt, tried: tu
         tick(1)
         if trials[-1].drop <= max_drop:
             return attempt, built, trials
-    raise GateError(f"a drop of at most {max_drop:g} points on {len(validation.labels)} validation pictures",
-                    "; ".join(trial.describe() for trial in trials),
-                    "more calibration pictures, or a higher --max-drop; nothing was written")
+    raise GateError(
+        f"a drop of at most {max_drop:g} points on {len(validation.labels)} validation pictures",
+        "; ".join(trial.describe() for trial in trials),
+        "more calibration pictures, or a higher --max-drop; nothing was written",
+    )
 
 
-def ladder(network: DenseNet, statistics: Statistics, first: Attempt, tried: tuple[Candidate, ...], pixels: Pixels,
-           output_type: str) -> Iterator[Attempt]:
+def ladder(
+    network: DenseNet,
+    statistics: Statistics,
+    first: Attempt,
+    tried: tuple[Candidate, ...],
+    pixels: Pixels,
+    output_type: str,
+) -> Iterator[Attempt]:
     """Attempts from fast to quiet: other ranges, then quieter operators, then the worst layers in float.
 
     Float layers are not offered where the output, and so the whole network, must be integer.

@@ -28,8 +28,7 @@ def equalization(statistics: Statistics) -> Equalization:
 
     Left out are the norms of dense layers: they read what the concatenation holds, and would double the entry's size.
     """
-    return {name: (channels.scale, channels.shift) for name, channels in statistics.items()
-            if not _is_inner_norm(name)}
+    return {name: (channels.scale, channels.shift) for name, channels in statistics.items() if not _is_inner_norm(name)}
 
 
 def to_bytes(maps: Equalization) -> bytes:
@@ -47,12 +46,14 @@ def from_bytes(data: bytes) -> Equalization:
             arrays = {name.replace("|", "/"): file[name].astype(float) for name in file}
         return {name: (array[0], array[1]) for name, array in arrays.items()}
     except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile, zlib.error) as error:
-        raise EdgedenseError(f"scales and shifts in the entry {ENTRY}", str(error),
-                             "convert the model again") from error
+        raise EdgedenseError(
+            f"scales and shifts in the entry {ENTRY}", str(error), "convert the model again"
+        ) from error
 
 
-def layer_noise(program: Program, model: bytes, maps: Equalization, pixels: Pixels,
-                tick: Callable[[int], None] = lambda n: None) -> LayerNoise:
+def layer_noise(
+    program: Program, model: bytes, maps: Equalization, pixels: Pixels, tick: Callable[[int], None] = lambda n: None
+) -> LayerNoise:
     """Signal-to-noise ratio of each layer of `model` (a .tflite file) over `pixels` [N, height, width, 3].
 
     `program` holds the same layers in float, as they were before equalization. Raises EdgedenseError when the two
@@ -71,8 +72,11 @@ def layer_noise(program: Program, model: bytes, maps: Equalization, pixels: Pixe
         tick(1)
     result = meter.result()
     if not result:
-        raise EdgedenseError("a reference whose layers are those of the file", "none in common",
-                             "the Keras model that the file was made from")
+        raise EdgedenseError(
+            "a reference whose layers are those of the file",
+            "none in common",
+            "the Keras model that the file was made from",
+        )
     return result
 
 

@@ -20,7 +20,9 @@ from edgedense.converters.tflite.stock import FEATURES, LOGITS, converted
 
 Range = tuple[float, float]  # lowest and highest real value that must be represented
 FIXED_RANGES = {  # outputs whose quantization the kernels prescribe
-    "softmax": (0.0, 255.0 / 256.0), "sigmoid": (0.0, 255.0 / 256.0), "tanh": (-1.0, 127.0 / 128.0),
+    "softmax": (0.0, 255.0 / 256.0),
+    "sigmoid": (0.0, 255.0 / 256.0),
+    "tanh": (-1.0, 127.0 / 128.0),
 }
 SMALLEST_SCALE = 1e-8  # XNNPACK refuses scales that are not normal numbers; a dead tensor has no range of its own
 MANTISSA_BITS = 10  # ranges are rounded to so many bits, so that the order of float sums does not change the bytes
@@ -91,8 +93,13 @@ def scale_groups(program: Program) -> dict[str, str]:
     return {name: find(name) for name in program.shapes}
 
 
-def quantize(program: Program, ranges: Mapping[str, Range], float_ops: Iterable[str] = (),
-             weights: Mapping[str, Weights] | None = None, output_type: str = "float32") -> Quantized:
+def quantize(
+    program: Program,
+    ranges: Mapping[str, Range],
+    float_ops: Iterable[str] = (),
+    weights: Mapping[str, Weights] | None = None,
+    output_type: str = "float32",
+) -> Quantized:
     """The deployed network. `ranges` holds every int8 activation's range; `weights` replaces round-to-nearest."""
     return _Quantizer(program, ranges, frozenset(float_ops), dict(weights or {}), output_type).build()
 
@@ -112,8 +119,9 @@ def with_features(quantized: Quantized, tensor: str) -> Quantized:
         shifted = replace(source.quantization, zero_point=source.quantization.zero_point + 128)
         output = Tensor(name, source.shape, "uint8", shifted)
         operator = Operator("QUANTIZE", 1, (tensor,), (name,), "QuantizeOptions")
-    return replace(quantized, tensors=(*quantized.tensors, output), operators=(*quantized.operators, operator),
-                   features=name)
+    return replace(
+        quantized, tensors=(*quantized.tensors, output), operators=(*quantized.operators, operator), features=name
+    )
 
 
 def activations(program: Program, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
@@ -192,16 +200,18 @@ class _Quantizer:
             return self.as_float(last)
         q = self.quantization[last]
         # A float head leaves float scores: they are rounded once, to what the int8 ones would be called in uint8.
-        tensor = Tensor("scores_uint8", (1, *self.program.shapes[last]), "uint8",
-                        replace(q, zero_point=q.zero_point + 128))
+        tensor = Tensor(
+            "scores_uint8", (1, *self.program.shapes[last]), "uint8", replace(q, zero_point=q.zero_point + 128)
+        )
         self.tensors[tensor.name] = tensor
         self.emit("QUANTIZE", 1, (last,), tensor.name, "QuantizeOptions")
         return tensor.name
 
     # -- pieces ---------------------------------------------------------------------------------------------------
 
-    def emit(self, code: str, version: int, inputs: tuple[str, ...], output: str, options_type: str = "",
-             **options: Any) -> None:
+    def emit(
+        self, code: str, version: int, inputs: tuple[str, ...], output: str, options_type: str = "", **options: Any
+    ) -> None:
         self.operators.append(Operator(code, version, inputs, (output,), options_type, options))
 
     def activation(self, name: str, shape: tuple[int, ...], quantization: Quantization | None) -> None:
@@ -288,17 +298,40 @@ class _Quantizer:
         two, relu = (2 if int8 else 1), (1 if op.relu else 0)  # ActivationFunctionType: 0 NONE, 1 RELU
         out, same = op.output, (0 if op.same else 1)  # Padding: 0 SAME, 1 VALID
         if op.kind == "conv":
-            self.emit("CONV_2D", 3 if int8 else 1, inputs, out, "Conv2DOptions", padding=same, strideW=op.stride,
-                      strideH=op.stride, dilationWFactor=1, dilationHFactor=1, fusedActivationFunction=relu)
+            self.emit(
+                "CONV_2D",
+                3 if int8 else 1,
+                inputs,
+                out,
+                "Conv2DOptions",
+                padding=same,
+                strideW=op.stride,
+                strideH=op.stride,
+                dilationWFactor=1,
+                dilationHFactor=1,
+                fusedActivationFunction=relu,
+            )
         elif op.kind == "depthwise" and len(self.program.shapes[out]) == 1:
             self.emit_vector_depthwise(op, inputs, int8)
         elif op.kind == "depthwise":
-            self.emit("DEPTHWISE_CONV_2D", 3 if int8 else 1, inputs, out, "DepthwiseConv2DOptions", padding=same,
-                      strideW=op.stride, strideH=op.stride, depthMultiplier=1, dilationWFactor=1, dilationHFactor=1,
-                      fusedActivationFunction=relu)
+            self.emit(
+                "DEPTHWISE_CONV_2D",
+                3 if int8 else 1,
+                inputs,
+                out,
+                "DepthwiseConv2DOptions",
+                padding=same,
+                strideW=op.stride,
+                strideH=op.stride,
+                depthMultiplier=1,
+                dilationWFactor=1,
+                dilationHFactor=1,
+                fusedActivationFunction=relu,
+            )
         elif op.kind == "dense":
-            self.emit("FULLY_CONNECTED", 4 if int8 else 1, inputs, out, "FullyConnectedOptions",
-                      fusedActivationFunction=relu)
+            self.emit(
+                "FULLY_CONNECTED", 4 if int8 else 1, inputs, out, "FullyConnectedOptions", fusedActivationFunction=relu
+            )
         elif op.kind == "maximum":
             self.emit("MAXIMUM", two, inputs, out, "MaximumMinimumOptions")
         elif op.kind == "concat":
@@ -308,12 +341,28 @@ class _Quantizer:
             self.emit("PAD", two, (*inputs, table), out, "PadOptions")
         elif op.kind in ("max_pool", "average_pool"):
             code = "MAX_POOL_2D" if op.kind == "max_pool" else "AVERAGE_POOL_2D"
-            self.emit(code, two, inputs, out, "Pool2DOptions", padding=1, filterHeight=op.size[0],
-                      filterWidth=op.size[1], strideH=op.strides[0], strideW=op.strides[1])
+            self.emit(
+                code,
+                two,
+                inputs,
+                out,
+                "Pool2DOptions",
+                padding=1,
+                filterHeight=op.size[0],
+                filterWidth=op.size[1],
+                strideH=op.strides[0],
+                strideW=op.strides[1],
+            )
         elif op.kind in ("mean", "reduce_max"):
             axes = self.constant(f"{out}/axes", np.array([1, 2]), "int32")
-            self.emit("MEAN" if op.kind == "mean" else "REDUCE_MAX", two, (*inputs, axes), out, "ReducerOptions",
-                      keepDims=False)
+            self.emit(
+                "MEAN" if op.kind == "mean" else "REDUCE_MAX",
+                two,
+                (*inputs, axes),
+                out,
+                "ReducerOptions",
+                keepDims=False,
+            )
         elif op.kind == "space_to_depth":
             self.emit("SPACE_TO_DEPTH", two, inputs, out, "SpaceToDepthOptions", blockSize=op.stride)
         elif op.kind == "reshape":
@@ -334,9 +383,20 @@ class _Quantizer:
         self.activation(before, (1, 1, channels), self.tensors[inputs[0]].quantization)
         self.activation(after, (1, 1, channels), self.tensors[op.output].quantization)
         self.emit_reshape(inputs[0], before)
-        self.emit("DEPTHWISE_CONV_2D", 3 if int8 else 1, (before, *inputs[1:]), after, "DepthwiseConv2DOptions",
-                  padding=1, strideW=1, strideH=1, depthMultiplier=1, dilationWFactor=1, dilationHFactor=1,
-                  fusedActivationFunction=1 if op.relu else 0)
+        self.emit(
+            "DEPTHWISE_CONV_2D",
+            3 if int8 else 1,
+            (before, *inputs[1:]),
+            after,
+            "DepthwiseConv2DOptions",
+            padding=1,
+            strideW=1,
+            strideH=1,
+            depthMultiplier=1,
+            dilationWFactor=1,
+            dilationHFactor=1,
+            fusedActivationFunction=1 if op.relu else 0,
+        )
         self.emit_reshape(after, op.output)
 
     def emit_activation(self, function: Activation, source: str, out: str, int8: bool) -> None:
@@ -353,7 +413,10 @@ class _Quantizer:
             self.emit("MUL", two, (source, gate), out, "MulOptions", fusedActivationFunction=0)
         else:
             code, version = {
-                "relu": ("RELU", two), "relu6": ("RELU6", two), "elu": ("ELU", 1), "tanh": ("TANH", two),
+                "relu": ("RELU", two),
+                "relu6": ("RELU6", two),
+                "elu": ("ELU", 1),
+                "tanh": ("TANH", two),
                 "sigmoid": ("LOGISTIC", two),
             }[function.kind]
             self.emit(code, version, (source,), out)

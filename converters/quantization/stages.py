@@ -72,8 +72,9 @@ class StageFigures:
         return entry
 
 
-def measure_stages(stages: list[Stage], last: bytes, output_type: str, scores: np.ndarray,
-                   labels: np.ndarray | None) -> tuple[StageFigures, ...]:
+def measure_stages(
+    stages: list[Stage], last: bytes, output_type: str, scores: np.ndarray, labels: np.ndarray | None
+) -> tuple[StageFigures, ...]:
     """The figures of each stage. The last one's file is `last`; the others' are made with the ranges and the form of a
     first attempt. `scores` [N, classes] are the trained model's on the calibration pictures, `labels` [M] those of the
     validation pictures."""
@@ -85,8 +86,9 @@ def measure_stages(stages: list[Stage], last: bytes, output_type: str, scores: n
         files.append(last)
         times = execute.latencies(files, ROUNDS)
         tick(1)
-    return tuple(_figures(stage, file, time, scores, labels)
-                 for stage, file, time in zip(stages, files, times, strict=True))
+    return tuple(
+        _figures(stage, file, time, scores, labels) for stage, file, time in zip(stages, files, times, strict=True)
+    )
 
 
 def quick_file(network: DenseNet, pixels: Pixels, output_type: str) -> bytes:
@@ -103,5 +105,14 @@ def _figures(stage: Stage, file: bytes, time: float, scores: np.ndarray, labels:
     accuracy = None
     if labels is not None and stage.view.validation is not None:
         accuracy = round(metrics.accuracy(execute.run(file, stage.view.validation), labels), 6)
-    return StageFigures(stage.name, stage.parameters, macs(stage.network), weights(stage.network), len(file),
-                        compressed_bytes(file), round(agreement, 6), accuracy, time)
+    return StageFigures(
+        stage.name,
+        stage.parameters,
+        macs(stage.network),
+        weights(stage.network),
+        len(file),
+        compressed_bytes(file),
+        round(agreement, 6),
+        accuracy,
+        time,
+    )

@@ -7,6 +7,14 @@ from edgedense.converters.recovery.recover import Recovered, recover
 from edgedense.converters.recovery.training import Course, RecoverySpec
 
 __all__ = [
-    "Course", "Epoch", "Kept", "Pictures", "Recovered", "RecoverySpec", "find_pictures", "identity", "read_pictures",
+    "Course",
+    "Epoch",
+    "Kept",
+    "Pictures",
+    "Recovered",
+    "RecoverySpec",
+    "find_pictures",
+    "identity",
+    "read_pictures",
     "recover",
 ]

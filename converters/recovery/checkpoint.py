@@ -43,15 +43,20 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EdgedenseError("a folder for checkpoints", f"{folder}: {error.strerror}",
-                             "another --work folder") from error
+        raise EdgedenseError(
+            "a folder for checkpoints", f"{folder}: {error.strerror}", "another --work folder"
+        ) from error
     check_writable(folder / "checkpoint")
 
 
 def save(path: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
     """Write it in place of an older one. EdgedenseError where that is not possible."""
-    about = {"fingerprint": fingerprint, "start": checkpoint.start, "done": checkpoint.done,
-             "history": [asdict(epoch) for epoch in checkpoint.history]}
+    about = {
+        "fingerprint": fingerprint,
+        "start": checkpoint.start,
+        "done": checkpoint.done,
+        "history": [asdict(epoch) for epoch in checkpoint.history],
+    }
     arrays: dict[str, Any] = {f"state{i}": part for i, part in enumerate(checkpoint.state)}
     arrays |= {f"best{i}": part for i, part in enumerate(checkpoint.best)}
     data = io.BytesIO()
@@ -74,12 +79,15 @@ def load(path: Path, fingerprint: str) -> Checkpoint | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            state, best = (tuple(file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files)))
-                           for kind in ("state", "best"))
+            state, best = (
+                tuple(file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files)))
+                for kind in ("state", "best")
+            )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise EdgedenseError("a checkpoint that can be read", f"{path}: {error}", hint) from error
     if about["fingerprint"] != fingerprint:
-        raise EdgedenseError("a checkpoint of this network, these pictures and these options",
-                             f"{path}, which is of another run", hint)
+        raise EdgedenseError(
+            "a checkpoint of this network, these pictures and these options", f"{path}, which is of another run", hint
+        )
     history = tuple(Epoch(**epoch) for epoch in about["history"])
     return Checkpoint(state, best, about["start"], history, about["done"])

@@ -34,8 +34,11 @@ class Feature:
 
 def features(student: DenseNet, kept: Kept) -> tuple[Feature, ...]:
     """The transitions' outputs, which keep all channels, and the pooled channels of the last block that are kept."""
-    found = [Feature(f"transition{number}", f"transition{number}")
-             for number, block in enumerate(student.blocks, start=1) if block.transition is not None]
+    found = [
+        Feature(f"transition{number}", f"transition{number}")
+        for number, block in enumerate(student.blocks, start=1)
+        if block.transition is not None
+    ]
     if student.head.steps and isinstance(student.head.steps[0], Pool) and len(student.head.steps) > 1:
         found.append(Feature("head/1_pool", "head/1_pool", kept.concats[f"block{len(student.blocks)}"]))
     return tuple(found)
@@ -64,8 +67,9 @@ class Objective:
 
     def scores(self, tf: Any, student: Mapping[str, Any], teacher: Mapping[str, Any]) -> Any:
         """The part of the loss that users see: how far the scores are from the teacher's."""
-        return score_loss(tf, ending(self.student), student[logits_tensor(self.student)],
-                          teacher[logits_tensor(self.teacher)])
+        return score_loss(
+            tf, ending(self.student), student[logits_tensor(self.student)], teacher[logits_tensor(self.teacher)]
+        )
 
 
 def ending(program: Program) -> str:

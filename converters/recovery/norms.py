@@ -51,8 +51,9 @@ def moments(program: Program, pixels: Pixels, change: Change = lambda op, found:
         else:
             plain = replace(op, relu=False)
             y = run_op(tf, plain, values, "float32")
-            found = Moments(*(part.numpy().astype(np.float64)
-                              for part in tf.nn.moments(y, tuple(range(len(y.shape) - 1)))))
+            found = Moments(
+                *(part.numpy().astype(np.float64) for part in tf.nn.moments(y, tuple(range(len(y.shape) - 1))))
+            )
             result[op.output] = found
             if (changed := change(op, found)) is not None:
                 y = run_op(tf, replace(plain, kernel=changed[0], bias=changed[1]), values, "float32")

@@ -43,9 +43,14 @@ class Pictures:
         return cls(pixels, np.full(len(pixels), UNLABELLED, np.int64), sha256, ())
 
 
-def read_pictures(folder: Path | str, preprocessing: Preprocessing, labels: Sequence[str] = (),
-                  work: Path | None = None, tick: Callable[[int], None] = lambda n: None,
-                  paths: Sequence[Path] | None = None) -> Pictures:
+def read_pictures(
+    folder: Path | str,
+    preprocessing: Preprocessing,
+    labels: Sequence[str] = (),
+    work: Path | None = None,
+    tick: Callable[[int], None] = lambda n: None,
+    paths: Sequence[Path] | None = None,
+) -> Pictures:
     """Every picture in `folder` and its sub-folders. What exceeds IN_MEMORY is kept in `work`, or a temporary folder.
 
     `paths` are those of `find_pictures`, where they are known. Files that are no pictures are left out and noted.
@@ -60,8 +65,9 @@ def read_pictures(folder: Path | str, preprocessing: Preprocessing, labels: Sequ
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), AHEAD):
             some = paths[start : start + AHEAD]
-            for path, (hashed, image, problem) in zip(some, pool.map(lambda p: _read(p, preprocessing), some),
-                                                      strict=True):
+            for path, (hashed, image, problem) in zip(
+                some, pool.map(lambda p: _read(p, preprocessing), some), strict=True
+            ):
                 tick(1)
                 if image is None:
                     broken.append(problem)
@@ -70,8 +76,11 @@ def read_pictures(folder: Path | str, preprocessing: Preprocessing, labels: Sequ
                 places.append(_label(path.relative_to(folder), labels))
                 digest.update(f"{path.relative_to(folder).as_posix()}\0{hashed}\n".encode())
     if len(places) < FEWEST:
-        raise EdgedenseError(f"{FEWEST} pictures or more in {folder}", f"{len(places)}" + _first(broken),
-                             "pictures like those the camera will see, some hundreds or thousands; no labels needed")
+        raise EdgedenseError(
+            f"{FEWEST} pictures or more in {folder}",
+            f"{len(places)}" + _first(broken),
+            "pictures like those the camera will see, some hundreds or thousands; no labels needed",
+        )
     found = np.array(places, np.int64)
     notes = [f"{len(broken)} of {len(paths)} files could not be read{_first(broken)}"] if broken else []
     return Pictures(pixels[: len(places)], found, digest.hexdigest(), (*notes, *_label_notes(found, labels)))
@@ -81,8 +90,11 @@ def find_pictures(folder: Path | str) -> list[Path]:
     """The picture files to read. Raises EdgedenseError when `folder` is none or holds none."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise EdgedenseError("a folder of pictures to recover with", f"{folder}, which is no folder",
-                             "--recover FOLDER with pictures like those the camera will see")
+        raise EdgedenseError(
+            "a folder of pictures to recover with",
+            f"{folder}, which is no folder",
+            "--recover FOLDER with pictures like those the camera will see",
+        )
     return find_images(folder)
 
 
@@ -97,8 +109,11 @@ def _room(shape: tuple[int, ...], work: Path | None) -> Pixels:
             return np.memmap(file, np.uint8, "r+", shape=shape)
         except OSError as error:
             place = work or tempfile.gettempdir()
-            raise EdgedenseError(f"{np.prod(shape) / 1e9:.1f} GB of room for pictures in {place}", str(error.strerror),
-                                 "--work FOLDER on a larger disk, or fewer pictures") from error
+            raise EdgedenseError(
+                f"{np.prod(shape) / 1e9:.1f} GB of room for pictures in {place}",
+                str(error.strerror),
+                "--work FOLDER on a larger disk, or fewer pictures",
+            ) from error
 
 
 def _read(path: Path, preprocessing: Preprocessing) -> tuple[str, Pixels | None, str]:

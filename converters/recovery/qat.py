@@ -77,8 +77,11 @@ class Simulated:
         floats = self.prepared.floats
         if op.output in floats:
             return run_op(self.tf, op, dict(values), "float32", weights)
-        read = {name: self._rounded(name, values[name]) if name in floats else values[name]
-                for name in op.inputs if name in values}
+        read = {
+            name: self._rounded(name, values[name]) if name in floats else values[name]
+            for name in op.inputs
+            if name in values
+        }
         if weights is not None and op.kind in ("conv", "dense"):
             weights = self._rounded_kernel(op, weights[0]), weights[1]
         y = run_op(self.tf, op, read, "float32", weights)
@@ -121,8 +124,15 @@ def corrected(prepared: Prepared) -> Program:
     return replace(prepared.program, ops=tuple(ops))
 
 
-def tune(prepared: Prepared, teacher: DenseNet, kept: Kept, pictures: Pictures, spec: RecoverySpec = SPEC,
-         work: Path | None = None, stop: Callable[[dict[str, tuple[Array, Array]]], bool] | None = None) -> Tuned:
+def tune(
+    prepared: Prepared,
+    teacher: DenseNet,
+    kept: Kept,
+    pictures: Pictures,
+    spec: RecoverySpec = SPEC,
+    work: Path | None = None,
+    stop: Callable[[dict[str, tuple[Array, Array]]], bool] | None = None,
+) -> Tuned:
     """Weights for `attempts.finish`, trained with the attempt's own rounding against the float `teacher`.
 
     `teacher` is on raw pixels, as for `recover`; `kept` says which of its channels are left. `stop(weights)` is asked
@@ -137,8 +147,15 @@ def tune(prepared: Prepared, teacher: DenseNet, kept: Kept, pictures: Pictures, 
         return stop is not None and stop(model.trainable.trained_weights())
 
     common = tuple(_rescaled(feature, prepared) for feature in features(prepared.network, kept))
-    course = train(model, Objective(program, lower(teacher), common), pictures, spec,
-                   work / CHECKPOINT if work else None, met, "training with int8 rounding")
+    course = train(
+        model,
+        Objective(program, lower(teacher), common),
+        pictures,
+        spec,
+        work / CHECKPOINT if work else None,
+        met,
+        "training with int8 rounding",
+    )
     return Tuned(model.trainable.trained_weights() if course.best else {}, course)
 
 

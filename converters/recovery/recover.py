@@ -38,8 +38,15 @@ class Recovered:
         return self.course.history
 
 
-def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures, spec: RecoverySpec | None = None,
-            work: Path | None = None, stop: Callable[[DenseNet], bool] | None = None) -> Recovered:
+def recover(
+    student: DenseNet,
+    teacher: DenseNet,
+    kept: Kept,
+    pictures: Pictures,
+    spec: RecoverySpec | None = None,
+    work: Path | None = None,
+    stop: Callable[[DenseNet], bool] | None = None,
+) -> Recovered:
     """Match the norms' statistics to the teacher's, where that brings the scores closer to them, then distil.
 
     Both networks are as after fold_norms and fold_constants, on raw pixels of one size. `kept` says which channels of
@@ -58,8 +65,15 @@ def recover(student: DenseNet, teacher: DenseNet, kept: Kept, pictures: Pictures
     def met() -> bool:
         return stop is not None and stop(with_weights(student, model.trained_weights()))
 
-    course = train(model, Objective(program, reference, features(student, kept)), pictures, spec,
-                   work / CHECKPOINT if work else None, met, "recovering")
+    course = train(
+        model,
+        Objective(program, reference, features(student, kept)),
+        pictures,
+        spec,
+        work / CHECKPOINT if work else None,
+        met,
+        "recovering",
+    )
     return Recovered(with_weights(student, model.trained_weights()) if course.best else student, course)
 
 

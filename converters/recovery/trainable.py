@@ -76,8 +76,9 @@ class Trainable:
 
     def masked(self, gradients: list[Any]) -> list[Any]:
         """The gradients of `flat`, without those of weights that are and stay zero."""
-        return [gradient if mask is None else gradient * mask
-                for gradient, mask in zip(gradients, self.masks, strict=True)]
+        return [
+            gradient if mask is None else gradient * mask for gradient, mask in zip(gradients, self.masks, strict=True)
+        ]
 
     def trained_weights(self) -> dict[str, tuple[Array, Array]]:
         """(kernel, bias) by operator as they are now, for `weights.with_weights`. Computed in float64 from float32."""

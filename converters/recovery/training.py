@@ -69,8 +69,15 @@ class Course:
         return distances.index(min(distances))
 
 
-def train(model: Model, objective: Objective, pictures: Pictures, spec: RecoverySpec, path: Path | None,
-          stop: Callable[[], bool], title: str) -> Course:
+def train(
+    model: Model,
+    objective: Objective,
+    pictures: Pictures,
+    spec: RecoverySpec,
+    path: Path | None,
+    stop: Callable[[], bool],
+    title: str,
+) -> Course:
     """Train `model` in place, for `spec.epochs` or until `stop()` says that an epoch's weights, better than all before,
     are good enough. It is left with the weights whose scores are closest on held-out pictures, be they the start's.
 
@@ -140,8 +147,9 @@ class _Loop:
         steps = max(spec.epochs * self.batches, 1)
         warm = max(int(WARM_UP * steps), 1)
         rate = spec.learning_rate * np.sqrt(self.batch / BATCH)
-        schedule = keras.optimizers.schedules.CosineDecay(FIRST * rate, max(steps - warm, 1), LAST, warmup_target=rate,
-                                                          warmup_steps=warm)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            FIRST * rate, max(steps - warm, 1), LAST, warmup_target=rate, warmup_steps=warm
+        )
         self.optimizer = keras.optimizers.Adam(schedule, global_clipnorm=CLIP)
         self.optimizer.build(model.flat)
         shapes = tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
@@ -158,8 +166,9 @@ class _Loop:
         teacher = forward(tf, self.objective.teacher, pixels)
         with tf.GradientTape() as tape:
             loss = self.objective.loss(tf, self.model(pixels), teacher, labels)
-        gradients = tape.gradient(loss, [variable.value for variable in self.model.flat],
-                                  unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = tape.gradient(
+            loss, [variable.value for variable in self.model.flat], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         self.optimizer.apply(self.model.masked(gradients), self.model.flat)
         return loss
 
@@ -170,8 +179,11 @@ class _Loop:
             losses.append(self.step(self.tf.constant(pixels), self.tf.constant(labels)).numpy())
             tick(1)
             if not np.isfinite(losses[-1]):
-                raise EdgedenseError("training that converges", f"a loss of {losses[-1]} in epoch {number}",
-                                     "report this model: its weights take no steps of 1 %")
+                raise EdgedenseError(
+                    "training that converges",
+                    f"a loss of {losses[-1]} in epoch {number}",
+                    "report this model: its weights take no steps of 1 %",
+                )
         return float(np.mean(losses))
 
     def held_out(self) -> float:

@@ -20,17 +20,36 @@ import numpy as np
 from edgedense.errors import EdgedenseError
 
 COMPILER = "edgetpu_compiler"
-GET_IT = ("install edgetpu_compiler on an x86-64 Debian (coral.ai/docs/edgetpu/compiler) or use its Colab page, and "
-          "give it this file")
+GET_IT = (
+    "install edgetpu_compiler on an x86-64 Debian (coral.ai/docs/edgetpu/compiler) or use its Colab page, and "
+    "give it this file"
+)
 # It aborts now and then on a model that it compiles the next time: google-coral/edgetpu issue 211.
 ATTEMPTS = 3
 SECONDS = 300.0  # its own limit is 180 for one attempt at a delegate
 # The newest version of each operator that int8 conversion wrote when 16.0 came out (TensorFlow 2.5). CONV_2D 6 is
 # refused.
 _VERSIONS = {
-    "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 5, "DEPTHWISE_CONV_2D": 5, "FULLY_CONNECTED": 9,
-    "LOGISTIC": 2, "MAXIMUM": 2, "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "PAD": 2, "QUANTIZE": 2,
-    "RELU": 2, "RESHAPE": 1, "SOFTMAX": 2, "SPACE_TO_DEPTH": 2, "SUB": 2, "TANH": 2,
+    "ADD": 2,
+    "AVERAGE_POOL_2D": 2,
+    "CONCATENATION": 2,
+    "CONV_2D": 5,
+    "DEPTHWISE_CONV_2D": 5,
+    "FULLY_CONNECTED": 9,
+    "LOGISTIC": 2,
+    "MAXIMUM": 2,
+    "MAX_POOL_2D": 2,
+    "MEAN": 2,
+    "MINIMUM": 2,
+    "MUL": 2,
+    "PAD": 2,
+    "QUANTIZE": 2,
+    "RELU": 2,
+    "RESHAPE": 1,
+    "SOFTMAX": 2,
+    "SPACE_TO_DEPTH": 2,
+    "SUB": 2,
+    "TANH": 2,
 }
 _NO_ACTIVATION = ("AVERAGE_POOL_2D", "CONCATENATION", "MAX_POOL_2D")
 _INTEGERS = ("UINT8", "INT8", "INT32")  # INT32: biases, shapes, axes
@@ -88,9 +107,12 @@ def check(model: bytes) -> list[str]:
 
     kinds = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
     graph = _Graph(schema.ModelT.InitFromPackedBuf(model, 0), schema)
-    problems = [f"the {side} {graph.name(index)} is {kinds[graph.tensor(index).type].lower()}, not uint8 or int8"
-                for side, indices in (("input", graph.inputs), ("output", graph.outputs)) for index in indices
-                if kinds[graph.tensor(index).type] not in ("UINT8", "INT8")]
+    problems = [
+        f"the {side} {graph.name(index)} is {kinds[graph.tensor(index).type].lower()}, not uint8 or int8"
+        for side, indices in (("input", graph.inputs), ("output", graph.outputs))
+        for index in indices
+        if kinds[graph.tensor(index).type] not in ("UINT8", "INT8")
+    ]
     for operator in graph.operators:
         name, version = graph.code(operator)
         named = f"{name} ({graph.name(operator.outputs[0])})"
@@ -170,8 +192,11 @@ def compile_model(model: bytes, *, attempts: int = ATTEMPTS, seconds: float = SE
     EdgedenseError with the compiler's last words when none succeeds, and when `check` finds problems.
     """
     if problems := check(model):
-        raise EdgedenseError("a model that fits the Edge TPU", "; ".join(problems[:3]) + _more(problems[3:]),
-                             "edgedense convert --target coral")
+        raise EdgedenseError(
+            "a model that fits the Edge TPU",
+            "; ".join(problems[:3]) + _more(problems[3:]),
+            "edgedense convert --target coral",
+        )
     program = shutil.which(COMPILER)
     if program is None:
         return None
@@ -181,18 +206,25 @@ def compile_model(model: bytes, *, attempts: int = ATTEMPTS, seconds: float = SE
             compiled, said = _attempt(program, model, Path(folder), seconds)
             if compiled is not None:
                 return Compiled(compiled, parse(said))
-    raise EdgedenseError(f"{COMPILER} to compile the model within {attempts} attempts", said,
-                         "a smaller --input-size")
+    raise EdgedenseError(f"{COMPILER} to compile the model within {attempts} attempts", said, "a smaller --input-size")
 
 
 def _attempt(program: str, model: bytes, folder: Path, seconds: float) -> tuple[bytes | None, str]:
     """The compiled file or None, and what the compiler said."""
     (folder / "model.tflite").write_bytes(model)
-    command = [program, "--show_operations", "--min_runtime_version", "13", "--out_dir", str(folder),
-               str(folder / "model.tflite")]
+    command = [
+        program,
+        "--show_operations",
+        "--min_runtime_version",
+        "13",
+        "--out_dir",
+        str(folder),
+        str(folder / "model.tflite"),
+    ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired:
         return None, f"no end within {seconds:g} seconds"
     except OSError as error:
@@ -214,12 +246,14 @@ def parse(text: str) -> Log:
     rows = re.findall(r"^([A-Z][A-Z0-9_]*|[\w-]+)[ \t]+(\d+)[ \t]+(\S.*?)[ \t]*$", table[1], re.MULTILINE)
     subgraphs = re.search(r"Number of Edge TPU subgraphs: (\d+)", text)
     return Log(
-        version[1], int(time[1]),
+        version[1],
+        int(time[1]),
         _size(text, "On-chip memory used for caching model parameters"),
         _size(text, "On-chip memory remaining for caching model parameters"),
         _size(text, "Off-chip memory used for streaming uncached model parameters"),
         int(subgraphs[1]) if subgraphs else 0,
-        tuple(Row(operator, int(count), status) for operator, count, status in rows))
+        tuple(Row(operator, int(count), status) for operator, count, status in rows),
+    )
 
 
 def _size(text: str, label: str) -> int:

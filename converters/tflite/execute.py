@@ -17,8 +17,12 @@ def interpreter(model: bytes, threads: int | None = None, keep_all: bool = False
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep_all else OpResolverType.AUTO
-    runner = Interpreter(model_content=model, num_threads=threads or os.cpu_count(),
-                         experimental_preserve_all_tensors=keep_all, experimental_op_resolver_type=kind)
+    runner = Interpreter(
+        model_content=model,
+        num_threads=threads or os.cpu_count(),
+        experimental_preserve_all_tensors=keep_all,
+        experimental_op_resolver_type=kind,
+    )
     runner.allocate_tensors()
     return runner
 

@@ -53,8 +53,13 @@ class Operator:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def write(tensors: Sequence[Tensor], operators: Sequence[Operator], inputs: Sequence[str],
-          outputs: Sequence[str], metadata: bytes = b"") -> bytes:
+def write(
+    tensors: Sequence[Tensor],
+    operators: Sequence[Operator],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    metadata: bytes = b"",
+) -> bytes:
     """The file's bytes; `metadata` is a TFLite Model Metadata buffer. KeyError: an operator names an unknown tensor."""
     return _Writer(tensors).write(operators, inputs, outputs, metadata)
 
@@ -103,9 +108,16 @@ class _Writer:
         key = scale.tobytes() + f"|{q.zero_point}|{q.axis}".encode()
         scale_offset = self.vector(scale, "float32")
         zero_offset = self.vector(np.full(scale.size, q.zero_point), "int64")
-        return self.once("quantization", key, lambda: self.table(
-            "QuantizationParameters", Scale=scale_offset, ZeroPoint=zero_offset,
-            QuantizedDimension=q.axis if scale.size > 1 else None))
+        return self.once(
+            "quantization",
+            key,
+            lambda: self.table(
+                "QuantizationParameters",
+                Scale=scale_offset,
+                ZeroPoint=zero_offset,
+                QuantizedDimension=q.axis if scale.size > 1 else None,
+            ),
+        )
 
     def buffer_of(self, tensor: Tensor) -> int:
         data = b"" if tensor.data is None else np.ascontiguousarray(tensor.data, tensor.dtype).tobytes()
@@ -118,8 +130,15 @@ class _Writer:
         name = self.builder.CreateString(tensor.name)
         shape = self.vector(tensor.shape, "int32")
         quantization = self.quantization(tensor.quantization)
-        return self.table("Tensor", Shape=shape, Type=TYPES[tensor.dtype], Buffer=self.buffer_of(tensor), Name=name,
-                          Quantization=quantization, HasRank=True)
+        return self.table(
+            "Tensor",
+            Shape=shape,
+            Type=TYPES[tensor.dtype],
+            Buffer=self.buffer_of(tensor),
+            Name=name,
+            Quantization=quantization,
+            HasRank=True,
+        )
 
     def options(self, operator: Operator) -> int | None:
         if not operator.options_type:
@@ -140,8 +159,14 @@ class _Writer:
         outputs = self.vector([self.index[name] for name in operator.outputs], "int32")
         options = self.options(operator)
         kind = getattr(self.schema.BuiltinOptions, operator.options_type) if operator.options_type else None
-        return self.table("Operator", OpcodeIndex=codes.index((operator.code, operator.version)), Inputs=inputs,
-                          Outputs=outputs, BuiltinOptionsType=kind, BuiltinOptions=options)
+        return self.table(
+            "Operator",
+            OpcodeIndex=codes.index((operator.code, operator.version)),
+            Inputs=inputs,
+            Outputs=outputs,
+            BuiltinOptionsType=kind,
+            BuiltinOptions=options,
+        )
 
     def operator_code(self, code: str, version: int) -> int:
         number = getattr(self.schema.BuiltinOperator, code)
@@ -162,8 +187,9 @@ class _Writer:
         name = self.builder.CreateString("TFLITE_METADATA")
         return self.offsets([self.table("Metadata", Name=name, Buffer=len(self.buffers) - 1)])
 
-    def write(self, operators: Sequence[Operator], inputs: Sequence[str], outputs: Sequence[str],
-              metadata: bytes) -> bytes:
+    def write(
+        self, operators: Sequence[Operator], inputs: Sequence[str], outputs: Sequence[str], metadata: bytes
+    ) -> bytes:
         codes = list(dict.fromkeys((op.code, op.version) for op in operators))
         tensors = [self.tensor(tensor) for tensor in self.tensors]
         ops = [self.operator(op, codes) for op in operators]
@@ -171,14 +197,27 @@ class _Writer:
         input_vector = self.vector([self.index[name] for name in inputs], "int32")
         output_vector = self.vector([self.index[name] for name in outputs], "int32")
         name = self.builder.CreateString("main")
-        graph = self.table("SubGraph", Tensors=tensor_vector, Inputs=input_vector, Outputs=output_vector,
-                           Operators=op_vector, Name=name)
+        graph = self.table(
+            "SubGraph",
+            Tensors=tensor_vector,
+            Inputs=input_vector,
+            Outputs=output_vector,
+            Operators=op_vector,
+            Name=name,
+        )
         graphs = self.offsets([graph])
         code_vector = self.offsets([self.operator_code(*code) for code in codes])
         description = self.builder.CreateString("edgedense")
         entries = self.metadata(metadata) if metadata else None
         buffers = self.offsets([self.buffer(data) for data in self.buffers])
-        model = self.table("Model", Version=3, OperatorCodes=code_vector, Subgraphs=graphs, Description=description,
-                           Buffers=buffers, Metadata=entries)
+        model = self.table(
+            "Model",
+            Version=3,
+            OperatorCodes=code_vector,
+            Subgraphs=graphs,
+            Description=description,
+            Buffers=buffers,
+            Metadata=entries,
+        )
         self.builder.Finish(model, file_identifier=b"TFL3")
         return bytes(self.builder.Output())

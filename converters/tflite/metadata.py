@@ -38,8 +38,19 @@ def model_metadata(name: str, labels: Sequence[str], classes: int, with_features
         outputs.append(_table(b, [_text(b, "features"), _text(b, "The last feature map, for heatmaps")]))
     graph = _table(b, [_text(b, "main"), None, _vector(b, [image]), _vector(b, outputs)])
     # 1.0.0 is the first parser version, and knows all that is used here.
-    model = _table(b, [_text(b, name), _text(b, "An image classifier made by edgedense"), None, _vector(b, [graph]),
-                       None, None, None, _text(b, "1.0.0")])
+    model = _table(
+        b,
+        [
+            _text(b, name),
+            _text(b, "An image classifier made by edgedense"),
+            None,
+            _vector(b, [graph]),
+            None,
+            None,
+            None,
+            _text(b, "1.0.0"),
+        ],
+    )
     b.Finish(model, file_identifier=b"M001")
     return bytes(b.Output())
 

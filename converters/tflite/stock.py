@@ -130,8 +130,11 @@ def parsed(model: bytes) -> Part:
 
 
 def _unsupported(what: str) -> EdgedenseError:
-    return EdgedenseError("a head of plain operators that are built into TensorFlow Lite", what,
-                          "rebuild the head of other layers and load its weights, or train it anew")
+    return EdgedenseError(
+        "a head of plain operators that are built into TensorFlow Lite",
+        what,
+        "rebuild the head of other layers and load its weights, or train it anew",
+    )
 
 
 def _names(schema: Any, model: Any, graph: Any) -> list[str]:
@@ -177,8 +180,11 @@ def _operator(schema: Any, model: Any, operator: Any, names: list[str]) -> Opera
         raise _unsupported(f"the operator {code}")
     kinds = {value: name for name, value in vars(schema.BuiltinOptions).items() if isinstance(value, int)}
     options = operator.builtinOptions
-    plain = {} if options is None else {name: value.tolist() if isinstance(value, np.ndarray) else value
-                                        for name, value in vars(options).items()}
+    plain = (
+        {}
+        if options is None
+        else {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(options).items()}
+    )
     inputs = tuple("" if index < 0 else names[index] for index in operator.inputs)  # -1: an input that is left out
     outputs = tuple(names[index] for index in operator.outputs)
     kind = "" if options is None else kinds[operator.builtinOptionsType]

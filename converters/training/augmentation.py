@@ -38,9 +38,13 @@ def augment(pixels: Any, seed: Any, options: Augmentation) -> Any:
     if options.rotation or options.shift or options.zoom:
         height, width = images.shape[1], images.shape[2]
         images = tf.raw_ops.ImageProjectiveTransformV3(
-            images=images, transforms=_transforms(draws[2:6], height, width, options),
-            output_shape=tf.constant([height, width], tf.int32), fill_value=0.0, interpolation="BILINEAR",
-            fill_mode="NEAREST")
+            images=images,
+            transforms=_transforms(draws[2:6], height, width, options),
+            output_shape=tf.constant([height, width], tf.int32),
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="NEAREST",
+        )
     if options.brightness:
         images *= (1 + options.brightness * draws[6])[:, None, None, None]
     return tf.clip_by_value(images, 0.0, 255.0)

@@ -39,8 +39,12 @@ def batches(side: Side, weights: Floats, batch: int, augmentation: Augmentation,
             draw = np.array([seed, epoch * 1_000_003 + step], np.int64)
             yield side.pixels[side.rows[chosen]], labels.astype(np.int32), weights[labels].astype(np.float32), draw
 
-    signature = (tf.TensorSpec([count, size, size, 3], tf.uint8), tf.TensorSpec([count], tf.int32),
-                 tf.TensorSpec([count], tf.float32), tf.TensorSpec([2], tf.int64))
+    signature = (
+        tf.TensorSpec([count, size, size, 3], tf.uint8),
+        tf.TensorSpec([count], tf.int32),
+        tf.TensorSpec([count], tf.float32),
+        tf.TensorSpec([2], tf.int64),
+    )
 
     def changed(pixels: Any, labels: Any, sample_weights: Any, draw: Any) -> Any:
         return augment(pixels, draw, augmentation), labels, sample_weights

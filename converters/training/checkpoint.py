@@ -55,14 +55,20 @@ def read(path: Path, settings: str) -> State | None:
     try:
         with np.load(path) as file:
             text = json.loads(file["text"].tobytes())
-            parts = [[file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
-                     for kind in ("model", "optimizer")]
+            parts = [
+                [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
+                for kind in ("model", "optimizer")
+            ]
     except Exception as error:  # whatever numpy says of a damaged zip
-        raise EdgedenseError("a checkpoint of edgedense train", f"{path}: {error}",
-                             f"delete {path.parent} to start anew") from error
+        raise EdgedenseError(
+            "a checkpoint of edgedense train", f"{path}: {error}", f"delete {path.parent} to start anew"
+        ) from error
     if text["settings"] != settings:
-        raise EdgedenseError("a checkpoint of this training", f"one with other pictures or options in {path.parent}",
-                             f"the same options as then, another --work, or delete {path.parent} to start anew")
+        raise EdgedenseError(
+            "a checkpoint of this training",
+            f"one with other pictures or options in {path.parent}",
+            f"the same options as then, another --work, or delete {path.parent} to start anew",
+        )
     return State(tuple(Epoch(**epoch) for epoch in text["history"]), *parts)
 
 

@@ -61,12 +61,21 @@ class Comparison:
 def check(options: Options) -> None:
     """Raise EdgedenseError when two networks could not begin under the same conditions."""
     if options.weights not in ("imagenet", "none"):
-        raise EdgedenseError("--weights imagenet or none with --compare, which both networks can begin with",
-                             f"the file {options.weights}", "--weights none, or leave --compare out")
+        raise EdgedenseError(
+            "--weights imagenet or none with --compare, which both networks can begin with",
+            f"the file {options.weights}",
+            "--weights none, or leave --compare out",
+        )
 
 
-def compare(ours: Training, data: Path | str, work: Path | str, say: Callable[[str], None], *,
-            architecture: Architecture | None = None) -> Comparison:
+def compare(
+    ours: Training,
+    data: Path | str,
+    work: Path | str,
+    say: Callable[[str], None],
+    *,
+    architecture: Architecture | None = None,
+) -> Comparison:
     """Train the peer with the same pictures, split and options; convert both; score and time them in turns.
 
     DenseNet goes through `convert`, the peer through TensorFlow's own TFLiteConverter with the same calibration
@@ -92,11 +101,26 @@ def compare(ours: Training, data: Path | str, work: Path | str, say: Callable[[s
     with progress("timing both", ROUNDS + WARM_UP) as tick:
         times = interleaved([predictor(model, threads=1) for model in files], chosen, ROUNDS, WARM_UP, tick)
     entries = [
-        Entry(network, converter, result.parameters, result.evaluation.accuracy, right, len(result.data), len(model),
-              milliseconds)
+        Entry(
+            network,
+            converter,
+            result.parameters,
+            result.evaluation.accuracy,
+            right,
+            len(result.data),
+            len(model),
+            milliseconds,
+        )
         for network, converter, result, right, model, milliseconds in zip(
-            ("DenseNet121", architecture.name), ("edgedense convert", "TFLiteConverter"), (ours, peer), accuracies,
-            files, times, strict=True)]
+            ("DenseNet121", architecture.name),
+            ("edgedense convert", "TFLiteConverter"),
+            (ours, peer),
+            accuracies,
+            files,
+            times,
+            strict=True,
+        )
+    ]
     return Comparison(entries[0], entries[1], ours.judged_on, len(ours.judged))
 
 
@@ -147,8 +171,9 @@ def accuracy(predict: Predict, side: Side, tick: Callable[[int], None]) -> float
     return metrics.accuracy(np.stack(scores), side.labels)
 
 
-def interleaved(predict: Sequence[Predict], pixels: Pixels, rounds: int, warm_up: int,
-                tick: Callable[[int], None]) -> list[float]:
+def interleaved(
+    predict: Sequence[Predict], pixels: Pixels, rounds: int, warm_up: int, tick: Callable[[int], None]
+) -> list[float]:
     """The median milliseconds of each, taken in turns, so that what else the machine does meets all of them."""
     times: list[list[float]] = [[] for _ in predict]
     for number in range(warm_up + rounds):
@@ -169,11 +194,23 @@ def table(found: Comparison) -> Extra:
         ("accuracy, float", f"{100 * ours.accuracy:.2f} %", f"{100 * peer.accuracy:.2f} %", ""),
         ("accuracy, int8", f"{100 * ours.int8_accuracy:.2f} %", f"{100 * peer.int8_accuracy:.2f} %", ""),
         ("parameters", f"{ours.parameters:,}", f"{peer.parameters:,}", f"{ours.parameters / peer.parameters:.2f}"),
-        *((name, f"{a / 1e6:.2f} MB", f"{b / 1e6:.2f} MB", f"{a / b:.2f}") for name, a, b in (
-            ("Keras file", ours.keras_bytes, peer.keras_bytes), ("int8 file", ours.int8_bytes, peer.int8_bytes))),
-        ("int8 latency, one thread", f"{ours.milliseconds:.2f} ms", f"{peer.milliseconds:.2f} ms",
-         f"{ours.milliseconds / peer.milliseconds:.2f}"))
-    said = (f"Trained with the same pictures, split and options, scored on {found.images} {found.judged_on} pictures. "
-            f"int8: {ours.name} by {ours.converter}, {peer.name} by {peer.converter}. Latency: medians of {ROUNDS} "
-            "rounds in turns, on this machine.")
+        *(
+            (name, f"{a / 1e6:.2f} MB", f"{b / 1e6:.2f} MB", f"{a / b:.2f}")
+            for name, a, b in (
+                ("Keras file", ours.keras_bytes, peer.keras_bytes),
+                ("int8 file", ours.int8_bytes, peer.int8_bytes),
+            )
+        ),
+        (
+            "int8 latency, one thread",
+            f"{ours.milliseconds:.2f} ms",
+            f"{peer.milliseconds:.2f} ms",
+            f"{ours.milliseconds / peer.milliseconds:.2f}",
+        ),
+    )
+    said = (
+        f"Trained with the same pictures, split and options, scored on {found.images} {found.judged_on} pictures. "
+        f"int8: {ours.name} by {ours.converter}, {peer.name} by {peer.converter}. Latency: medians of {ROUNDS} "
+        "rounds in turns, on this machine."
+    )
     return Extra(f"{ours.name} and {peer.name}", said, ("", ours.name, peer.name, "ratio"), rows)

@@ -90,8 +90,9 @@ def _classes(names: Sequence[str], labels: Integers, folder: Path) -> tuple[str,
     counts = np.bincount(labels, minlength=len(names))
     if len(names) < 2 or counts.min() < 2:
         few = [f"{name}: {count}" for name, count in zip(names, counts, strict=True) if count < 2]
-        raise EdgedenseError("two classes or more, each a folder with two pictures or more",
-                             f"{', '.join(few) or 'one'} in {folder}")
+        raise EdgedenseError(
+            "two classes or more, each a folder with two pictures or more", f"{', '.join(few) or 'one'} in {folder}"
+        )
     return tuple(names)
 
 
@@ -100,13 +101,17 @@ def _part(folder: Path | None, classes: tuple[str, ...]) -> Folder | None:
         return None
     paths, labels, names = find_labelled(folder)
     if tuple(names) != classes:
-        raise EdgedenseError(f"the class folders of train ({', '.join(classes)})", f"{', '.join(names)} in {folder}",
-                             "the same folders in both")
+        raise EdgedenseError(
+            f"the class folders of train ({', '.join(classes)})",
+            f"{', '.join(names)} in {folder}",
+            "the same folders in both",
+        )
     return Folder(folder, tuple(paths), labels)
 
 
-def prepare(layout: Layout, size: int, work: Path, *, share: float, group_by: str | None, seed: int,
-            tick: Callable[[int], None]) -> Data:
+def prepare(
+    layout: Layout, size: int, work: Path, *, share: float, group_by: str | None, seed: int, tick: Callable[[int], None]
+) -> Data:
     """Decode all pictures once into a file in `work`, find duplicates, and split.
 
     Training pictures that are also in the validation or test folder are left out.
@@ -128,22 +133,35 @@ def prepare(layout: Layout, size: int, work: Path, *, share: float, group_by: st
         training, validation = train[~held], train[held]
     counts = np.bincount(labels[training], minlength=len(layout.names))
     if counts.min() == 0:
-        raise EdgedenseError("training pictures of every class", f"none of {layout.names[int(counts.argmin())]}",
-                             "pictures that are not also in the folders beside train")
+        raise EdgedenseError(
+            "training pictures of every class",
+            f"none of {layout.names[int(counts.argmin())]}",
+            "pictures that are not also in the folders beside train",
+        )
     test = np.flatnonzero(part == len(layout.folders) - 1) if layout.test is not None else None
     digest = hashlib.sha256(fingerprint.encode() + training.tobytes() + validation.tobytes()).hexdigest()
 
     def side(rows: Integers) -> Side:
         return Side(pixels, rows, labels[rows])
 
-    return Data(layout.names, side(training), side(validation), None if test is None else side(test),
-                layout.train.root, layout.test.root if layout.test else None, digest, (*notes, *shared))
+    return Data(
+        layout.names,
+        side(training),
+        side(validation),
+        None if test is None else side(test),
+        layout.train.root,
+        layout.test.root if layout.test else None,
+        digest,
+        (*notes, *shared),
+    )
 
 
 def _joined_groups(layout: Layout, train: Integers, same: Integers, group_by: str) -> tuple[Integers, list[str]]:
     """The group of each training picture: one patient's pictures, and those that show the same, together."""
-    named = [split.named_groups([path.relative_to(folder.root).as_posix() for path in folder.paths], group_by)
-             for folder in layout.folders]
+    named = [
+        split.named_groups([path.relative_to(folder.root).as_posix() for path in folder.paths], group_by)
+        for folder in layout.folders
+    ]
     pairs = duplicates.equal_pairs([named[0][row] for row in train])
     groups = duplicates.joined(len(train), [pairs, duplicates.equal_pairs(same.tolist())])
     shared = len(set(named[0]) & {name for some in named[1:] for name in some})
@@ -163,8 +181,10 @@ def _duplicate_notes(same: Integers, labels: Integers) -> list[str]:
     counts = np.bincount(same)
     notes = []
     if twice := int(np.sum(counts[counts > 1])):
-        notes.append(f"{twice} pictures show the same as another, {int(np.sum(counts > 1))} different ones: "
-                     "they stay on one side")
+        notes.append(
+            f"{twice} pictures show the same as another, {int(np.sum(counts > 1))} different ones: "
+            "they stay on one side"
+        )
     classes = np.unique(np.stack([same, labels], axis=1), axis=0)[:, 0]
     if disputed := int(np.sum(np.bincount(classes) > 1)):
         notes.append(f"{disputed} pictures lie in two classes")
@@ -175,8 +195,9 @@ def _left_out_notes(left_out: int) -> list[str]:
     return [f"{left_out} training pictures are also in the folders beside train and are left out"] if left_out else []
 
 
-def read_pixels(paths: Sequence[Path], size: int, work: Path,
-                tick: Callable[[int], None]) -> tuple[npt.NDArray[np.uint8], str]:
+def read_pixels(
+    paths: Sequence[Path], size: int, work: Path, tick: Callable[[int], None]
+) -> tuple[npt.NDArray[np.uint8], str]:
     """uint8 [N, size, size, 3], as the deployed model will see them, kept in `work`; and what stands for the files.
 
     The file is mapped and not read, so that more pictures fit than memory holds.

@@ -44,8 +44,15 @@ class Plan:
         return sum(phase.epochs for phase in self.phases)
 
 
-def fit(model: Any, train: Side, validation: Side, plan: Plan, work: Path, score: Callable[[Side], Floats],
-        say: Callable[[str], None]) -> tuple[Epoch, ...]:
+def fit(
+    model: Any,
+    train: Side,
+    validation: Side,
+    plan: Plan,
+    work: Path,
+    score: Callable[[Side], Floats],
+    say: Callable[[str], None],
+) -> tuple[Epoch, ...]:
     """Train `model` and leave the weights of its best epoch in it; returns every epoch.
 
     Best is the smallest validation loss. `score` is the model's `scorer`. `say` gets a line per epoch.
@@ -91,19 +98,36 @@ def _compile(model: Any, train: Side, phase: Phase, plan: Plan) -> Any:
     return optimizer
 
 
-def _epoch(model: Any, train: Side, validation: Side, plan: Plan, phase: Phase, rate: float, number: int,
-           score: Callable[[Side], Floats]) -> Epoch:
+def _epoch(
+    model: Any,
+    train: Side,
+    validation: Side,
+    plan: Plan,
+    phase: Phase,
+    rate: float,
+    number: int,
+    score: Callable[[Side], Floats],
+) -> Epoch:
     started = time.monotonic()
     model.optimizer.learning_rate.assign(rate)
     count = batches.steps(train, plan.batch)
     with progress(f"epoch {number + 1}, {phase.name}", count) as tick:
         logs = model.fit(
             batches.batches(train, plan.weights, plan.batch, plan.augmentation, plan.seed, number),
-            shuffle=False, verbose=0, callbacks=[_ticking(tick)]).history
+            shuffle=False,
+            verbose=0,
+            callbacks=[_ticking(tick)],
+        ).history
     scores = score(validation)
-    return Epoch(phase.name, rate, float(logs["loss"][0]), float(logs["accuracy"][0]),
-                 cross_entropy(scores, validation.labels), float(np.mean(predicted(scores) == validation.labels)),
-                 time.monotonic() - started)
+    return Epoch(
+        phase.name,
+        rate,
+        float(logs["loss"][0]),
+        float(logs["accuracy"][0]),
+        cross_entropy(scores, validation.labels),
+        float(np.mean(predicted(scores) == validation.labels)),
+        time.monotonic() - started,
+    )
 
 
 def _ticking(tick: Callable[[int], None]) -> Any:
@@ -127,8 +151,10 @@ def scorer(model: Any, batch: int = 32) -> Callable[[Side], Floats]:
     traced = tf.function(lambda images: model(images, training=False), input_signature=[signature])
 
     def score(side: Side) -> Floats:
-        parts = [traced(np.asarray(side.pixels[side.rows[start : start + batch]], np.float32)).numpy()
-                 for start in range(0, len(side), batch)]
+        parts = [
+            traced(np.asarray(side.pixels[side.rows[start : start + batch]], np.float32)).numpy()
+            for start in range(0, len(side), batch)
+        ]
         return np.concatenate(parts).astype(np.float64)
 
     return score
@@ -148,7 +174,9 @@ def _line(history: Sequence[Epoch], plan: Plan) -> str:
     phase = next(phase for phase in plan.phases if phase.name == last.phase)
     later = plan.phases[plan.phases.index(phase) + 1 :]
     left = (phase.epochs - len(here) + sum(p.epochs for p in later)) * last.seconds
-    return (f"epoch {len(history)} ({last.phase} {len(here)}/{phase.epochs}): loss {last.loss:.4f}, accuracy "
-            f"{100 * last.accuracy:.1f} %, validation loss {last.validation_loss:.4f}, accuracy "
-            f"{100 * last.validation_accuracy:.1f} %{' (best)' if best else ''}, rate {last.rate:.2g}, "
-            f"{last.seconds:.0f} s, at most {left / 60:.0f} min left")
+    return (
+        f"epoch {len(history)} ({last.phase} {len(here)}/{phase.epochs}): loss {last.loss:.4f}, accuracy "
+        f"{100 * last.accuracy:.1f} %, validation loss {last.validation_loss:.4f}, accuracy "
+        f"{100 * last.validation_accuracy:.1f} %{' (best)' if best else ''}, rate {last.rate:.2g}, "
+        f"{last.seconds:.0f} s, at most {left / 60:.0f} min left"
+    )

@@ -56,8 +56,12 @@ def _application(maker: str, file: str, own: Affine | None = None, bgr: bool = F
 
 DENSENET = _application("DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
 # keras.applications.resnet.preprocess_input (its mode "caffe"): BGR less the means of ImageNet.
-RESNET = _application("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                      Affine(np.ones(3), -np.array([123.68, 116.779, 103.939])), bgr=True)
+RESNET = _application(
+    "ResNet50",
+    "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    Affine(np.ones(3), -np.array([123.68, 116.779, 103.939])),
+    bgr=True,
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ def start(weights: str, architecture: Architecture, normalize: Normalization, si
         return Start(_rgb(_kernels(_imagenet(keras, architecture)), architecture), architecture.own or outside)
     path = Path(weights)
     if not path.exists():
-        raise EdgedenseError("imagenet, none or the file of a trained DenseNet121 for --weights",
-                             f"no file '{weights}'")
+        raise EdgedenseError(
+            "imagenet, none or the file of a trained DenseNet121 for --weights", f"no file '{weights}'"
+        )
     if _holds_weights_alone(path):
         with _named(path):
             return Start(_kernels(architecture.read(keras, path)), outside)
@@ -96,8 +101,16 @@ def affine(normalize: Normalization) -> Affine:
     return Affine(1 / std, -mean / std)
 
 
-def build(architecture: Architecture, begin: Start, *, size: int, outputs: int, activation: str, head: int | None,
-          dropout: float) -> Any:
+def build(
+    architecture: Architecture,
+    begin: Start,
+    *,
+    size: int,
+    outputs: int,
+    activation: str,
+    head: int | None,
+    dropout: float,
+) -> Any:
     """The Keras model, size x size x 3 raw pixels of 0 to 255 in, probabilities [B, outputs] out.
 
     GAP - Dense(head, relu) - Dropout - Dense(outputs, activation); without `head` no hidden layer. Raises
@@ -124,8 +137,9 @@ def _normalized(keras: Any, image: Any, normalization: Affine) -> Any:
     scale, shift = normalization.scale, normalization.shift
     if np.any(scale <= 0):  # Keras' Normalization divides by a root
         return keras.layers.Rescaling(scale.tolist(), shift.tolist(), name="normalization")(image)
-    return keras.layers.Normalization(mean=(-shift / scale).tolist(), variance=(1 / scale**2).tolist(),
-                                      name="normalization")(image)
+    return keras.layers.Normalization(
+        mean=(-shift / scale).tolist(), variance=(1 / scale**2).tolist(), name="normalization"
+    )(image)
 
 
 def backbone_layers(model: Any) -> list[Any]:
@@ -148,12 +162,16 @@ def _kernels(model: Any) -> Weights:
 
 
 def _transfer(weights: Weights, backbone: Any, name: str) -> None:
-    layers = [layer.operation for layer in keras_layers.flatten(backbone)
-              if layer.kind in ("Conv2D", "BatchNormalization")]
+    layers = [
+        layer.operation for layer in keras_layers.flatten(backbone) if layer.kind in ("Conv2D", "BatchNormalization")
+    ]
     shapes = [[tuple(w.shape) for w in layer.weights] for layer in layers]
     if shapes != [[w.shape for w in some] for some in weights]:
-        raise EdgedenseError(f"the weights of a {name}", f"another network ({len(weights)} convolutions and batch "
-                             f"norms, not {len(layers)}, or of other widths)", "--weights none")
+        raise EdgedenseError(
+            f"the weights of a {name}",
+            f"another network ({len(weights)} convolutions and batch norms, not {len(layers)}, or of other widths)",
+            "--weights none",
+        )
     for layer, some in zip(layers, weights, strict=True):
         layer.set_weights(some)
 
@@ -164,10 +182,11 @@ def _imagenet(keras: Any, architecture: Architecture) -> Any:
             return architecture.stock(keras)
     except Exception as error:
         place = Path.home() / ".keras" / "models"
-        raise EdgedenseError(f"the ImageNet weights of {architecture.name}, which Keras downloads once",
-                             str(error).strip().splitlines()[0][:200],
-                             f"put {architecture.file} into {place}, name it with --weights, "
-                             "or train from nothing with --weights none") from error
+        raise EdgedenseError(
+            f"the ImageNet weights of {architecture.name}, which Keras downloads once",
+            str(error).strip().splitlines()[0][:200],
+            f"put {architecture.file} into {place}, name it with --weights, or train from nothing with --weights none",
+        ) from error
 
 
 def _holds_weights_alone(path: Path) -> bool:
@@ -188,8 +207,11 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise EdgedenseError("weights of the backbone without its head, as Keras offers them", f"{path}: "
-                             f"{str(error).strip().splitlines()[0][:200]}", "a whole model's file") from error
+        raise EdgedenseError(
+            "weights of the backbone without its head, as Keras offers them",
+            f"{path}: {str(error).strip().splitlines()[0][:200]}",
+            "a whole model's file",
+        ) from error
 
 
 def set_phase(model: Any, whole: bool, momentum: float) -> None:

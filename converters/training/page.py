@@ -32,8 +32,10 @@ def title(result: Training) -> str:
 def summary(result: Training) -> str:
     """Size of the network, which epoch was kept, and what the figures are worth."""
     best = result.history[result.best]
-    said = (f"{result.parameters:,} parameters, epoch {result.best + 1} of {len(result.history)}, validation loss "
-            f"{best.validation_loss:.4f}, accuracy {100 * best.validation_accuracy:.2f} %.")
+    said = (
+        f"{result.parameters:,} parameters, epoch {result.best + 1} of {len(result.history)}, validation loss "
+        f"{best.validation_loss:.4f}, accuracy {100 * best.validation_accuracy:.2f} %."
+    )
     if result.judged_on == "validation":
         said += " There is no test folder: these pictures also chose the epoch, so new ones may do worse."
     return said
@@ -51,22 +53,55 @@ def to_html(result: Training, extras: Sequence[Extra] = ()) -> str:
     """The page: figures, learning curves, classes, confusion, reliability, every epoch, how it was made."""
     history = result.history
     curves = [
-        ("Loss", plots.learning_curves([e.loss for e in history], [e.validation_loss for e in history], result.best,
-                                       "Loss over the epochs")),
-        ("Accuracy", plots.learning_curves([e.accuracy for e in history], [e.validation_accuracy for e in history],
-                                           result.best, "Accuracy over the epochs", top=1.0))]
+        (
+            "Loss",
+            plots.learning_curves(
+                [e.loss for e in history], [e.validation_loss for e in history], result.best, "Loss over the epochs"
+            ),
+        ),
+        (
+            "Accuracy",
+            plots.learning_curves(
+                [e.accuracy for e in history],
+                [e.validation_accuracy for e in history],
+                result.best,
+                "Accuracy over the epochs",
+                top=1.0,
+            ),
+        ),
+    ]
     content = Report(title(result), result.evaluation, recipe=_recipe(result), extras=(*extras, _epochs(result)))
     return training_to_html(content, summary(result), curves)
 
 
 def _epochs(result: Training) -> Extra:
     rows = tuple(
-        (str(i + 1), e.phase, f"{e.rate:.2g}", f"{e.loss:.4f}", f"{100 * e.accuracy:.1f} %", f"{e.validation_loss:.4f}",
-         f"{100 * e.validation_accuracy:.1f} %", f"{e.seconds:.0f} s") for i, e in enumerate(result.history))
-    return Extra("Epochs", "Losses are mean cross-entropies; on training pictures weighted by class.",
-                 ("epoch", "phase", "rate", "loss", "accuracy", "validation loss", "accuracy", "time"), rows)
+        (
+            str(i + 1),
+            e.phase,
+            f"{e.rate:.2g}",
+            f"{e.loss:.4f}",
+            f"{100 * e.accuracy:.1f} %",
+            f"{e.validation_loss:.4f}",
+            f"{100 * e.validation_accuracy:.1f} %",
+            f"{e.seconds:.0f} s",
+        )
+        for i, e in enumerate(result.history)
+    )
+    return Extra(
+        "Epochs",
+        "Losses are mean cross-entropies; on training pictures weighted by class.",
+        ("epoch", "phase", "rate", "loss", "accuracy", "validation loss", "accuracy", "time"),
+        rows,
+    )
 
 
 def _recipe(result: Training) -> Mapping[str, Any]:
-    return {"classes": ", ".join(result.labels), "pictures": result.images, "notes": "; ".join(result.notes) or "none",
-            "device": result.device, "options": asdict(result.options), "versions": result.versions}
+    return {
+        "classes": ", ".join(result.labels),
+        "pictures": result.images,
+        "notes": "; ".join(result.notes) or "none",
+        "device": result.device,
+        "options": asdict(result.options),
+        "versions": result.versions,
+    }

@@ -27,9 +27,11 @@ def named_groups(names: Sequence[str], group_by: str) -> list[str]:
     groups = _from_table(names, path) if path.suffix == ".csv" else _from_pattern(names, group_by)
     without = [name for name, group in zip(names, groups, strict=True) if group is None]
     if without:
-        raise EdgedenseError(f"a group for every picture by --group-by {group_by}",
-                             f"none for {len(without)} of {len(names)}, such as {without[0]}",
-                             "an expression that matches every file name, or a CSV file with columns file and group")
+        raise EdgedenseError(
+            f"a group for every picture by --group-by {group_by}",
+            f"none for {len(without)} of {len(names)}, such as {without[0]}",
+            "an expression that matches every file name, or a CSV file with columns file and group",
+        )
     return [str(group) for group in groups]
 
 
@@ -37,8 +39,9 @@ def _from_pattern(names: Sequence[str], pattern: str) -> list[str | None]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise EdgedenseError("a regular expression for --group-by", f"{pattern!r}: {error}",
-                             r"--group-by '(patient\d+)'") from error
+        raise EdgedenseError(
+            "a regular expression for --group-by", f"{pattern!r}: {error}", r"--group-by '(patient\d+)'"
+        ) from error
     matches = [compiled.search(name.rsplit("/", 1)[-1]) for name in names]
     return [None if match is None else match[1 if compiled.groups else 0] for match in matches]
 
@@ -75,8 +78,10 @@ def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike, share: float, seed: i
             held, chosen[candidate] = added, True
     for index in np.flatnonzero(total):
         if held[index] == 0 or held[index] == total[index]:
-            raise EdgedenseError("pictures of every class for training and for validation",
-                                 f"class number {index + 1} with {total[index]} pictures in "
-                                 f"{np.count_nonzero(members[:, index])} groups, which are not taken apart",
-                                 "more pictures, or folders train and val of your own")
+            raise EdgedenseError(
+                "pictures of every class for training and for validation",
+                f"class number {index + 1} with {total[index]} pictures in "
+                f"{np.count_nonzero(members[:, index])} groups, which are not taken apart",
+                "more pictures, or folders train and val of your own",
+            )
     return chosen[group]

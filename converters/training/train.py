@@ -73,9 +73,15 @@ class Training:
     notes: tuple[str, ...]
 
 
-def train(data: Path | str, work: Path | str, options: Options | None = None, *,
-          architecture: Architecture | None = None, name: str = "model.keras",
-          say: Callable[[str], None] = lambda line: None) -> Training:
+def train(
+    data: Path | str,
+    work: Path | str,
+    options: Options | None = None,
+    *,
+    architecture: Architecture | None = None,
+    name: str = "model.keras",
+    say: Callable[[str], None] = lambda line: None,
+) -> Training:
     """Read, split, build, train and judge. Writes checkpoints and decoded pictures into `work`, and nothing else.
 
     Called again after a kill with the same `work` it goes on where it was. Raises EdgedenseError when pictures,
@@ -90,34 +96,63 @@ def train(data: Path | str, work: Path | str, options: Options | None = None, *,
     begin = networks.start(options.weights, architecture, options.normalize, options.size)
     work.mkdir(parents=True, exist_ok=True)
     with progress("reading pictures", sum(len(folder.paths) for folder in layout.folders)) as tick:
-        found = dataset.prepare(layout, options.size, work, share=options.validation, group_by=options.group_by,
-                                seed=options.seed, tick=tick)
+        found = dataset.prepare(
+            layout,
+            options.size,
+            work,
+            share=options.validation,
+            group_by=options.group_by,
+            seed=options.seed,
+            tick=tick,
+        )
     for note in found.notes:
         say(note)
-    say(f"{len(found.train)} pictures to train on, {len(found.validation)} to validate on"
-        + (f", {len(found.test)} to test on" if found.test else ""))
+    say(
+        f"{len(found.train)} pictures to train on, {len(found.validation)} to validate on"
+        + (f", {len(found.test)} to test on" if found.test else "")
+    )
     import keras
 
     keras.utils.set_random_seed(options.seed)
     model = networks.build(
-        architecture, begin, size=options.size, outputs=1 if options.sigmoid else len(layout.names),
-        activation="sigmoid" if options.sigmoid else "softmax", head=options.head, dropout=options.dropout)
+        architecture,
+        begin,
+        size=options.size,
+        outputs=1 if options.sigmoid else len(layout.names),
+        activation="sigmoid" if options.sigmoid else "softmax",
+        head=options.head,
+        dropout=options.dropout,
+    )
     planned = plan(options, found, architecture)
     say(f"{architecture.name} with {model.count_params():,} parameters, at most {planned.epochs} epochs on {device()}")
     score = fit.scorer(model)
     history = fit.fit(model, found.train, found.validation, planned, checkpoints(work, architecture), score, say)
     judged = found.test or found.validation
-    evaluation = drift.evaluate(score(judged), judged.labels, found.names, model=name,
-                                activation="sigmoid" if options.sigmoid else "softmax")
+    evaluation = drift.evaluate(
+        score(judged), judged.labels, found.names, model=name, activation="sigmoid" if options.sigmoid else "softmax"
+    )
     return Training(
-        name=name, labels=found.names, history=history,
-        best=schedule.best_epoch([epoch.validation_loss for epoch in history]), evaluation=evaluation,
+        name=name,
+        labels=found.names,
+        history=history,
+        best=schedule.best_epoch([epoch.validation_loss for epoch in history]),
+        evaluation=evaluation,
         judged_on="test" if found.test else "validation",
-        images={side: len(part) for side, part in
-                (("train", found.train), ("validation", found.validation), ("test", found.test)) if part},
-        parameters=model.count_params(), data=saved(model), judged=judged, options=options,
-        train_folder=found.train_folder, test_folder=found.test_folder, device=device(),
-        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")}, notes=found.notes)
+        images={
+            side: len(part)
+            for side, part in (("train", found.train), ("validation", found.validation), ("test", found.test))
+            if part
+        },
+        parameters=model.count_params(),
+        data=saved(model),
+        judged=judged,
+        options=options,
+        train_folder=found.train_folder,
+        test_folder=found.test_folder,
+        device=device(),
+        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
+        notes=found.notes,
+    )
 
 
 def _check(options: Options) -> None:
@@ -139,8 +174,14 @@ def plan(options: Options, data: dataset.Data, architecture: Architecture) -> fi
     settings = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return fit.Plan(
         schedule.phases(options.weights != "none", options.head_epochs, options.epochs, rate, fine),
-        options.schedule, options.patience, options.batch, options.augmentation,
-        batches.class_weights(data.train.labels, len(data.names), options.balanced), options.seed, settings)
+        options.schedule,
+        options.patience,
+        options.batch,
+        options.augmentation,
+        batches.class_weights(data.train.labels, len(data.names), options.balanced),
+        options.seed,
+        settings,
+    )
 
 
 def device() -> str:

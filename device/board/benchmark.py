@@ -81,25 +81,34 @@ class Measurement:
             return f"it got hot ({self.hottest:.0f} °C), but kept its pace" if hot and self.hottest is not None else ""
         if hot:
             degrees = f" ({self.hottest:.0f} °C)" if self.hottest is not None else ""
-            return (f"it got hot{degrees} and slowed down by {slower - 1:.0%}: "
-                    "fit a heat sink or a fan, or ask for fewer frames a second")
+            return (
+                f"it got hot{degrees} and slowed down by {slower - 1:.0%}: "
+                "fit a heat sink or a fan, or ask for fewer frames a second"
+            )
         return f"it slowed down by {slower - 1:.0%} without getting hot: something else used the processor"
 
     def to_dict(self) -> dict[str, Any]:
         """Figures for JSON, in milliseconds and MiB, and the samples; not every single latency."""
         return {
-            "device": self.device, "threads": self.threads, "inferences": len(self.latencies),
-            "first_result_ms": _ms(self.load), "median_ms": _ms(self.percentile(50)), "p5_ms": _ms(self.percentile(5)),
-            "p95_ms": _ms(self.percentile(95)), "p99_ms": _ms(self.percentile(99)),
+            "device": self.device,
+            "threads": self.threads,
+            "inferences": len(self.latencies),
+            "first_result_ms": _ms(self.load),
+            "median_ms": _ms(self.percentile(50)),
+            "p5_ms": _ms(self.percentile(5)),
+            "p95_ms": _ms(self.percentile(95)),
+            "p99_ms": _ms(self.percentile(99)),
             "frames_per_second": round(self.frames_per_second, 2),
             "memory_mib": None if self.memory is None else round(self.memory / 2**20, 1),
-            "slowdown": round(self.slowdown, 3), "verdict": self.verdict,
+            "slowdown": round(self.slowdown, 3),
+            "verdict": self.verdict,
             "samples": [asdict(sample) for sample in self.samples],
         }
 
 
-def benchmark(model: Path, device: str, threads: Sequence[int], seconds: float,
-              tick: Callable[[int], None] = lambda _: None) -> list[Measurement]:
+def benchmark(
+    model: Path, device: str, threads: Sequence[int], seconds: float, tick: Callable[[int], None] = lambda _: None
+) -> list[Measurement]:
     """Measure `model` with each number of threads, each in a process of its own; beside an Edge TPU the processor too.
 
     The processor runs the file that was given to the Edge TPU compiler, NAME.tflite beside NAME_edgetpu.tflite. Raises
@@ -111,8 +120,11 @@ def benchmark(model: Path, device: str, threads: Sequence[int], seconds: float,
             raise EdgedenseError("a device: cpu, coral, coral:usb, coral:pci or coral:usb:1", repr(device))
         plain = model.with_name(model.name.replace("_edgetpu.tflite", ".tflite"))
         if is_compiled(_content(model)) and (plain == model or not plain.exists()):
-            raise EdgedenseError("the file for the processor beside the compiled one, to compare with",
-                                 f"no {plain.name}", "copy it there")
+            raise EdgedenseError(
+                "the file for the processor beside the compiled one, to compare with",
+                f"no {plain.name}",
+                "copy it there",
+            )
         runs = [(model, device, threads[0])] + [(plain, "cpu", count) for count in threads]
     measured = []
     for run in runs:
@@ -154,14 +166,16 @@ def _sample(machine: Machine, second: float) -> Sample:
 def _measure_apart(model: Path, device: str, threads: int, seconds: float) -> Measurement:
     """In a process of its own: its memory is the model's, its first load is a first load."""
     order = json.dumps([str(model), device, threads, seconds, time.time()])
-    done = subprocess.run([sys.executable, "-c", _CHILD, order], capture_output=True, check=False,
-                          stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, order], capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise DeviceError("a run that ends", f"exit code {done.returncode}: {said[-1] if said else 'no message'}",
-                          "edgedense doctor") from error
+        raise DeviceError(
+            "a run that ends", f"exit code {done.returncode}: {said[-1] if said else 'no message'}", "edgedense doctor"
+        ) from error
     if "error" in answer:
         kind = DeviceError if answer["exit_code"] == DeviceError.exit_code else EdgedenseError
         raise kind(*answer["error"])

@@ -22,12 +22,15 @@ def plot(measurements: Sequence[Measurement], title: str) -> str:
     panels = [_panel(latency, "ms per inference", 0, GAP)]
     if any(heat):
         panels.append(_panel(heat, "°C", 20, GAP * 2 + HEIGHT))
-    legend = "".join(f'<text x="{LEFT + i * 160}" y="38" fill="{_colour(i)}">{escape(name)}</text>'
-                     for i, name in enumerate(names))
+    legend = "".join(
+        f'<text x="{LEFT + i * 160}" y="38" fill="{_colour(i)}">{escape(name)}</text>' for i, name in enumerate(names)
+    )
     height = GAP + len(panels) * (HEIGHT + GAP)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + LEFT + 20} {height}" '
-            f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
-            f'<text x="{LEFT}" y="18" font-size="14">{escape(title)}</text>{legend}{"".join(panels)}</svg>\n')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + LEFT + 20} {height}" '
+        f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+        f'<text x="{LEFT}" y="18" font-size="14">{escape(title)}</text>{legend}{"".join(panels)}</svg>\n'
+    )
 
 
 def _panel(lines: Sequence[Points], unit: str, low: float, top: float) -> str:
@@ -37,12 +40,15 @@ def _panel(lines: Sequence[Points], unit: str, low: float, top: float) -> str:
     parts = [f'<text x="{LEFT - 6}" y="{top - 6}" text-anchor="end">{unit}</text>']
     for share in (0.0, 0.5, 1.0):
         y, x = base - share * HEIGHT, LEFT + share * WIDTH
-        parts.append(f'<line x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{y}" y2="{y}" stroke="#ddd"/>'
-                     f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{low + share * (high - low):.3g}</text>'
-                     f'<text x="{x}" y="{base + 16}" text-anchor="middle">{share * last:.3g} s</text>')
+        parts.append(
+            f'<line x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+            f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{low + share * (high - low):.3g}</text>'
+            f'<text x="{x}" y="{base + 16}" text-anchor="middle">{share * last:.3g} s</text>'
+        )
     for i, line in enumerate(lines):
-        points = " ".join(f"{LEFT + x / last * WIDTH:.1f},{base - (y - low) / (high - low) * HEIGHT:.1f}"
-                          for x, y in line)
+        points = " ".join(
+            f"{LEFT + x / last * WIDTH:.1f},{base - (y - low) / (high - low) * HEIGHT:.1f}" for x, y in line
+        )
         parts.append(f'<polyline points="{points}" fill="none" stroke="{_colour(i)}"/>')
     return "".join(parts)
 

@@ -159,8 +159,14 @@ class _Writer:
         self._handed += 1
         # With a cap it is not known which of the frames that came in between would have been due.
         lost = 0 if self._job.fps else item.number + 1 - self._handed
-        self._parent.send(slot=slot, number=item.number, captured=captured,
-                          wall=time.time() - (now - captured), moving=moving, lost=lost)
+        self._parent.send(
+            slot=slot,
+            number=item.number,
+            captured=captured,
+            wall=time.time() - (now - captured),
+            moving=moving,
+            lost=lost,
+        )
 
     def _decoded(self, frame: RawFrame) -> Pixels | None:
         if not isinstance(frame.picture, bytes):
@@ -183,8 +189,9 @@ class _Writer:
             self._memory = mmap.mmap(self._memory_file, SLOTS * self._layout.slot_bytes)
             self._parent.send(open=[height, width])
         elif (height, width) != (self._layout.height, self._layout.width):
-            raise DeviceError(f"pictures of {self._layout.width}x{self._layout.height} as before",
-                              f"one of {width}x{height}")
+            raise DeviceError(
+                f"pictures of {self._layout.width}x{self._layout.height} as before", f"one of {width}x{height}"
+            )
         return self._layout, self._memory
 
 

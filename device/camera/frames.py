@@ -49,9 +49,14 @@ class CaptureJob:
         camera, view = entry["camera"], entry["view"]
         controls = tuple((name, value) for name, value in camera["controls"])
         crop: Any = view["crop"] if isinstance(view["crop"], str) else tuple(view["crop"])
-        return cls(**{**entry, "source": Source(**entry["source"]),
-                      "camera": CameraSettings(tuple(camera["size"]), camera["fps"], controls),
-                      "view": View(view["rotate"], view["flip"], crop)})
+        return cls(
+            **{
+                **entry,
+                "source": Source(**entry["source"]),
+                "camera": CameraSettings(tuple(camera["size"]), camera["fps"], controls),
+                "view": View(view["rotate"], view["flip"], crop),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -76,5 +81,4 @@ class Layout:
         picture = np.frombuffer(memory, np.uint8, picture_bytes, start)
         input_bytes = 3 * self.input_height * self.input_width
         pixels = np.frombuffer(memory, np.uint8, input_bytes, start + picture_bytes)
-        return (picture.reshape(self.height, self.width, 3),
-                pixels.reshape(self.input_height, self.input_width, 3))
+        return (picture.reshape(self.height, self.width, 3), pixels.reshape(self.input_height, self.input_width, 3))

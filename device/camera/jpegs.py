@@ -51,7 +51,7 @@ class JpegSplitter:
                 continue
             if len(self._buffer) < at + 4:
                 return None
-            length = int.from_bytes(self._buffer[at + 2:at + 4], "big")
+            length = int.from_bytes(self._buffer[at + 2 : at + 4], "big")
             self._position, self._in_scan = at + 2 + length, code == _SOS
 
     def _begin(self) -> bool:
@@ -59,7 +59,7 @@ class JpegSplitter:
         start = self._buffer.find(b"\xff\xd8")
         if start < 0:
             # its last byte may be the first half of a marker
-            del self._buffer[:max(0, len(self._buffer) - 1)]
+            del self._buffer[: max(0, len(self._buffer) - 1)]
             return False
         del self._buffer[:start]
         self._position = 2

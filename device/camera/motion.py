@@ -27,8 +27,11 @@ class MotionDetector:
     def is_moving(self, image: Pixels, now: float) -> bool:
         """uint8 [H, W, 3] at `now` seconds -> whether it moves, or did so within the last second."""
         cells = _cell_means(image)
-        if self._reference is None or cells.shape != self._reference.shape \
-                or np.abs(cells - self._reference).max() > _LEVELS:
+        if (
+            self._reference is None
+            or cells.shape != self._reference.shape
+            or np.abs(cells - self._reference).max() > _LEVELS
+        ):
             self._reference, self._moved_at = cells, now
         return now - self._moved_at <= _HOLD
 
@@ -39,5 +42,5 @@ def _cell_means(image: Pixels) -> Floats:
     """
     height, width = image.shape[:2]
     rows, columns = min(_GRID, height), min(_GRID, width)
-    grey = image[:height // rows * rows, :width // columns * columns, 1]  # green carries most of the light
+    grey = image[: height // rows * rows, : width // columns * columns, 1]  # green carries most of the light
     return grey.reshape(rows, height // rows, columns, -1).mean((1, 3), dtype=np.float32)

@@ -46,8 +46,7 @@ class CameraSettings:
 
 def read_frames(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     """Open `source` and yield its frames until it ends. Raises DeviceError when it cannot be opened."""
-    readers = {"rpicam": _rpicam, "picamera2": _picamera2, "v4l2": _v4l2, "http": _http, "rtsp": _rtsp,
-               "video": _video}
+    readers = {"rpicam": _rpicam, "picamera2": _picamera2, "v4l2": _v4l2, "http": _http, "rtsp": _rtsp, "video": _video}
     return readers[source.kind](source, settings)
 
 
@@ -57,8 +56,23 @@ def _rpicam(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         raise DeviceError("the program rpicam-vid", "none on PATH", RPICAM_COMMAND)
     width, height = settings.size
     # -t 0: until it is stopped, not for 5 seconds; --flush: each frame at once, not when a buffer is full.
-    command = [program, "-t", "0", "--flush", "--nopreview", "--codec", "mjpeg", "--output", "-",
-               "--camera", source.name, "--width", str(width), "--height", str(height)]
+    command = [
+        program,
+        "-t",
+        "0",
+        "--flush",
+        "--nopreview",
+        "--codec",
+        "mjpeg",
+        "--output",
+        "-",
+        "--camera",
+        source.name,
+        "--width",
+        str(width),
+        "--height",
+        str(height),
+    ]
     if settings.fps:
         command += ["--framerate", f"{settings.fps:g}"]
     for name, value in settings.controls:
@@ -115,12 +129,14 @@ def _http(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         if kind.startswith("multipart/"):
             return _until_the_end(source, response)
     except OSError as error:
-        raise DeviceError("a stream of pictures", f"{source}: {error}",
-                          "check the address in a browser") from error
+        raise DeviceError("a stream of pictures", f"{source}: {error}", "check the address in a browser") from error
     response.close()
     if not kind.startswith(("video/", "application/")):
-        raise DeviceError("a stream of JPEGs or a video", f"{source}, which sends {kind}",
-                          "the camera's own stream address, often .../stream or .../video.mjpg")
+        raise DeviceError(
+            "a stream of JPEGs or a video",
+            f"{source}, which sends {kind}",
+            "the camera's own stream address, often .../stream or .../video.mjpg",
+        )
     return _opencv(source.name, "CAP_FFMPEG", source)
 
 
@@ -156,8 +172,11 @@ def _snapshots(source: Source, response: Any, fps: float) -> Iterator[RawFrame]:
 def _v4l2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     cv2 = _import_opencv()
     width, height = settings.size
-    wishes: list[tuple[int, float]] = [(cv2.CAP_PROP_FRAME_WIDTH, width),
-                                       (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_BUFFERSIZE, 2)]
+    wishes: list[tuple[int, float]] = [
+        (cv2.CAP_PROP_FRAME_WIDTH, width),
+        (cv2.CAP_PROP_FRAME_HEIGHT, height),
+        (cv2.CAP_PROP_BUFFERSIZE, 2),
+    ]
     if width * height > 640 * 480:  # uncompressed pictures of that size do not fit through USB 2 at full rate
         wishes.insert(0, (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")))
     if settings.fps:
@@ -180,8 +199,9 @@ def _video(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         yield RawFrame(number / (fps if 0 < fps < 1000 else 30.0), frame.picture)
 
 
-def _opencv(name: str, backend: str, source: Source, wishes: list[tuple[int, float]] | None = None
-            ) -> Iterator[RawFrame]:
+def _opencv(
+    name: str, backend: str, source: Source, wishes: list[tuple[int, float]] | None = None
+) -> Iterator[RawFrame]:
     cv2 = _import_opencv()
     capture = _opened(cv2, name, getattr(cv2, backend), source)
     for wish, value in wishes or ():
@@ -196,18 +216,22 @@ def _import_opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise DeviceError("OpenCV, which reads video files, USB cameras and RTSP", f"none ({error})",
-                          OPENCV_COMMAND) from error
+        raise DeviceError(
+            "OpenCV, which reads video files, USB cameras and RTSP", f"none ({error})", OPENCV_COMMAND
+        ) from error
     return cv2
 
 
 def _opened(cv2: Any, name: str, backend: int, source: Source) -> Any:
     capture = cv2.VideoCapture(name, backend)
     if not capture.isOpened():
-        hints = {"v4l2": "end other programs that use the camera" if os.path.exists(source.name)
-                 else "--camera, which finds the first one",
-                 "video": "convert it to MP4 with H.264",
-                 "rtsp": "check the address and the password"}
+        hints = {
+            "v4l2": "end other programs that use the camera"
+            if os.path.exists(source.name)
+            else "--camera, which finds the first one",
+            "video": "convert it to MP4 with H.264",
+            "rtsp": "check the address and the password",
+        }
         raise DeviceError("a source that opens", f"{source}{_why_not(source)}", hints.get(source.kind, ""))
     return capture
 
@@ -241,12 +265,12 @@ def _picamera2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     try:
         camera = Picamera2(int(source.name))
     except (IndexError, RuntimeError) as error:
-        raise DeviceError(f"camera {source.name} of picamera2", f"none ({error})",
-                          "rpicam-hello --list-cameras") from error
+        raise DeviceError(
+            f"camera {source.name} of picamera2", f"none ({error})", "rpicam-hello --list-cameras"
+        ) from error
     # picamera2 names formats by their order in a little-endian word: its "BGR888" is RGB in memory.
     options = {"FrameRate": settings.fps} if settings.fps else {}
-    camera.configure(camera.create_video_configuration({"format": "BGR888", "size": settings.size},
-                                                       controls=options))
+    camera.configure(camera.create_video_configuration({"format": "BGR888", "size": settings.size}, controls=options))
     camera.start()
     try:
         while True:
@@ -263,5 +287,3 @@ def die_with_parent() -> None:
 
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-

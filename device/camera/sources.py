@@ -12,13 +12,14 @@ from typing import Literal
 from edgedense.errors import DeviceError, EdgedenseError
 
 Kind = Literal["images", "video", "v4l2", "rpicam", "picamera2", "http", "rtsp"]
-VIDEO_SUFFIXES = (".avi", ".h264", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts",
-                  ".webm")
+VIDEO_SUFFIXES = (".avi", ".h264", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
 
 # The commands are the same on Raspberry Pi OS Bookworm and Trixie, Lite included.
 RPICAM_COMMAND = "sudo apt install rpicam-apps"
-PICAMERA2_COMMAND = ("sudo apt install python3-picamera2, and a virtual environment made with "
-                     "python3 -m venv --system-site-packages, or the source rpicam, which needs neither")
+PICAMERA2_COMMAND = (
+    "sudo apt install python3-picamera2, and a virtual environment made with "
+    "python3 -m venv --system-site-packages, or the source rpicam, which needs neither"
+)
 OPENCV_COMMAND = "pip install 'edgedense[camera]'"
 
 
@@ -78,8 +79,9 @@ def find_rpicam() -> str | None:
 # Nodes of the Raspberry Pi that are no camera by themselves: sensors and receivers that deliver raw Bayer
 # data only through libcamera, image signal processors, and video codecs. By the names that their drivers
 # register.
-_NO_CAMERA = re.compile(r"unicam|rp1-cfe|bcm2835-isp|pispbe|bcm2835-codec|rpivid|hevc|codec|decoder|encoder",
-                        re.IGNORECASE)
+_NO_CAMERA = re.compile(
+    r"unicam|rp1-cfe|bcm2835-isp|pispbe|bcm2835-codec|rpivid|hevc|codec|decoder|encoder", re.IGNORECASE
+)
 
 
 def first_camera(video_nodes: Path = Path("/sys/class/video4linux")) -> Source:
@@ -93,15 +95,25 @@ def first_camera(video_nodes: Path = Path("/sys/class/video4linux")) -> Source:
     if nodes := v4l2_cameras(video_nodes):
         return Source("v4l2", nodes[0])
     missing = "" if program else f"; for a CSI camera: {RPICAM_COMMAND}"
-    raise DeviceError("a camera", f"none{'' if program else ', and no rpicam-vid'}",
-                      f"check the cable, then name the source, such as 0 for /dev/video0{missing}")
+    raise DeviceError(
+        "a camera",
+        f"none{'' if program else ', and no rpicam-vid'}",
+        f"check the cable, then name the source, such as 0 for /dev/video0{missing}",
+    )
 
 
 def _first_listed(program: str) -> str | None:
     """The number of the first camera in `rpicam-vid --list-cameras`, whose lines begin "0 : imx708 [...]"."""
     try:
-        listing = subprocess.run([program, "--list-cameras"], stdin=subprocess.DEVNULL, capture_output=True,
-                                 text=True, errors="replace", timeout=10, check=False)
+        listing = subprocess.run(
+            [program, "--list-cameras"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r"^\s*(\d+)\s*:\s*\S", listing.stdout + listing.stderr, re.MULTILINE)

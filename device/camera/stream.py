@@ -91,10 +91,14 @@ class _CaptureProcess:
         root = str(Path(edgedense.__file__).resolve().parents[1])
         program = f"import sys; sys.path.append({root!r}); from edgedense.device.camera.capture import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, str(self._memory_file)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, pass_fds=[self._memory_file], bufsize=0,
+            [sys.executable, "-c", program, str(self._memory_file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self._memory_file],
+            bufsize=0,
             start_new_session=True,  # a group of its own: it is killed whole, and Ctrl-C does not reach it
-            env={**os.environ, "PYTHONSAFEPATH": "1"})
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
+        )
         self._slots = self._process.stdin
         with contextlib.suppress(OSError):
             self._slots.write(json.dumps(job.to_dict()).encode() + b"\n")  # type: ignore[union-attr]
@@ -175,8 +179,9 @@ class Stream:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join()
 
@@ -191,8 +196,13 @@ class Stream:
         """What happened so far. A gap that is still open counts up to now."""
         with self._condition:
             open_gap = time.monotonic() - self._lost_at if self._lost_at is not None else 0.0
-            return Counts(self._captured, self._taken, self._lost_in_capture + self._superseded, self._gaps,
-                          self._gap_seconds + open_gap)
+            return Counts(
+                self._captured,
+                self._taken,
+                self._lost_in_capture + self._superseded,
+                self._gaps,
+                self._gap_seconds + open_gap,
+            )
 
     @property
     def is_lost(self) -> bool:
@@ -216,8 +226,7 @@ class Stream:
         assert handed.process.layout is not None
         assert handed.process.memory is not None
         picture, pixels = handed.process.layout.views(handed.process.memory, handed.slot)
-        return Frame(handed.number, handed.captured, handed.wall, picture, pixels, handed.moving,
-                     handed.resumed)
+        return Frame(handed.number, handed.captured, handed.wall, picture, pixels, handed.moving, handed.resumed)
 
     def _release(self) -> None:
         if self._held:
@@ -269,8 +278,11 @@ class Stream:
             return  # it may wait for a slot
         limit = self._stall if self._run_had_frame else _FIRST_FRAME
         if time.monotonic() - self._last_sign > limit:
-            raise DeviceError("a picture at least every now and then", f"none for {limit:.0f} seconds",
-                              "check the cable and the power supply")
+            raise DeviceError(
+                "a picture at least every now and then",
+                f"none for {limit:.0f} seconds",
+                "check the cable and the power supply",
+            )
 
     def _handle(self, process: _CaptureProcess, message: dict[str, Any]) -> None:
         if "error" in message:
@@ -296,8 +308,9 @@ class Stream:
                 older.process.give_back(older.slot)
                 moving, resumed = moving or older.moving, resumed or older.resumed
                 self._superseded += 1
-            self._waiting.append(_Handed(process, message["slot"], number, message["captured"],
-                                         message["wall"], moving, resumed))
+            self._waiting.append(
+                _Handed(process, message["slot"], number, message["captured"], message["wall"], moving, resumed)
+            )
             self._condition.notify()
 
     def _lose(self, error: DeviceError) -> None:

@@ -34,7 +34,7 @@ class View:
         if self.flip in ("vertical", "both"):
             image = image[::-1]
         top, left, height, width = self._window(*image.shape[:2])
-        return image[top:top + height, left:left + width]
+        return image[top : top + height, left : left + width]
 
     def _window(self, height: int, width: int) -> tuple[int, int, int, int]:
         if self.crop == "square":
@@ -54,7 +54,7 @@ def parse_view(rotate: int, flip: str, crop: str | None) -> View:
 
 
 def parse_crop(text: str) -> Crop | Literal["square"]:
-    """"square", or "X,Y,WIDTH,HEIGHT" in shares of the picture from 0 to 1, as rpicam's --roi takes them."""
+    """ "square", or "X,Y,WIDTH,HEIGHT" in shares of the picture from 0 to 1, as rpicam's --roi takes them."""
     if text == "square":
         return "square"
     try:
@@ -63,13 +63,14 @@ def parse_crop(text: str) -> Crop | Literal["square"]:
     except ValueError:
         inside = False
     if not inside:
-        raise EdgedenseError("--crop square, or X,Y,WIDTH,HEIGHT in shares of the picture", repr(text),
-                             "--crop 0.25,0,0.5,1")
+        raise EdgedenseError(
+            "--crop square, or X,Y,WIDTH,HEIGHT in shares of the picture", repr(text), "--crop 0.25,0,0.5,1"
+        )
     return x, y, width, height
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """"640x480" -> (width, height) in pixels."""
+    """ "640x480" -> (width, height) in pixels."""
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) > 0 and int(height) > 0):
         raise EdgedenseError("--size WIDTHxHEIGHT in pixels", repr(text), "--size 640x480")

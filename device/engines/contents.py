@@ -50,8 +50,9 @@ def contents(model: bytes) -> Contents:
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError as error:
-        raise DeviceError("the package ai-edge-litert, whose schema reads the file", str(error),
-                          "pip install 'edgedense[device]'") from error
+        raise DeviceError(
+            "the package ai-edge-litert, whose schema reads the file", str(error), "pip install 'edgedense[device]'"
+        ) from error
     try:
         parsed = schema.ModelT.InitFromPackedBuf(model, 0)
         graph = parsed.subgraphs[0]
@@ -64,8 +65,9 @@ def contents(model: bytes) -> Contents:
             any(entry.name == b"TFLITE_METADATA" for entry in parsed.metadata or []),
         )
     except (IndexError, AttributeError, TypeError, ValueError, KeyError, struct.error) as error:
-        raise EdgedenseError("a whole .tflite file", f"one that cannot be parsed ({error})",
-                             "copy the file again") from error
+        raise EdgedenseError(
+            "a whole .tflite file", f"one that cannot be parsed ({error})", "copy the file again"
+        ) from error
 
 
 def _operators(schema: Any, model: Any, graph: Any) -> tuple[OperatorCount, ...]:

@@ -58,15 +58,20 @@ def find_edgetpus(machine: Machine) -> EdgeTpus:
         if ids in _USB_IDS:
             speed = machine.text(f"{folder}/speed")
             usb.append(UsbAccelerator(folder, _USB_IDS[ids], int(speed) if speed and speed.isdigit() else None))
-    pci = [path.rpartition("/")[0] for path in machine.paths("sys/bus/pci/devices/*/vendor")
-           if (machine.text(path), machine.text(path.replace("/vendor", "/device"))) == _PCI_IDS]
+    pci = [
+        path.rpartition("/")[0]
+        for path in machine.paths("sys/bus/pci/devices/*/vendor")
+        if (machine.text(path), machine.text(path.replace("/vendor", "/device"))) == _PCI_IDS
+    ]
     package = machine.output("dpkg-query", "-W", "-f=${Package} ${Version}\\n", "libedgetpu1-*")
     return EdgeTpus(
-        tuple(usb), tuple(pci),
+        tuple(usb),
+        tuple(pci),
         tuple(name for name in ("gasket", "apex") if machine.paths(f"sys/module/{name}")),
         tuple(machine.paths("dev/apex_*")),
         tuple(machine.paths(f"usr/lib/*/{LIBRARY}*") + machine.paths(f"usr/local/lib/{LIBRARY}*")),
-        package or None)
+        package or None,
+    )
 
 
 def parse_device(device: str) -> str | None:
@@ -106,18 +111,28 @@ def probe(library: str, device: str, runtime: str, patience: float = PATIENCE) -
     try:
         done = subprocess.run(command, capture_output=True, timeout=patience, check=False, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(expected, f"no answer within {patience:g} seconds",
-                          "unplug the device and plug it in again; use a USB 3 port or a powered hub") from error
+        raise DeviceError(
+            expected,
+            f"no answer within {patience:g} seconds",
+            "unplug the device and plug it in again; use a USB 3 port or a powered hub",
+        ) from error
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        raise DeviceError(expected, f"that loading it crashes ({name})",
-                          "install a libedgetpu that was built for this runtime: see docs/coral.md")
+        raise DeviceError(
+            expected,
+            f"that loading it crashes ({name})",
+            "install a libedgetpu that was built for this runtime: see docs/coral.md",
+        )
     if done.returncode:
         said = " ".join(done.stdout.decode(errors="replace").split())
         missing = "cannot open shared object" in said
-        raise DeviceError(expected, said or "an error without a message",
-                          "install libedgetpu: see docs/coral.md" if missing else
-                          "edgedense doctor, which says whether a device is plugged in")
+        raise DeviceError(
+            expected,
+            said or "an error without a message",
+            "install libedgetpu: see docs/coral.md"
+            if missing
+            else "edgedense doctor, which says whether a device is plugged in",
+        )
 
 
 def _load(library: str, device: str, runtime: str) -> Any:
@@ -130,8 +145,11 @@ def _load(library: str, device: str, runtime: str) -> Any:
 def compiled_for(model: bytes, device: str) -> None:
     """Raises EdgedenseError when a file for the CPU is to run on an Edge TPU, where it would gain nothing."""
     if not is_compiled(model):
-        raise EdgedenseError(f"a file compiled for the Edge TPU, for the device {device}", "one for the CPU",
-                             "edgedense convert --target coral, or --device cpu")
+        raise EdgedenseError(
+            f"a file compiled for the Edge TPU, for the device {device}",
+            "one for the CPU",
+            "edgedense convert --target coral, or --device cpu",
+        )
 
 
 def main() -> None:

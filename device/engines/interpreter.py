@@ -15,8 +15,10 @@ from edgedense.errors import DeviceError, EdgedenseError
 
 # LiteRT is the maintained one. tflite-runtime ended with 2.14; it serves 32-bit and older installations.
 _RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
-_SLOW = ("tflite-runtime runs int8 without XNNPACK, about 10 times slower than ai-edge-litert does; "
-         "pip uninstall tflite-runtime && pip install ai-edge-litert")
+_SLOW = (
+    "tflite-runtime runs int8 without XNNPACK, about 10 times slower than ai-edge-litert does; "
+    "pip uninstall tflite-runtime && pip install ai-edge-litert"
+)
 _COMPILED = "_edgetpu.tflite"
 _MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing from more
 
@@ -49,8 +51,9 @@ def find_runtime() -> Runtime:
             broken.append(f"{distribution}, whose import failed: {error}")
             continue
         return Runtime(distribution, importlib.metadata.version(distribution), interpreter)
-    raise DeviceError("a TensorFlow Lite runtime", "; ".join(broken) or "none that is installed",
-                      "pip install 'edgedense[device]'")
+    raise DeviceError(
+        "a TensorFlow Lite runtime", "; ".join(broken) or "none that is installed", "pip install 'edgedense[device]'"
+    )
 
 
 def default_threads() -> int:
@@ -59,8 +62,9 @@ def default_threads() -> int:
     return min(cores, _MOST_THREADS)
 
 
-def make_interpreter(model: bytes | Path | str, device: str = "cpu", threads: int | None = None,
-                     notes: list[str] | None = None) -> Any:
+def make_interpreter(
+    model: bytes | Path | str, device: str = "cpu", threads: int | None = None, notes: list[str] | None = None
+) -> Any:
     """An interpreter for `model` (the bytes or the path of a .tflite file), its tensors allocated.
 
     `device` is cpu, or coral, coral:usb, coral:pci:1 and so on for an Edge TPU. `threads` is the number of threads, by
@@ -131,15 +135,24 @@ def _explain(message: str, runtime: str) -> EdgedenseError:
     """The runtime's complaint about a model, in the words of the person who has the file."""
     known = f"operators that {runtime} knows"
     if version := re.search(r"builtin opcode '(\w+)' version '(\d+)'", message):
-        return EdgedenseError(known, f"{version[1]} in version {version[2]}",
-                              "update the runtime, or convert the model again with edgedense convert")
+        return EdgedenseError(
+            known,
+            f"{version[1]} in version {version[2]}",
+            "update the runtime, or convert the model again with edgedense convert",
+        )
     if custom := re.search(r"unresolved custom op: ([\w-]+)", message):
-        hint = ("run the file that was given to the Edge TPU compiler, without _edgetpu in its name"
-                if custom[1] == "edgetpu-custom-op" else "convert the model without custom operators")
+        hint = (
+            "run the file that was given to the Edge TPU compiler, without _edgetpu in its name"
+            if custom[1] == "edgetpu-custom-op"
+            else "convert the model without custom operators"
+        )
         return EdgedenseError(known, f"the custom operator {custom[1]}", hint)
     if "out of range" in message:
         return EdgedenseError(known, "an operator from a later version", "update the runtime")
     if "Flatbuffer" in message or "model_content" in message:
-        return EdgedenseError("a TensorFlow Lite model", "a damaged file or one of another kind",
-                              "copy the file again, or make it with edgedense convert")
+        return EdgedenseError(
+            "a TensorFlow Lite model",
+            "a damaged file or one of another kind",
+            "copy the file again, or make it with edgedense convert",
+        )
     return EdgedenseError(f"a model that {runtime} can load", " ".join(message.split()))

@@ -18,13 +18,19 @@ def replay(path: Path | str, threads: int | None = None) -> Replay:
     content = bundle.read(path)
     entry = content.entries.get(golden.ENTRY)
     if entry is None:
-        raise EdgedenseError("golden samples in the file, or images to measure on", f"neither, with {path}",
-                             "--data FOLDER, or convert the model again")
+        raise EdgedenseError(
+            "golden samples in the file, or images to measure on",
+            f"neither, with {path}",
+            "--data FOLDER, or convert the model again",
+        )
     runtime = find_runtime()
     return golden.replay(
-        Golden.from_bytes(entry), golden.raw_invoke(make_interpreter(content.model, threads=threads)),
-        runtime=f"{runtime.name} {runtime.version}", machine=platform.machine(),
-        layers=lambda pixels: golden.layer_levels(keeping_interpreter(content.model), pixels))
+        Golden.from_bytes(entry),
+        golden.raw_invoke(make_interpreter(content.model, threads=threads)),
+        runtime=f"{runtime.name} {runtime.version}",
+        machine=platform.machine(),
+        layers=lambda pixels: golden.layer_levels(keeping_interpreter(content.model), pixels),
+    )
 
 
 def keeping_interpreter(model: bytes) -> Any:
@@ -32,7 +38,6 @@ def keeping_interpreter(model: bytes) -> Any:
     own."""
     kind = find_runtime().interpreter
     plain = sys.modules[kind.__module__].OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = kind(model_content=model, experimental_preserve_all_tensors=True,
-                       experimental_op_resolver_type=plain)
+    interpreter = kind(model_content=model, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
     interpreter.allocate_tensors()
     return interpreter

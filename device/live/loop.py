@@ -54,14 +54,18 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.classified / self.seconds if self.seconds else 0.0
-        lines = [f"{self.classified} frames classified in {self.seconds:.1f} s, {rate:.1f} a second; "
-                 f"{self.counts.captured} captured, {self.counts.dropped} dropped",
-                 f"inference {self.invoke_median * 1e3:.1f} ms in the median, {self.invoke_p95 * 1e3:.1f} ms at the "
-                 f"95th percentile; from capture to result {self.age_p95 * 1e3:.1f} ms at the 95th percentile"]
+        lines = [
+            f"{self.classified} frames classified in {self.seconds:.1f} s, {rate:.1f} a second; "
+            f"{self.counts.captured} captured, {self.counts.dropped} dropped",
+            f"inference {self.invoke_median * 1e3:.1f} ms in the median, {self.invoke_p95 * 1e3:.1f} ms at the "
+            f"95th percentile; from capture to result {self.age_p95 * 1e3:.1f} ms at the 95th percentile",
+        ]
         lines.append(f"besides inference {self.other_median * 1e3:.2f} ms of work a frame on its thread")
         if self.heatmap_median:
-            lines.append(f"heatmap {self.heatmap_median * 1e3:.2f} ms in the median, "
-                         f"{self.heatmap_median / self.invoke_median:.1%} of the inference")
+            lines.append(
+                f"heatmap {self.heatmap_median * 1e3:.2f} ms in the median, "
+                f"{self.heatmap_median / self.invoke_median:.1%} of the inference"
+            )
         if self.counts.gaps:
             lines.append(f"gaps in the source: {self.counts.gaps}, together {self.counts.gap_seconds:.1f} s")
         if self.saved:
@@ -98,9 +102,19 @@ class LiveOptions:
 class LiveRun:
     """One run of the loop. `run` returns when the source has ended or `stop` is set."""
 
-    def __init__(self, classifier: Classifier, job: CaptureJob, options: LiveOptions, output: Output, *,
-                 report: Callable[[str], None], stop: threading.Event, saver: Saver | None = None,
-                 board: Board | None = None, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        job: CaptureJob,
+        options: LiveOptions,
+        output: Output,
+        *,
+        report: Callable[[str], None],
+        stop: threading.Event,
+        saver: Saver | None = None,
+        board: Board | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._classifier, self._job, self._options, self._output = classifier, job, options, output
         self._report, self._stop, self._saver, self._board = report, stop, saver, board
         self._watch = watch
@@ -127,10 +141,17 @@ class LiveRun:
         with contextlib.suppress(BrokenPipeError):
             self._output.close()
         times = self._times
-        return Summary(time.monotonic() - started, self._classified, counts, times.percentile("invoke", 50),
-                       times.percentile("invoke", 95), times.percentile("age", 95),
-                       times.percentile("other", 50), times.percentile("heatmap", 50),
-                       self._saver.saved if self._saver else 0)
+        return Summary(
+            time.monotonic() - started,
+            self._classified,
+            counts,
+            times.percentile("invoke", 50),
+            times.percentile("invoke", 95),
+            times.percentile("age", 95),
+            times.percentile("other", 50),
+            times.percentile("heatmap", 50),
+            self._saver.saved if self._saver else 0,
+        )
 
     def _step(self, stream: Stream) -> bool:
         """Wait for a frame and deal with it. Returns whether to go on."""
@@ -165,16 +186,24 @@ class LiveRun:
             self._told = prediction
         if self._saver:
             best = int(raw.argmax())
-            self._saver.offer(frame.picture, frame.number, frame.wall, self._classifier.labels[best],
-                              float(raw[best]))
+            self._saver.offer(frame.picture, frame.number, frame.wall, self._classifier.labels[best], float(raw[best]))
         if self._board:
             self._show(self._board, frame, scores)
         self._count(frame, time.perf_counter() - taken)
 
     def _print(self, frame: Frame, prediction: Prediction) -> None:
         age = time.monotonic() - frame.captured
-        self._output.write(FrameResult(frame.number, frame.captured, frame.wall, self._clock.is_synchronized,
-                                       prediction, self._classifier.invoke_seconds, age))
+        self._output.write(
+            FrameResult(
+                frame.number,
+                frame.captured,
+                frame.wall,
+                self._clock.is_synchronized,
+                prediction,
+                self._classifier.invoke_seconds,
+                age,
+            )
+        )
         self._times.age.append(time.monotonic() - frame.captured)
 
     def _count(self, frame: Frame, busy: float) -> None:
@@ -185,8 +214,11 @@ class LiveRun:
 
     def _show(self, board: Board, frame: Frame, scores: NDArray[np.float32]) -> None:
         best = rank(scores, self._classifier.labels, _BARS)
-        facts: dict[str, object] = {"frame": frame.number, "top": best.top,
-                                    "latency_ms": self._classifier.invoke_seconds * 1e3}
+        facts: dict[str, object] = {
+            "frame": frame.number,
+            "top": best.top,
+            "latency_ms": self._classifier.invoke_seconds * 1e3,
+        }
         self._heat = None
         if board.wants_heat:
             started = time.perf_counter()

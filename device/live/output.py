@@ -19,8 +19,7 @@ class Output:
     With `in_place` the rows of a table overwrite each other, as suits a terminal that watches a camera.
     """
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, as_json: bool,
-                 in_place: bool = False) -> None:
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, as_json: bool, in_place: bool = False) -> None:
         self._stream, self._as_json, self._in_place = stream, as_json, in_place and not as_json
         self._width = max(len("label"), min(_WIDEST_LABEL, max(map(len, labels))))
         self._has_header = as_json
@@ -35,7 +34,7 @@ class Output:
             line = json.dumps(result.to_dict(), ensure_ascii=False) + "\n"
         elif self._in_place:
             columns = shutil.get_terminal_size().columns
-            line = "\r\x1b[K" + self._row(result)[:columns - 1]  # on one line, the one before erased
+            line = "\r\x1b[K" + self._row(result)[: columns - 1]  # on one line, the one before erased
         else:
             line = self._row(result) + "\n"
         self._stream.write(line)
@@ -52,12 +51,13 @@ class Output:
         shown = "-" if label is None else _shortened(label)
         percent = "-" if score is None else f"{score:.1%}"
         others = ", ".join(f"{name} {value:.1%}" for name, value in result.prediction.top[1:])
-        return (f"{shown:<{self._width}}  {percent:>7}  {result.latency * 1e3:>6.1f} ms  {_origin(result)}"
-                + (f"  ({others})" if others else ""))
+        return f"{shown:<{self._width}}  {percent:>7}  {result.latency * 1e3:>6.1f} ms  {_origin(result)}" + (
+            f"  ({others})" if others else ""
+        )
 
 
 def _shortened(label: str) -> str:
-    return label if len(label) <= _WIDEST_LABEL else label[:_WIDEST_LABEL - 1] + "…"
+    return label if len(label) <= _WIDEST_LABEL else label[: _WIDEST_LABEL - 1] + "…"
 
 
 def _origin(result: ImageResult | FrameResult) -> str:

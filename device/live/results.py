@@ -41,9 +41,14 @@ class FrameResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON line, with times in seconds unless a name says milliseconds."""
-        return {"frame": self.number, "monotonic": round(self.captured, 6), "wall": _iso(self.wall),
-                "clock_synchronized": self.clock_synchronized,
-                **_prediction_entries(self.prediction, self.latency), "age_ms": round(self.age * 1e3, 3)}
+        return {
+            "frame": self.number,
+            "monotonic": round(self.captured, 6),
+            "wall": _iso(self.wall),
+            "clock_synchronized": self.clock_synchronized,
+            **_prediction_entries(self.prediction, self.latency),
+            "age_ms": round(self.age * 1e3, 3),
+        }
 
 
 def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any]:

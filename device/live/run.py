@@ -32,9 +32,17 @@ class PreviewOptions:
     explain: bool = False
 
 
-def capture_job(source: Source, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None,
-                view: View | None = None, fps: float | None = None, controls: tuple[str, ...] = (),
-                live: bool = False, watch_motion: bool = False) -> CaptureJob:
+def capture_job(
+    source: Source,
+    preprocessing: Preprocessing,
+    *,
+    size: tuple[int, int] | None = None,
+    view: View | None = None,
+    fps: float | None = None,
+    controls: tuple[str, ...] = (),
+    live: bool = False,
+    watch_motion: bool = False,
+) -> CaptureJob:
     """What the capture process is to do. `controls` are rpicam-vid's, as NAME or NAME=VALUE.
 
     Raises EdgedenseError for what the source cannot do.
@@ -47,28 +55,48 @@ def capture_job(source: Source, preprocessing: Preprocessing, *, size: tuple[int
         raise EdgedenseError("a video file for --live", str(source), "leave it out: other sources are live")
     pairs = [control.removeprefix("--").partition("=") for control in controls]
     camera = CameraSettings(size or CameraSettings.size, fps, tuple((name, value) for name, _, value in pairs))
-    return CaptureJob(source, camera, view or View(), preprocessing.height, preprocessing.width,
-                      preprocessing.resize, fps=fps, drop=source.is_live or live, paced=live,
-                      watch_motion=watch_motion)
+    return CaptureJob(
+        source,
+        camera,
+        view or View(),
+        preprocessing.height,
+        preprocessing.width,
+        preprocessing.resize,
+        fps=fps,
+        drop=source.is_live or live,
+        paced=live,
+        watch_motion=watch_motion,
+    )
 
 
-def run_live(classifier: Classifier, job: CaptureJob, options: LiveOptions, *, title: str, as_json: bool,
-             saving: SavingRules | None = None, preview: PreviewOptions | None = None,
-             watch: Watch | None = None) -> Summary:
+def run_live(
+    classifier: Classifier,
+    job: CaptureJob,
+    options: LiveOptions,
+    *,
+    title: str,
+    as_json: bool,
+    saving: SavingRules | None = None,
+    preview: PreviewOptions | None = None,
+    watch: Watch | None = None,
+) -> Summary:
     """Classify until the source ends or a signal comes: results to stdout, everything else to stderr.
 
     Raises EdgedenseError when the preview page is to show heatmaps of a file that has none.
     """
     if preview and preview.explain and not classifier.explains:
-        raise EdgedenseError("a file with heatmaps for --explain", f"{title}, which has none",
-                             "convert the model again with --explain")
-    output = Output(sys.stdout, classifier.labels, as_json=as_json,
-                    in_place=sys.stdout.isatty() and not options.on_change)
+        raise EdgedenseError(
+            "a file with heatmaps for --explain", f"{title}, which has none", "convert the model again with --explain"
+        )
+    output = Output(
+        sys.stdout, classifier.labels, as_json=as_json, in_place=sys.stdout.isatty() and not options.on_change
+    )
     saver = Saver(saving, _report) if saving else None
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
-            run = LiveRun(classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board,
-                          watch=watch)
+            run = LiveRun(
+                classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board, watch=watch
+            )
             return run.run()
     finally:
         if saver:
@@ -85,15 +113,19 @@ def _page(preview: PreviewOptions | None, title: str, source: Source, explains: 
         from edgedense.device.preview.address import parse_address, read_token
         from edgedense.device.preview.server import PreviewServer
     except ImportError as error:
-        raise DeviceError("Starlette and uvicorn for the preview page", str(error),
-                          "pip install 'edgedense[preview]'") from error
+        raise DeviceError(
+            "Starlette and uvicorn for the preview page", str(error), "pip install 'edgedense[preview]'"
+        ) from error
     token = read_token(preview.token_file) if preview.token_file else None
     board = Board(explains, preview.explain)
     board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()
-    _report(f"preview at {server.url}" if not preview.token_file else
-            f"preview at {server.url.partition('?')[0]} with the token from {preview.token_file}")
+    _report(
+        f"preview at {server.url}"
+        if not preview.token_file
+        else f"preview at {server.url.partition('?')[0]} with the token from {preview.token_file}"
+    )
     try:
         yield board
     finally:

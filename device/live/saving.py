@@ -42,9 +42,12 @@ def saving_rules(folder: Path | None, below: float | None, cap: int | None, floo
         if (below, cap, floor) != (None, None, None):
             raise EdgedenseError("--save DIR with --save-below, --save-cap and --save-floor", "no --save")
         return None
-    return SavingRules(folder, SavingRules.below if below is None else below,
-                       SavingRules.cap if cap is None else cap * _MB,
-                       SavingRules.floor if floor is None else floor * _MB)
+    return SavingRules(
+        folder,
+        SavingRules.below if below is None else below,
+        SavingRules.cap if cap is None else cap * _MB,
+        SavingRules.floor if floor is None else floor * _MB,
+    )
 
 
 class Saver:
@@ -70,8 +73,7 @@ class Saver:
     def offer(self, picture: Pixels, number: int, wall: float, label: str | None, score: float) -> None:
         """uint8 [H, W, 3] of frame `number`: a copy is queued if it is due, else nothing happens."""
         now = time.monotonic()
-        if self._has_stopped or score >= self._rules.below or now - self._offered_at < _INTERVAL \
-                or self._queue.full():
+        if self._has_stopped or score >= self._rules.below or now - self._offered_at < _INTERVAL or self._queue.full():
             return
         self._offered_at = now
         moment = datetime.fromtimestamp(wall, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"

@@ -113,8 +113,12 @@ class Alert:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON Lines."""
-        return {"alert": self.message, "time": self.time, "samples": self.samples,
-                "shifts": [shift.to_dict() for shift in self.shifts]}
+        return {
+            "alert": self.message,
+            "time": self.time,
+            "samples": self.samples,
+            "shifts": [shift.to_dict() for shift in self.shifts],
+        }
 
 
 @dataclass
@@ -142,8 +146,11 @@ class Counts:
         self.samples += 1
 
     def plus(self, other: Counts) -> Counts:
-        return Counts(self.samples + other.samples, [a + b for a, b in zip(self.features, other.features, strict=True)],
-                      self.classes + other.classes)
+        return Counts(
+            self.samples + other.samples,
+            [a + b for a, b in zip(self.features, other.features, strict=True)],
+            self.classes + other.classes,
+        )
 
     def mean(self, index: int) -> float:
         feature = FEATURES[index]
@@ -151,13 +158,19 @@ class Counts:
         return float(nodes @ self.features[index]) / max(self.samples, 1)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"samples": self.samples, "features": [np.round(f, 3).tolist() for f in self.features],
-                "classes": self.classes.astype(int).tolist()}
+        return {
+            "samples": self.samples,
+            "features": [np.round(f, 3).tolist() for f in self.features],
+            "classes": self.classes.astype(int).tolist(),
+        }
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Counts:
-        counts = cls(int(entry["samples"]), [np.array(f, np.float64) for f in entry["features"]],
-                     np.array(entry["classes"], np.float64))
+        counts = cls(
+            int(entry["samples"]),
+            [np.array(f, np.float64) for f in entry["features"]],
+            np.array(entry["classes"], np.float64),
+        )
         if [len(f) for f in counts.features] != [feature.nodes for feature in FEATURES]:
             raise ValueError("histograms of other features")
         return counts
@@ -222,8 +235,14 @@ class Monitor:
     given, for `learn_seconds`. `interval` is the time between samples, in seconds.
     """
 
-    def __init__(self, labels: Sequence[str], *, learn_samples: int = LEARN_SAMPLES,
-                 learn_seconds: float = LEARN_SECONDS, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        learn_samples: int = LEARN_SAMPLES,
+        learn_seconds: float = LEARN_SECONDS,
+        interval: float = INTERVAL,
+    ) -> None:
         if learn_samples < 2 * PART * PARTS:
             raise EdgedenseError(f"{2 * PART * PARTS} samples or more to learn from", str(learn_samples))
         self.labels = tuple(labels)
@@ -267,8 +286,9 @@ class Monitor:
         too little.
         """
         if len(self._learned) < 2:
-            raise EdgedenseError(f"{2 * PART * PARTS} samples or more to learn from", str(self.samples),
-                                 "more images, or learn on site")
+            raise EdgedenseError(
+                f"{2 * PART * PARTS} samples or more to learn from", str(self.samples), "more images, or learn on site"
+            )
         self._wander = [max(ratios) for ratios in zip(*map(self._usual, range(len(self._learned))), strict=True)]
         self.learning, self.samples, self._parts = False, 0, []
 
@@ -276,8 +296,11 @@ class Monitor:
         """Keep a window; beyond LEARNED merge the two that are most alike, so that rare ones stay."""
         self._learned.append(window)
         if len(self._learned) > LEARNED:
-            pairs = [(max(_distances(a, b)), i, j) for i, a in enumerate(self._learned)
-                     for j, b in enumerate(self._learned[:i])]
+            pairs = [
+                (max(_distances(a, b)), i, j)
+                for i, a in enumerate(self._learned)
+                for j, b in enumerate(self._learned[:i])
+            ]
             _, i, j = min(pairs)
             self._learned[j] = self._learned[j].plus(self._learned.pop(i))
         if (time is None or self._watched >= self.learn_seconds) and self.samples >= self.learn_samples:
@@ -287,8 +310,11 @@ class Monitor:
         self._looks += 1
         rate = FALSE_ALARMS * 6 / (math.pi * self._looks) ** 2 / TESTS
         ratios = self._ratios(window, self._learned, rate)
-        moved = {name for name, ratio, wander in zip(_names(), ratios, self._wander, strict=True)
-                 if ratio > max(1.0, WANDER * wander)}
+        moved = {
+            name
+            for name, ratio, wander in zip(_names(), ratios, self._wander, strict=True)
+            if ratio > max(1.0, WANDER * wander)
+        }
         news, self._moved = moved - self._moved, moved
         if not news:
             return None
@@ -304,8 +330,10 @@ class Monitor:
         fits best.
         """
         candidates = [*learned, _sum(learned)]
-        table = [[d / limit for d, limit in zip(_distances(window, c), _limits(window, c, rate), strict=True)]
-                 for c in candidates]
+        table = [
+            [d / limit for d, limit in zip(_distances(window, c), _limits(window, c, rate), strict=True)]
+            for c in candidates
+        ]
         return [min(column) for column in zip(*table, strict=True)]
 
     def _shift(self, name: str, window: Counts, rate: float) -> Shift:
@@ -318,11 +346,25 @@ class Monitor:
             top = int(np.argmax(np.abs(now - shares)))
             more = "took over" if now[top] > 0.5 else "became more frequent"
             verb = more if now[top] > shares[top] else "became rare"
-            return Shift(name, f"class {self.labels[top]} {verb}", min(distances), limit,
-                         stability_index(window.classes, usual.classes), float(shares[top]), float(now[top]))
+            return Shift(
+                name,
+                f"class {self.labels[top]} {verb}",
+                min(distances),
+                limit,
+                stability_index(window.classes, usual.classes),
+                float(shares[top]),
+                float(now[top]),
+            )
         feature, before, after = FEATURES[index], usual.mean(index), window.mean(index)
-        return Shift(name, feature.rose if after > before else feature.fell, min(distances), limit,
-                     stability_index(window.features[index], usual.features[index]), before, after)
+        return Shift(
+            name,
+            feature.rose if after > before else feature.fell,
+            min(distances),
+            limit,
+            stability_index(window.features[index], usual.features[index]),
+            before,
+            after,
+        )
 
     def _is_sample(self, image: npt.NDArray[np.uint8], time: float | None) -> bool:
         """Whether this frame is one to count: late enough, and of a new scene or late enough for an old
@@ -348,9 +390,16 @@ class Monitor:
     def save(self, path: Path | str) -> None:
         """Write the state, whole or not at all. Raises EdgedenseError when it cannot be written."""
         state = {
-            "version": 1, "labels": self.labels, "learning": self.learning, "samples": self.samples,
-            "looks": self._looks, "wander": self._wander, "moved": sorted(self._moved), "watched": self._watched,
-            "last": self._last, "scene": None if self._scene is None else np.round(self._scene, 1).tolist(),
+            "version": 1,
+            "labels": self.labels,
+            "learning": self.learning,
+            "samples": self.samples,
+            "looks": self._looks,
+            "wander": self._wander,
+            "moved": sorted(self._moved),
+            "watched": self._watched,
+            "last": self._last,
+            "scene": None if self._scene is None else np.round(self._scene, 1).tolist(),
             "parts": [part.to_dict() for part in self._parts],
             "learned": [counts.to_dict() for counts in self._learned],
         }
@@ -371,13 +420,17 @@ class Monitor:
         except (OSError, ValueError) as error:
             raise EdgedenseError("the state of a monitor", f"{path}: {error}", "delete it to learn again") from error
         if not isinstance(state, dict) or state.get("labels") != list(labels):
-            raise EdgedenseError("a state that was learned with this model's labels", f"another one in {path}",
-                                 "delete it to learn again, or name another file")
+            raise EdgedenseError(
+                "a state that was learned with this model's labels",
+                f"another one in {path}",
+                "delete it to learn again, or name another file",
+            )
         try:
             monitor._restore(state)
         except (KeyError, TypeError, ValueError) as error:
-            raise EdgedenseError("the state of a monitor", f"{path}, which is damaged ({error})",
-                                 "delete it to learn again") from error
+            raise EdgedenseError(
+                "the state of a monitor", f"{path}, which is damaged ({error})", "delete it to learn again"
+            ) from error
         return monitor
 
     def _restore(self, state: dict[str, Any]) -> None:

@@ -29,8 +29,15 @@ class Watch:
     Raises EdgedenseError when the state is damaged, belongs to another model or cannot be written.
     """
 
-    def __init__(self, state: Path, classifier: Classifier, *, baseline: Path | None = None, as_json: bool = False,
-                 report: Callable[[str], None] = lambda text: print(f"edgedense: {text}", file=sys.stderr)) -> None:
+    def __init__(
+        self,
+        state: Path,
+        classifier: Classifier,
+        *,
+        baseline: Path | None = None,
+        as_json: bool = False,
+        report: Callable[[str], None] = lambda text: print(f"edgedense: {text}", file=sys.stderr),
+    ) -> None:
         self._state, self._as_json, self._report = state, as_json, report
         is_new = not state.exists()
         self._monitor = Monitor.load(state, classifier.labels)

@@ -35,7 +35,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """"127.0.0.1:8080", "[::1]:8080", "raspberrypi.local:8080", or ":8080" for every interface."""
+    """ "127.0.0.1:8080", "[::1]:8080", "raspberrypi.local:8080", or ":8080" for every interface."""
     host, colon, port = text.rpartition(":")
     if not (colon and port.isdecimal() and int(port) < 65536):
         raise EdgedenseError("--preview-address HOST:PORT", repr(text), "--preview-address 127.0.0.1:8080")
@@ -49,7 +49,9 @@ def read_token(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise EdgedenseError("a file that holds the preview's token", f"{path}: {error}") from error
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
-        raise EdgedenseError(f"a token of {_SHORTEST_TOKEN} or more ASCII characters",
-                             f"{path} with {len(token)} characters",
-                             'python3 -c "import secrets; print(secrets.token_urlsafe(16))"')
+        raise EdgedenseError(
+            f"a token of {_SHORTEST_TOKEN} or more ASCII characters",
+            f"{path} with {len(token)} characters",
+            'python3 -c "import secrets; print(secrets.token_urlsafe(16))"',
+        )
     return token

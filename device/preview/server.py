@@ -42,8 +42,15 @@ class PreviewServer:
         self.url = address.url(port) + query
         app = _Guard(_application(board, self), self.token, f"edgedense_{port}")
         # limit_concurrency: a phone that reconnects again and again must not fill the memory.
-        config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", server_header=False,
-                                timeout_graceful_shutdown=1, limit_concurrency=64)
+        config = uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            limit_concurrency=64,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="preview", daemon=True)
         self.is_closing = False
@@ -62,14 +69,18 @@ class PreviewServer:
 def _bound(address: Address) -> socket.socket:
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(where)
         bound.listen(64)  # who comes before the server runs waits for it
     except OSError as error:
-        raise DeviceError("an address for the preview page that is free", f"{address.host}:{address.port}: {error}",
-                          "another --preview-address") from error
+        raise DeviceError(
+            "an address for the preview page that is free",
+            f"{address.host}:{address.port}: {error}",
+            "another --preview-address",
+        ) from error
     return bound
 
 
@@ -107,21 +118,37 @@ class _Guard:
 
 
 def _refusal(text: str, form: bool = False) -> str:
-    field = ('<form action="/"><label>Token <input name="token" type="password" autocomplete="off"></label> '
-             "<button>Open</button></form>") if form else ""
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>edgedense</title><h1>{escape(text)}</h1><p>edgedense prints the whole address when it starts."
-            f"</p>{field}")
+    field = (
+        (
+            '<form action="/"><label>Token <input name="token" type="password" autocomplete="off"></label> '
+            "<button>Open</button></form>"
+        )
+        if form
+        else ""
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>edgedense</title><h1>{escape(text)}</h1><p>edgedense prints the whole address when it starts."
+        f"</p>{field}"
+    )
 
 
 def _application(board: Board, server: PreviewServer) -> Starlette:
     async def page(_: Request) -> Response:
         nonce = secrets.token_urlsafe(16)
-        policy = (f"default-src 'none'; img-src blob:; connect-src 'self'; script-src 'nonce-{nonce}'; "
-                  f"style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-        return HTMLResponse(_PAGE.read_text("utf-8").replace("{{nonce}}", nonce),
-                            headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer",
-                                     "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"})
+        policy = (
+            f"default-src 'none'; img-src blob:; connect-src 'self'; script-src 'nonce-{nonce}'; "
+            f"style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return HTMLResponse(
+            _PAGE.read_text("utf-8").replace("{{nonce}}", nonce),
+            headers={
+                "Content-Security-Policy": policy,
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "no-store",
+            },
+        )
 
     async def picture(request: Request) -> Response:
         """The next picture after number `after`: a page on a slow connection gets fewer, never old ones."""
@@ -135,12 +162,14 @@ def _application(board: Board, server: PreviewServer) -> Starlette:
         if board.picture_number in (0, seen):
             return Response(status_code=204)
         number, data = await run_in_threadpool(board.jpeg)
-        return Response(data, media_type="image/jpeg",
-                        headers={"X-Picture-Number": str(number), "Cache-Control": "no-store"})
+        return Response(
+            data, media_type="image/jpeg", headers={"X-Picture-Number": str(number), "Cache-Control": "no-store"}
+        )
 
     async def events(_: Request) -> Response:
-        return StreamingResponse(_facts(board, server), media_type="text/event-stream",
-                                 headers={"Cache-Control": "no-store"})
+        return StreamingResponse(
+            _facts(board, server), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     def switch(name: str, switched: Callable[[bool], None]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -159,9 +188,15 @@ def _application(board: Board, server: PreviewServer) -> Starlette:
     def explain(on: bool) -> None:
         board.is_explaining = on
 
-    return Starlette(routes=[Route("/", page), Route("/picture", picture), Route("/events", events),
-                             Route("/pause", switch("paused", pause), methods=["POST"]),
-                             Route("/heatmap", switch("heatmap", explain), methods=["POST"])])
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/picture", picture),
+            Route("/events", events),
+            Route("/pause", switch("paused", pause), methods=["POST"]),
+            Route("/heatmap", switch("heatmap", explain), methods=["POST"]),
+        ]
+    )
 
 
 async def _facts(board: Board, server: PreviewServer) -> AsyncIterator[str]:

@@ -94,8 +94,16 @@ class Service:
 
 def unit_text(service: Service) -> str:
     """The unit file."""
-    command = [sys.executable, "-m", "edgedense.cli", "run", str(service.model),
-               *([service.source.argument] if service.source else ["--camera"]), "--json", "--on-change"]
+    command = [
+        sys.executable,
+        "-m",
+        "edgedense.cli",
+        "run",
+        str(service.model),
+        *([service.source.argument] if service.source else ["--camera"]),
+        "--json",
+        "--on-change",
+    ]
     words = [_quoted(word) for word in (*command, *service.options)]
     if service.has_token:
         words += ["--preview-token-file", "%d/preview-token"]
@@ -103,9 +111,12 @@ def unit_text(service: Service) -> str:
     return _UNIT.format(
         description=f"{service.model.name} on {service.source or 'the first camera'}".replace("%", "%%"),
         network="Wants=network-online.target\nAfter=network-online.target\n" if is_remote else "",
-        command=" ".join(words), user=service.user, groups=" ".join(_present_groups()),
+        command=" ".join(words),
+        user=service.user,
+        groups=" ".join(_present_groups()),
         credential=f"LoadCredential=preview-token:{service.token_path}\n" if service.has_token else "",
-        writable=f"ReadWritePaths={_quoted(str(service.save))}\n" if service.save else "")
+        writable=f"ReadWritePaths={_quoted(str(service.save))}\n" if service.save else "",
+    )
 
 
 def _quoted(word: str) -> str:
@@ -128,8 +139,7 @@ def service_user(named: str | None) -> str:
     try:
         is_root = pwd.getpwnam(user).pw_uid == 0
     except KeyError:
-        raise EdgedenseError("a user of this system", user,
-                             f"sudo useradd --system --no-create-home {user}") from None
+        raise EdgedenseError("a user of this system", user, f"sudo useradd --system --no-create-home {user}") from None
     if is_root:
         raise EdgedenseError("an unprivileged user", user, "--user NAME")
     return user
@@ -171,8 +181,9 @@ def _require_root() -> None:
     if os.geteuid() != 0:
         # The whole path: sudo does not look into virtual environments.
         arguments = " ".join(sys.argv[1:])
-        raise EdgedenseError("root, who alone can change services", "another user",
-                             f"sudo {sys.executable} -m edgedense.cli {arguments}")
+        raise EdgedenseError(
+            "root, who alone can change services", "another user", f"sudo {sys.executable} -m edgedense.cli {arguments}"
+        )
 
 
 def _require_access(service: Service) -> None:
@@ -182,8 +193,11 @@ def _require_access(service: Service) -> None:
     result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     if result.returncode:
         why = (result.stderr.strip().splitlines() or ["it failed"])[-1]
-        raise EdgedenseError(f"that {service.user} can read {service.model} and run {sys.executable}", why,
-                             "--user with their owner's name, or move them out of a home folder")
+        raise EdgedenseError(
+            f"that {service.user} can read {service.model} and run {sys.executable}",
+            why,
+            "--user with their owner's name, or move them out of a home folder",
+        )
 
 
 def remove(name: str) -> None:
@@ -224,13 +238,18 @@ class ServiceStatus:
 
 def status(name: str) -> ServiceStatus:
     """Ask systemd. Raises DeviceError when there is none."""
-    output = _systemctl("show", name, "--property",
-                        "LoadState,ActiveState,SubState,StatusText,ActiveEnterTimestamp,NRestarts")
+    output = _systemctl(
+        "show", name, "--property", "LoadState,ActiveState,SubState,StatusText,ActiveEnterTimestamp,NRestarts"
+    )
     entries = dict(line.partition("=")[::2] for line in output.splitlines())
-    return ServiceStatus(name, entries.get("LoadState") == "loaded",
-                         f"{entries.get('ActiveState', 'unknown')} ({entries.get('SubState', 'unknown')})",
-                         entries.get("StatusText", ""), entries.get("ActiveEnterTimestamp", ""),
-                         int(entries.get("NRestarts") or 0))
+    return ServiceStatus(
+        name,
+        entries.get("LoadState") == "loaded",
+        f"{entries.get('ActiveState', 'unknown')} ({entries.get('SubState', 'unknown')})",
+        entries.get("StatusText", ""),
+        entries.get("ActiveEnterTimestamp", ""),
+        int(entries.get("NRestarts") or 0),
+    )
 
 
 def _systemctl(*arguments: str) -> str:

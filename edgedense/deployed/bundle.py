@@ -22,8 +22,16 @@ from edgedense.images.preprocessing import Preprocessing
 LABELS, RECIPE = "labels.txt", "edgedense.json"
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every TFLite flatbuffer
 # What zipfile raises on damaged bytes: a wrong checksum, an end too early, a method or flag that there is not.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
-           struct.error)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same content gives the same bytes
 
 
@@ -43,8 +51,9 @@ class Bundle:
         return None if entry is None else Preprocessing.from_dict(entry)
 
 
-def pack(model: bytes, labels: Sequence[str], recipe: Mapping[str, Any],
-         entries: Mapping[str, bytes] | None = None) -> bytes:
+def pack(
+    model: bytes, labels: Sequence[str], recipe: Mapping[str, Any], entries: Mapping[str, bytes] | None = None
+) -> bytes:
     """`model` with an archive behind it that holds the labels, the recipe and `entries` (name to content)."""
     contents = {RECIPE: (json.dumps(recipe, indent=1, sort_keys=True) + "\n").encode(), **(entries or {})}
     if labels:
@@ -92,8 +101,9 @@ def parse(data: bytes, name: str = "the file") -> Bundle:
     except _DAMAGE as error:
         if b"PK\x05\x06" not in data[-66000:] and b"PK\x03\x04" not in data[-66000:]:
             return Bundle(data)  # no archive: a model of another tool
-        raise EdgedenseError("a whole .tflite file", f"{name} with a damaged archive at its end",
-                             "copy the file again") from error
+        raise EdgedenseError(
+            "a whole .tflite file", f"{name} with a damaged archive at its end", "copy the file again"
+        ) from error
     return Bundle(data, _labels(entries, name), _recipe(entries, name), entries)
 
 
@@ -101,8 +111,9 @@ def _labels(entries: Mapping[str, bytes], name: str) -> tuple[str, ...]:
     try:
         lines = entries.get(LABELS, b"").decode().split("\n")
     except UnicodeDecodeError as error:
-        raise EdgedenseError(f"UTF-8 text in the entry {LABELS}", f"{name}: {error}",
-                             "convert the model again") from error
+        raise EdgedenseError(
+            f"UTF-8 text in the entry {LABELS}", f"{name}: {error}", "convert the model again"
+        ) from error
     return tuple(line.strip() for line in lines if line.strip())
 
 

@@ -24,9 +24,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.measures import metrics
 
 Pixels = npt.NDArray[np.uint8]
-Invoke = Callable[
-    [Pixels], npt.NDArray[Any]
-]  # uint8 [1, height, width, 3] -> raw output [classes] or [1, classes]
+Invoke = Callable[[Pixels], npt.NDArray[Any]]  # uint8 [1, height, width, 3] -> raw output [classes] or [1, classes]
 
 ENTRY = "golden.json"  # in the archive of the deployed file
 PROBES = 12
@@ -104,9 +102,7 @@ class Golden:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EdgedenseError(
-                "golden samples as edgedense convert writes them",
-                f"damaged ones ({error})",
-                "convert the model again",
+                "golden samples as edgedense convert writes them", f"damaged ones ({error})", "convert the model again"
             ) from error
 
 
@@ -249,9 +245,7 @@ def replay(
     return Replay(**{**vars(result), "suspect": first_difference(golden.layers, layers(inputs[:1]))})
 
 
-def first_difference(
-    made: npt.NDArray[np.float32], here: Mapping[str, float], tolerance: float = 0.05
-) -> str | None:
+def first_difference(made: npt.NDArray[np.float32], here: Mapping[str, float], tolerance: float = 0.05) -> str | None:
     """The first layer whose root mean square is off by more than `tolerance` of its value; None when all
     agree.
 
@@ -385,9 +379,7 @@ def _grating(draw: _Draw, image: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
     phase = (16 * (a * y + b * x)) % (2 * period)
     wave = (np.abs(phase - period) * 128 // period - 64)[..., None]
     side = (
-        (y * width < x * height)[..., None]
-        if draw.below(2, 1)[0]
-        else (y * 2 < height)[..., None] | (x < 0)[..., None]
+        (y * width < x * height)[..., None] if draw.below(2, 1)[0] else (y * 2 < height)[..., None] | (x < 0)[..., None]
     )
     return np.clip(image + wave * side, 0, 255)
 

@@ -80,8 +80,10 @@ class WindowPool:
 
     def _places(self, x: Floats) -> Iterator[tuple[slice, slice]]:
         """For each position within the window the rows and columns of `x` that it meets."""
-        ends = [(length - size) // stride * stride + 1
-                for length, size, stride in zip(x.shape, self.size, self.stride, strict=False)]
+        ends = [
+            (length - size) // stride * stride + 1
+            for length, size, stride in zip(x.shape, self.size, self.stride, strict=False)
+        ]
         for i in range(self.size[0]):
             for j in range(self.size[1]):
                 yield slice(i, i + ends[0], self.stride[0]), slice(j, j + ends[1], self.stride[1])
@@ -146,10 +148,13 @@ class Nonlinear:
 
     def forward(self, x: Floats) -> Floats:
         return {
-            "relu": lambda: np.maximum(x, 0), "relu6": lambda: np.clip(x, 0, 6),
+            "relu": lambda: np.maximum(x, 0),
+            "relu6": lambda: np.clip(x, 0, 6),
             "leaky_relu": lambda: np.where(x > 0, x, self.alpha * x),
-            "elu": lambda: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), "tanh": lambda: np.tanh(x),
-            "swish": lambda: x * _sigmoid(x), "sigmoid": lambda: _sigmoid(x),
+            "elu": lambda: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+            "tanh": lambda: np.tanh(x),
+            "swish": lambda: x * _sigmoid(x),
+            "sigmoid": lambda: _sigmoid(x),
         }[self.function]()
 
     def backward(self, x: Floats, gradient: Floats) -> Floats:
@@ -158,10 +163,13 @@ class Nonlinear:
     def _slope(self, x: Floats) -> Floats:
         s = _sigmoid(x)
         return {
-            "relu": lambda: x > 0, "relu6": lambda: (x > 0) & (x < 6),
+            "relu": lambda: x > 0,
+            "relu6": lambda: (x > 0) & (x < 6),
             "leaky_relu": lambda: np.where(x > 0, 1, self.alpha),
-            "elu": lambda: np.where(x > 0, 1, np.exp(np.minimum(x, 0))), "tanh": lambda: 1 - np.tanh(x) ** 2,
-            "swish": lambda: s + x * s * (1 - s), "sigmoid": lambda: s * (1 - s),
+            "elu": lambda: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+            "tanh": lambda: 1 - np.tanh(x) ** 2,
+            "swish": lambda: s + x * s * (1 - s),
+            "sigmoid": lambda: s * (1 - s),
         }[self.function]().astype(x.dtype)
 
 
@@ -237,8 +245,9 @@ class Head:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 return cls(tuple(_step(str(name), number, file) for number, name in enumerate(file["steps"])))
         except (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile, zlib.error) as error:
-            raise EdgedenseError(f"the classifier's last layers in the entry {ENTRY}", str(error),
-                                 "convert the model again") from error
+            raise EdgedenseError(
+                f"the classifier's last layers in the entry {ENTRY}", str(error), "convert the model again"
+            ) from error
 
 
 def _named(step: Step) -> str:
@@ -260,8 +269,11 @@ def _arrays(step: Step) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 
 def _step(name: str, number: int, arrays: Any) -> Step:
     kind, *words = name.split()
-    fields = {field: arrays[f"{number}_{field}"] for field in ("kernel", "bias", "scale", "shift")
-              if f"{number}_{field}" in arrays}
+    fields = {
+        field: arrays[f"{number}_{field}"]
+        for field in ("kernel", "bias", "scale", "shift")
+        if f"{number}_{field}" in arrays
+    }
     if kind == "pool":
         return Pool(*words)  # type: ignore[arg-type]
     if kind == "window":

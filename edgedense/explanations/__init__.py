@@ -1,4 +1,5 @@
 """Pictures of what a model looked at.
 
-`explanation` names the files that show it: open that first. `heatmap` colours a map, `sheet` lays pictures side by side.
+`explanation` names the files that show it: open that first. `heatmap` colours a map,
+`sheet` lays pictures side by side.
 """

@@ -48,8 +48,9 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
     return tuple(labels.index(name) for name in dict.fromkeys(wanted))
 
 
-def pictures(paths: Sequence[Path], exif: Exif,
-             unreadable: Callable[[EdgedenseError], None] | None) -> Iterator[tuple[Path, Pixels]]:
+def pictures(
+    paths: Sequence[Path], exif: Exif, unreadable: Callable[[EdgedenseError], None] | None
+) -> Iterator[tuple[Path, Pixels]]:
     """Each picture as it was read. `unreadable` is called for one that cannot be; without it that raises."""
     for path in paths:
         try:
@@ -97,8 +98,9 @@ def write(contents: Iterator[tuple[str, bytes]], folder: Path) -> list[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EdgedenseError(f"a folder to write {path.name} in", f"{path.parent}: {error.strerror}",
-                                 "--out DIR") from error
+            raise EdgedenseError(
+                f"a folder to write {path.name} in", f"{path.parent}: {error.strerror}", "--out DIR"
+            ) from error
         write_atomically(path, data)
         written.append(path)
     return written

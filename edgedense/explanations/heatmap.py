@@ -14,9 +14,24 @@ from edgedense.images.preprocessing import Floats, Pixels
 # Matplotlib's "plasma" (Smith and van der Walt, 2015; CC0) at 17 points, in between linear: at most 5 levels of 255
 # away. It is perceptually uniform, and no colour of it is a grey, so that it stands out on X-rays and MRI.
 _PLASMA = (
-    (13, 8, 135), (49, 5, 151), (76, 2, 161), (102, 0, 167), (126, 3, 168), (149, 17, 161), (170, 35, 149),
-    (188, 53, 135), (204, 71, 120), (218, 90, 106), (230, 108, 92), (240, 128, 78), (248, 149, 64), (253, 172, 51),
-    (253, 197, 39), (248, 223, 37), (240, 249, 33))
+    (13, 8, 135),
+    (49, 5, 151),
+    (76, 2, 161),
+    (102, 0, 167),
+    (126, 3, 168),
+    (149, 17, 161),
+    (170, 35, 149),
+    (188, 53, 135),
+    (204, 71, 120),
+    (218, 90, 106),
+    (230, 108, 92),
+    (240, 128, 78),
+    (248, 149, 64),
+    (253, 172, 51),
+    (253, 197, 39),
+    (248, 223, 37),
+    (240, 249, 33),
+)
 STRENGTH = 0.75  # the share of the colour where a heatmap is highest; where it is zero the picture is untouched
 
 
@@ -51,8 +66,9 @@ def enlarged(heat: npt.NDArray[Any], height: int, width: int) -> Floats:
 def overlay(picture: Pixels, heat: npt.NDArray[Any]) -> Pixels:
     """`heat` [h, w] from 0 to 1 over `picture` uint8 [H, W, 3]: the higher, the less of the picture is left."""
     levels = np.rint(np.clip(enlarged(heat, *picture.shape[:2]), 0, 1) * 255).astype(np.uint8)
-    mixed = Image.composite(Image.fromarray(_COLOURS[levels]), Image.fromarray(picture),
-                            Image.fromarray(_SHARES[levels]))
+    mixed = Image.composite(
+        Image.fromarray(_COLOURS[levels]), Image.fromarray(picture), Image.fromarray(_SHARES[levels])
+    )
     return np.asarray(mixed)
 
 

@@ -74,8 +74,9 @@ def _text_width(font: ImageFont.ImageFont, text: str) -> int:
         return int(font.getlength(_latin(text))) + 1
 
 
-def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, font: ImageFont.ImageFont,
-           ink: tuple[int, int, int]) -> None:
+def _write(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, font: ImageFont.ImageFont, ink: tuple[int, int, int]
+) -> None:
     try:
         draw.text(place, text, ink, font)
     except UnicodeEncodeError:  # bitmap letters are Latin-1

@@ -62,16 +62,21 @@ class Preprocessing:
         choices = {"normalize": get_args(Normalization), "resize": get_args(Resize), "exif": get_args(Exif)}
         known = {"height", "width", *choices}
         if set(entry) != known:
-            raise EdgedenseError(f"the preprocessing entries {', '.join(sorted(known))}",
-                                 ", ".join(sorted(map(str, entry))) or "none", "convert the model again")
+            raise EdgedenseError(
+                f"the preprocessing entries {', '.join(sorted(known))}",
+                ", ".join(sorted(map(str, entry))) or "none",
+                "convert the model again",
+            )
         for name in ("height", "width"):
             if type(entry[name]) is not int or entry[name] < 1:
-                raise EdgedenseError(f"a {name} of 1 pixel or more", repr(entry[name]),
-                                     "convert the model again")
+                raise EdgedenseError(f"a {name} of 1 pixel or more", repr(entry[name]), "convert the model again")
         for name, allowed in choices.items():
             if entry[name] not in allowed:
-                raise EdgedenseError(f"{name} to be one of {', '.join(allowed)}", repr(entry[name]),
-                                     "convert the model again, or update edgedense")
+                raise EdgedenseError(
+                    f"{name} to be one of {', '.join(allowed)}",
+                    repr(entry[name]),
+                    "convert the model again, or update edgedense",
+                )
         return cls(**dict(entry))
 
 
@@ -150,8 +155,11 @@ def _bilinear(image: Pixels, height: int, width: int) -> Pixels:
     out = np.empty((height, width * 3), np.uint8)
     for start in range(0, height, _STRIP):
         strip = slice(start, start + _STRIP)
-        mixed = _mix(_take(flat, rows.low[strip], 0).astype(np.float32),
-                     _take(flat, rows.high[strip], 0).astype(np.float32), rows.share[strip, None])
+        mixed = _mix(
+            _take(flat, rows.low[strip], 0).astype(np.float32),
+            _take(flat, rows.high[strip], 0).astype(np.float32),
+            rows.share[strip, None],
+        )
         mixed = _mix(_take(mixed, columns.low, 1), _take(mixed, columns.high, 1), columns.share)
         mixed += 0.5  # the assignment truncates
         out[strip] = mixed
@@ -202,15 +210,15 @@ def find_images(source: Path | str) -> list[Path]:
     if path.is_dir():
         found = _images_below(path)
         if not found:
-            raise EdgedenseError(f"images ({' '.join(IMAGE_SUFFIXES)}) in {path}", "none",
-                                 "name the folder that holds them")
+            raise EdgedenseError(
+                f"images ({' '.join(IMAGE_SUFFIXES)}) in {path}", "none", "name the folder that holds them"
+            )
         return found
     matches = [Path(match) for match in glob.glob(str(source), recursive=True)]
     found = sorted(match for match in matches if _is_image_name(match.name) and match.is_file())
     if not found:
         why = f"matches {len(matches)} paths but no image" if matches else "does not exist"
-        raise EdgedenseError("an image, a folder of images or a pattern that matches images",
-                             f"{source}, which {why}")
+        raise EdgedenseError("an image, a folder of images or a pattern that matches images", f"{source}, which {why}")
     return found
 
 
@@ -227,14 +235,19 @@ def find_labelled(folder: Path | str) -> tuple[list[Path], NDArray[np.int64], li
     per_class = [_images_below(folder / name) for name in names]
     paths = [path for images in per_class for path in images]
     if not paths:
-        raise EdgedenseError(f"one sub-folder per class with images in {folder}",
-                             f"{len(names)} sub-folders and no image in them")
+        raise EdgedenseError(
+            f"one sub-folder per class with images in {folder}", f"{len(names)} sub-folders and no image in them"
+        )
     return paths, np.repeat(np.arange(len(names)), [len(images) for images in per_class]), names
 
 
 def _images_below(folder: Path) -> list[Path]:
-    return sorted(Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names
-                  if _is_image_name(name))
+    return sorted(
+        Path(root) / name
+        for root, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if _is_image_name(name)
+    )
 
 
 def _is_image_name(name: str) -> bool:

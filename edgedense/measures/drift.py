@@ -101,16 +101,16 @@ class Drift:
     thresholds: tuple[Threshold, ...] = ()
 
 
-def evaluate(scores: npt.ArrayLike, labels: npt.ArrayLike, names: tuple[str, ...], *, model: str,
-             activation: str = "softmax") -> Evaluation:
+def evaluate(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, names: tuple[str, ...], *, model: str, activation: str = "softmax"
+) -> Evaluation:
     """Judge one model: scores [N, C] or [N, 1], labels [N] as indices into `names`.
 
     Raises ValueError when the shapes do not fit each other or there is no image.
     """
     spread, truth = metrics.distribution(scores), np.asarray(labels, np.int64)
     if spread.shape != (truth.size, len(names)) or not truth.size:
-        raise ValueError(
-            f"scores {np.shape(scores)} do not fit {truth.size} labels and {len(names)} classes")
+        raise ValueError(f"scores {np.shape(scores)} do not fit {truth.size} labels and {len(names)} classes")
     confusion = metrics.confusion_matrix(truth, metrics.predicted(scores), len(names))
     return Evaluation(
         model=model,
@@ -122,14 +122,24 @@ def evaluate(scores: npt.ArrayLike, labels: npt.ArrayLike, names: tuple[str, ...
         per_class=metrics.per_class(confusion, names),
         reliability=metrics.reliability(scores, truth),
         rankings=tuple(
-            Ranking(names[c], metrics.auroc(spread[:, c], truth == c),
-                    metrics.average_precision(spread[:, c], truth == c))
-            for c in _ranked_classes(len(names), activation)),
+            Ranking(
+                names[c], metrics.auroc(spread[:, c], truth == c), metrics.average_precision(spread[:, c], truth == c)
+            )
+            for c in _ranked_classes(len(names), activation)
+        ),
     )
 
 
-def compare(before: npt.ArrayLike, after: npt.ArrayLike, labels: npt.ArrayLike, names: tuple[str, ...], *,
-            images: tuple[str, ...], models: tuple[str, str], activation: str = "softmax") -> Drift:
+def compare(
+    before: npt.ArrayLike,
+    after: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    names: tuple[str, ...],
+    *,
+    images: tuple[str, ...],
+    models: tuple[str, str],
+    activation: str = "softmax",
+) -> Drift:
     """Judge two models on the same images: `before` and `after` [N, C] or [N, 1], labels [N] as indices
     into `names`, `images` a name per image. Raises ValueError when the shapes do not fit each other."""
     truth = np.asarray(labels, np.int64)
@@ -156,11 +166,11 @@ def compare(before: npt.ArrayLike, after: npt.ArrayLike, labels: npt.ArrayLike, 
         lost=int(np.sum(right & ~still)),
         won=int(np.sum(still & ~right)),
         changed=_changed(before, after, truth, names, images),
-        thresholds=tuple(_threshold(metrics.distribution(before)[:, c], metrics.distribution(after)[:, c],
-                                    truth == c, names[c]) for c in _ranked_classes(len(names), activation)),
+        thresholds=tuple(
+            _threshold(metrics.distribution(before)[:, c], metrics.distribution(after)[:, c], truth == c, names[c])
+            for c in _ranked_classes(len(names), activation)
+        ),
     )
-
-
 
 
 def _ranked_classes(classes: int, activation: str) -> tuple[int, ...]:
@@ -169,26 +179,36 @@ def _ranked_classes(classes: int, activation: str) -> tuple[int, ...]:
     return tuple(range(classes)) if activation == "sigmoid" else ()
 
 
-def _changed(before: npt.ArrayLike, after: npt.ArrayLike, truth: Integers, names: tuple[str, ...],
-             images: tuple[str, ...]) -> tuple[Changed, ...]:
+def _changed(
+    before: npt.ArrayLike, after: npt.ArrayLike, truth: Integers, names: tuple[str, ...], images: tuple[str, ...]
+) -> tuple[Changed, ...]:
     """Images that went from right to wrong come first, then by how sure the second model is."""
     first, second = metrics.predicted(before), metrics.predicted(after)
     p, q = metrics.distribution(before), metrics.distribution(after)
     indices = sorted(np.flatnonzero(first != second), key=lambda i: (first[i] != truth[i], -q[i, second[i]]))
-    return tuple(Changed(images[i], names[truth[i]], names[first[i]], float(p[i, first[i]]),
-                         names[second[i]], float(q[i, second[i]])) for i in indices)
+    return tuple(
+        Changed(
+            images[i], names[truth[i]], names[first[i]], float(p[i, first[i]]), names[second[i]], float(q[i, second[i]])
+        )
+        for i in indices
+    )
 
 
-def _threshold(before: Floats, after: Floats, positives: npt.NDArray[np.bool_], name: str,
-               threshold: float = 0.5) -> Threshold:
-    moved = (metrics.preserving_threshold(before, after, positives, threshold)
-             if positives.any() else threshold)
+def _threshold(
+    before: Floats, after: Floats, positives: npt.NDArray[np.bool_], name: str, threshold: float = 0.5
+) -> Threshold:
+    moved = metrics.preserving_threshold(before, after, positives, threshold) if positives.any() else threshold
 
     def specificity(scores: Floats, at: float) -> float | None:
         passed = metrics.sensitivity(scores, ~positives, at)
         return None if passed is None else 1 - passed
 
-    return Threshold(name, threshold, moved,
-                     metrics.sensitivity(before, positives, threshold),
-                     metrics.sensitivity(after, positives, moved),
-                     specificity(before, threshold), specificity(after, moved))
+    return Threshold(
+        name,
+        threshold,
+        moved,
+        metrics.sensitivity(before, positives, threshold),
+        metrics.sensitivity(after, positives, moved),
+        specificity(before, threshold),
+        specificity(after, moved),
+    )

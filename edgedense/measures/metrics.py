@@ -151,8 +151,15 @@ def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 15) ->
     for i in range(bins):
         here = index == i
         if here.any():
-            found.append(ReliabilityBin(float(edges[i]), float(edges[i + 1]), int(here.sum()),
-                                        float(confidence[here].mean()), float(right[here].mean())))
+            found.append(
+                ReliabilityBin(
+                    float(edges[i]),
+                    float(edges[i + 1]),
+                    int(here.sum()),
+                    float(confidence[here].mean()),
+                    float(right[here].mean()),
+                )
+            )
     return tuple(found)
 
 
@@ -163,8 +170,9 @@ def calibration_error(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 
     return sum(b.count * abs(b.accuracy - b.confidence) for b in found) / total if total else 0.0
 
 
-def bootstrap_drop(before_right: npt.ArrayLike, after_right: npt.ArrayLike, *, level: float = 0.95,
-                   draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
+def bootstrap_drop(
+    before_right: npt.ArrayLike, after_right: npt.ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
     """The percentile bootstrap interval of the drop in accuracy, before - after, as shares (0.01 is a point).
 
     Paired: images are drawn with replacement and both models' results on an image stay together (Efron
@@ -247,8 +255,9 @@ def sensitivity(positive_scores: npt.ArrayLike, positives: npt.ArrayLike, thresh
     return float(np.mean(scores[truth] >= threshold)) if truth.any() else None
 
 
-def preserving_threshold(before: npt.ArrayLike, after: npt.ArrayLike, positives: npt.ArrayLike,
-                         threshold: float = 0.5) -> float:
+def preserving_threshold(
+    before: npt.ArrayLike, after: npt.ArrayLike, positives: npt.ArrayLike, threshold: float = 0.5
+) -> float:
     """The threshold on `after` that finds as many positive images as `threshold` does on `before`; both [N].
 
     Any threshold between two neighbouring positive scores does the same; of those the one closest to

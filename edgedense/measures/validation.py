@@ -19,9 +19,7 @@ from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
 from edgedense.report.terminal import SHOWN, Gate, Report
 
-Predict = Callable[
-    [npt.NDArray[np.uint8]], npt.ArrayLike
-]  # pixels [B, height, width, 3] -> scores [B, classes]
+Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
 BATCH = 32
 
 
@@ -65,9 +63,7 @@ class _Classifier(Protocol):
 def deployed(name: str, classifier: _Classifier) -> Model:
     """The model of an open classifier, which takes one image at a time."""
     return Model(
-        name,
-        classifier.preprocessing,
-        lambda pixels: np.stack([classifier.classify(image) for image in pixels]),
+        name, classifier.preprocessing, lambda pixels: np.stack([classifier.classify(image) for image in pixels])
     )
 
 
@@ -125,9 +121,7 @@ def read_labelled(folder: Path | str, names: Sequence[str]) -> LabelledImages:
         raise EdgedenseError(
             f"class folders named like the model's labels ({_listed(names)})",
             _listed(unknown),
-            f"rename {unknown[0]} to {close[0]}"
-            if close
-            else "rename the folders, or name labels with --labels",
+            f"rename {unknown[0]} to {close[0]}" if close else "rename the folders, or name labels with --labels",
         )
     places = np.array([names.index(name) for name in folders], np.int64)
     missing = tuple(name for name in names if name not in folders)

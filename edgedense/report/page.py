@@ -37,16 +37,20 @@ def to_html(content: Report) -> str:
 
 def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str]]) -> str:
     """The page of `train`: what came out, said in a sentence, and (caption, SVG) for each learning curve."""
-    figures = "".join(
-        f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in curves
-    )
+    figures = "".join(f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in curves)
     legend = '<p class="legend"><i class="before"></i>training<i class="after"></i>validation</p>'
     sections = [
         f"<header><h1>{escape(content.title)}</h1><p>{escape(said)}</p></header>",
         _figures(content),
-        _section("Training", "Training pictures are augmented, so they are harder than validation pictures. The dashed "
-                 "line is the epoch whose weights were kept.", f'{legend}<div class="pair">{figures}</div>'),
-        _classes(content), _confusion(content), _reliability(content),
+        _section(
+            "Training",
+            "Training pictures are augmented, so they are harder than validation pictures. The dashed "
+            "line is the epoch whose weights were kept.",
+            f'{legend}<div class="pair">{figures}</div>',
+        ),
+        _classes(content),
+        _confusion(content),
+        _reliability(content),
         *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras),
     ]
     made = _table(("", ""), _flat(content.recipe), "recipe")
@@ -79,9 +83,7 @@ def _head(content: Report) -> str:
     if gate is not None:
         kind, said = ("pass", "gate passed") if gate.passed else ("fail", "gate failed")
         badge = f'<span class="badge {kind}">{said}</span>'
-    return (
-        f"<header><h1>{escape(content.title)} {badge}</h1><p>{escape(terminal.verdict(content))}</p></header>"
-    )
+    return f"<header><h1>{escape(content.title)} {badge}</h1><p>{escape(terminal.verdict(content))}</p></header>"
 
 
 def _figures(content: Report) -> str:
@@ -93,21 +95,9 @@ def _figures(content: Report) -> str:
         tiles.append(("calibration error", terminal.percent(shown.calibration_error), ""))
     else:
         tiles = [
-            (
-                "accuracy",
-                terminal.percent(drift.after.accuracy),
-                f"was {terminal.percent(drift.before.accuracy)}",
-            ),
-            (
-                "drop, in points",
-                f"{drift.drop:+.2f}",
-                f"95 %: {drift.drop_low:+.2f} to {drift.drop_high:+.2f}",
-            ),
-            (
-                "same decision",
-                terminal.percent(drift.agreement),
-                f"{len(drift.changed)} of {shown.images} changed",
-            ),
+            ("accuracy", terminal.percent(drift.after.accuracy), f"was {terminal.percent(drift.before.accuracy)}"),
+            ("drop, in points", f"{drift.drop:+.2f}", f"95 %: {drift.drop_low:+.2f} to {drift.drop_high:+.2f}"),
+            ("same decision", terminal.percent(drift.agreement), f"{len(drift.changed)} of {shown.images} changed"),
             ("mean KL", f"{drift.kl_mean:.5f}", f"worst {drift.kl_worst:.3f}"),
         ]
     cards = "".join(
@@ -116,10 +106,7 @@ def _figures(content: Report) -> str:
         for name, value, note in tiles
     )
     every = _table(terminal.headings(content), terminal.summary_rows(content), "figures")
-    return (
-        f'<section class="tiles">{cards}</section>'
-        f"<details open><summary>All figures</summary>{every}</details>"
-    )
+    return f'<section class="tiles">{cards}</section><details open><summary>All figures</summary>{every}</details>'
 
 
 def _class_changes(drift: Drift) -> str:
@@ -170,17 +157,14 @@ def _reliability(content: Report) -> str:
         )
     )
     errors = " → ".join(
-        terminal.percent(m.calibration_error)
-        for m in ((drift.before, drift.after) if drift else (content.evaluation,))
+        terminal.percent(m.calibration_error) for m in ((drift.before, drift.after) if drift else (content.evaluation,))
     )
     return _section(
         "Reliability",
         f"Is it as often right as it is sure? On the dashed line, yes. Expected calibration error {errors}.",
         legend
         + plots.reliability_curves(
-            drift.before.reliability if drift else None,
-            content.evaluation.reliability,
-            "Accuracy over confidence",
+            drift.before.reliability if drift else None, content.evaluation.reliability, "Accuracy over confidence"
         ),
     )
 
@@ -211,9 +195,7 @@ def _changed(drift: Drift, content: Report) -> str:
     said = (
         "No image changed its label."
         if not drift.changed
-        else (
-            f"{len(drift.changed)} of {drift.after.images}; those that went from right to wrong come first."
-        )
+        else (f"{len(drift.changed)} of {drift.after.images}; those that went from right to wrong come first.")
     )
     return _section("Images whose label changed", said, f'<div class="cards">{cards}</div>{more}')
 

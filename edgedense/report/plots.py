@@ -62,9 +62,7 @@ def heatmap(names: Sequence[str], counts: Sequence[Sequence[int]], title: str) -
     return _svg(left_of + cell * len(names) + 30, top + cell * len(names), title, parts)
 
 
-def reliability_curves(
-    before: Sequence[ReliabilityBin] | None, after: Sequence[ReliabilityBin], title: str
-) -> str:
+def reliability_curves(before: Sequence[ReliabilityBin] | None, after: Sequence[ReliabilityBin], title: str) -> str:
     """Accuracy over confidence, both 0 to 1; on the dashed diagonal a model is as often right as it says.
     The area of a dot grows with its share of the images."""
     size, left, base = 300, 44, 310
@@ -88,10 +86,7 @@ def reliability_curves(
 
 def _curve(bins: Sequence[ReliabilityBin], kind: str, left: float, base: float, size: float) -> list[str]:
     total = sum(b.count for b in bins)
-    at = [
-        (left + b.confidence * size, base - b.accuracy * size, 2 + 7 * (b.count / total) ** 0.5, b)
-        for b in bins
-    ]
+    at = [(left + b.confidence * size, base - b.accuracy * size, 2 + 7 * (b.count / total) ** 0.5, b) for b in bins]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in at)
     return [f'<polyline class="line {kind}" points="{path}"/>'] + [
         f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}"><title>{b.count} images, '
@@ -109,8 +104,7 @@ def layer_profile(layers: Sequence[tuple[str, float]], title: str, mark: int = 3
     step = (width - left - 8) / max(len(layers) - 1, 1)
     at = [(left + i * step, base - (v - low) / (high - low) * (base - 14)) for i, v in enumerate(values)]
     parts = [
-        f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{y:g}" y2="{y:g}"/>'
-        + _text(left - 6, y + 4, s, "end")
+        f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{y:g}" y2="{y:g}"/>' + _text(left - 6, y + 4, s, "end")
         for y, s in ((base, f"{low:.0f}"), (14, f"{high:.0f}"))
     ]
     parts.append(f'<polyline class="line after" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in at)}"/>')

@@ -43,13 +43,16 @@ def print_conversion(conversion: Conversion, name: str, console: Console) -> Non
         console.print(table("Validation", ("tried", "drop, points"), tried))
     if conversion.candidates:
         tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
-        console.print(table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"),
-                            tried))
+        console.print(
+            table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"), tried)
+        )
     figures = conversion.figures
     console.print(
         f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
         f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
-        f"KL {figures['calibration_kl_mean']:.6f}.", soft_wrap=True)
+        f"KL {figures['calibration_kl_mean']:.6f}.",
+        soft_wrap=True,
+    )
 
 
 STAGE_HEADINGS = ("step", "MACs, M", "MB", "gzip", "ms", "ratio", "agreement", "accuracy")
@@ -57,9 +60,19 @@ STAGE_HEADINGS = ("step", "MACs, M", "MB", "gzip", "ms", "ratio", "agreement", "
 
 def stage_rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
     """Each step's cells; the ratio is that of the latency to the first."""
-    return [(s.name, f"{s.macs / 1e6:,.1f}", f"{s.flatbuffer_bytes / 1e6:.2f}", f"{s.compressed_bytes / 1e6:.2f}",
-             f"{s.latency_ms:.2f}", f"{s.latency_ms / stages[0].latency_ms:.2f}", f"{100 * s.agreement:.2f}",
-             "" if s.accuracy is None else f"{100 * s.accuracy:.2f}") for s in stages]
+    return [
+        (
+            s.name,
+            f"{s.macs / 1e6:,.1f}",
+            f"{s.flatbuffer_bytes / 1e6:.2f}",
+            f"{s.compressed_bytes / 1e6:.2f}",
+            f"{s.latency_ms:.2f}",
+            f"{s.latency_ms / stages[0].latency_ms:.2f}",
+            f"{100 * s.agreement:.2f}",
+            "" if s.accuracy is None else f"{100 * s.accuracy:.2f}",
+        )
+        for s in stages
+    ]
 
 
 def print_noise(layers: LayerNoise, name: str, console: Console) -> None:
@@ -70,8 +83,10 @@ def print_noise(layers: LayerNoise, name: str, console: Console) -> None:
 
 def print_summary(summary: Summary, console: Console) -> None:
     """A Keras model: blocks with output shapes, parameters and multiply-accumulates, and totals."""
-    rows = [(r.name, r.content, " x ".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.macs / 1e6:,.1f} M")
-            for r in summary.rows]
+    rows = [
+        (r.name, r.content, " x ".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.macs / 1e6:,.1f} M")
+        for r in summary.rows
+    ]
     rows.append(("total", "", "", f"{summary.parameters:,}", f"{summary.macs / 1e6:,.1f} M"))
     console.print(table(summary.name, ("part", "content", "output", "parameters", "multiply-accumulates"), rows))
 
@@ -82,9 +97,12 @@ def print_contents(found: Contents, bundle: Bundle, name: str, console: Console)
     console.print(table(f"{name}: operators", ("operator", "version", "arithmetic", "count"), operators))
     ends = [_end("input", t) for t in found.inputs] + [_end("output", t) for t in found.outputs]
     console.print(table("Ends", ("", "name", "shape", "type", "scale", "zero point"), ends))
-    console.print(f"{len(bundle.model) / 1e6:.2f} MB, of which {found.weight_bytes / 1e6:.2f} MB are constants; "
-                  f"{found.tensors} tensors; TFLite metadata: {'yes' if found.has_metadata else 'no'}; "
-                  f"labels: {', '.join(bundle.labels) or 'none'}", soft_wrap=True)
+    console.print(
+        f"{len(bundle.model) / 1e6:.2f} MB, of which {found.weight_bytes / 1e6:.2f} MB are constants; "
+        f"{found.tensors} tensors; TFLite metadata: {'yes' if found.has_metadata else 'no'}; "
+        f"labels: {', '.join(bundle.labels) or 'none'}",
+        soft_wrap=True,
+    )
     if bundle.recipe:
         console.print(table("Recipe", ("entry", "value"), _flat(bundle.recipe)))
 

@@ -89,9 +89,7 @@ def print_tables(report: Report, console: Console) -> None:
     if report.drift and report.drift.thresholds:
         console.print(
             _table(
-                "Thresholds that keep the sensitivity",
-                THRESHOLD_HEADINGS,
-                map(threshold_row, report.drift.thresholds),
+                "Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, map(threshold_row, report.drift.thresholds)
             )
         )
     if report.layer_noise:
@@ -165,20 +163,14 @@ def summary_rows(report: Report) -> list[Row]:
     last."""
     drift = report.drift
     models = (drift.before, drift.after) if drift else (report.evaluation,)
-    rows = [
-        ("images", *(str(m.images) for m in models)),
-        ("accuracy (top-1)", *(percent(m.accuracy) for m in models)),
-    ]
+    rows = [("images", *(str(m.images) for m in models)), ("accuracy (top-1)", *(percent(m.accuracy) for m in models))]
     if models[0].top5 is not None:
         rows.append(("accuracy (top-5)", *(percent(m.top5) for m in models)))
     rows.append(("calibration error", *(percent(m.calibration_error) for m in models)))
     for i, ranking in enumerate(models[0].rankings):
         rows.append((f"AUROC, {ranking.positive}", *(number(m.rankings[i].auroc) for m in models)))
         rows.append(
-            (
-                f"average precision, {ranking.positive}",
-                *(number(m.rankings[i].average_precision) for m in models),
-            )
+            (f"average precision, {ranking.positive}", *(number(m.rankings[i].average_precision) for m in models))
         )
     if drift:
         rows += [(name, "", value) for name, value in pair_rows(drift)]

@@ -27,12 +27,32 @@ def main(folder: Path) -> None:
     check_model()
     run(sys.executable, str(HERE / "images.py"), str(folder / "images"))
     images, model, report = folder / "images", folder / "digits.tflite", folder / "report.html"
-    edgedense("convert", str(MODEL), "--calibration", str(images / "calibration"), "--labels",
-              str(images / "labels.txt"), "--out", str(model))
+    edgedense(
+        "convert",
+        str(MODEL),
+        "--calibration",
+        str(images / "calibration"),
+        "--labels",
+        str(images / "labels.txt"),
+        "--out",
+        str(model),
+    )
     some = sorted((images / "test").glob("*/*"))[::125]
     edgedense("run", str(model), *map(str, some))
-    answer = edgedense("validate", str(model), "--data", str(images / "test"), "--reference", str(MODEL), "--report",
-                       str(report), "--max-drop", "0.5", "--json", capture=True)
+    answer = edgedense(
+        "validate",
+        str(model),
+        "--data",
+        str(images / "test"),
+        "--reference",
+        str(MODEL),
+        "--report",
+        str(report),
+        "--max-drop",
+        "0.5",
+        "--json",
+        capture=True,
+    )
     summarize(json.loads(answer), model, report)
 
 
@@ -68,8 +88,10 @@ def summarize(result: dict, model: Path, report: Path) -> None:
     print()
     print(f"float   accuracy {before:.2f} %   {MODEL.stat().st_size / 1e6:6.2f} MB   median {float_ms:6.1f} ms (Keras)")
     print(f"int8    accuracy {after:.2f} %   {model.stat().st_size / 1e6:6.2f} MB   median {int8_ms:6.1f} ms (LiteRT)")
-    print(f"same label on {100 * drift['agreement']:.2f} % of {drift['after']['images']} held-out pictures, mean KL "
-          f"{drift['kl_mean']:.6f}")
+    print(
+        f"same label on {100 * drift['agreement']:.2f} % of {drift['after']['images']} held-out pictures, mean KL "
+        f"{drift['kl_mean']:.6f}"
+    )
     print(f"report  {report}")
 
 

@@ -34,10 +34,20 @@ def main() -> None:
     if not (data / "train").exists():
         pictures(data, given.per_class)
     # Warm digits are the label and cool ones are not, so nothing may touch the colours; nor may a digit be mirrored.
-    options = train.Options(weights="none", size=given.size, epochs=given.epochs, schedule="cosine",
-                            augmentation=Augmentation("none", rotation=5, shift=0.05, zoom=0.1, brightness=0.1))
-    result = train.train(data, given.folder / "work", options, name="digits.keras",
-                         say=lambda line: print(line, file=sys.stderr, flush=True))
+    options = train.Options(
+        weights="none",
+        size=given.size,
+        epochs=given.epochs,
+        schedule="cosine",
+        augmentation=Augmentation("none", rotation=5, shift=0.05, zoom=0.1, brightness=0.1),
+    )
+    result = train.train(
+        data,
+        given.folder / "work",
+        options,
+        name="digits.keras",
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
     write_atomically(given.folder / "digits.keras", result.data)
     write_atomically(given.folder / "digits.keras.sha256", f"{sha256(result.data)}  digits.keras\n".encode())
     write_atomically(given.folder / "report.html", page.to_html(result).encode())

@@ -37,8 +37,10 @@ class Core:
 
 # Data caches: Cortex-A72 TRM and BCM2711, Cortex-A76 TRM and BCM2712. The 2 MiB that all cores of a BCM2712 share
 # behind their L2 are not modelled.
-CORES = (Core("pi5", "cortex-a76", "Cortex-A76 (Pi 5)", f"{64 << 10}/4", f"{512 << 10}/8"),
-         Core("pi4", "cortex-a72", "Cortex-A72 (Pi 4)", f"{32 << 10}/2", f"{1 << 20}/16"))
+CORES = (
+    Core("pi5", "cortex-a76", "Cortex-A76 (Pi 5)", f"{64 << 10}/4", f"{512 << 10}/8"),
+    Core("pi4", "cortex-a72", "Cortex-A72 (Pi 4)", f"{32 << 10}/2", f"{1 << 20}/16"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,11 @@ def main() -> None:
         print(row(name, counts[name]), file=sys.stderr, flush=True)
     print(table(counts))
     if arguments.json:
-        arguments.json.write_text(json.dumps(
-            {name: {core: asdict(one) for core, one in cores.items()} for name, cores in counts.items()}, indent=1))
+        arguments.json.write_text(
+            json.dumps(
+                {name: {core: asdict(one) for core, one in cores.items()} for name, cores in counts.items()}, indent=1
+            )
+        )
 
 
 def build_counter(work: Path) -> Path:
@@ -116,8 +121,25 @@ def run(plugin: str, work: Path, root: Path, core: Core, model: Path, inferences
     site = next((userland / "work/venv/lib").glob("python3*/site-packages"))
     python = next((userland / "usr/bin").glob("python3.1?"))
     done = subprocess.run(
-        ["qemu-aarch64", "-cpu", core.cpu, "-plugin", plugin, "-L", root, python, HERE / "infer.py", model, "1",
-         str(inferences)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(site)}, check=False)
+        [
+            "qemu-aarch64",
+            "-cpu",
+            core.cpu,
+            "-plugin",
+            plugin,
+            "-L",
+            root,
+            python,
+            HERE / "infer.py",
+            model,
+            "1",
+            str(inferences),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        check=False,
+    )
     marks = [tuple(map(int, line.split()[1:])) for line in done.stderr.splitlines() if line.startswith("MARK")]
     if done.returncode or len(marks) != inferences + 1:
         sys.exit(f"bench.py: {model.name} on {core.cpu}: exit code {done.returncode}\n{done.stderr[-2000:]}")
@@ -139,8 +161,9 @@ def row(name: str, cores: dict[str, Count], base: dict[str, Count] | None = None
     cells = [f"| {name} |"]
     for core, one in cores.items():
         share = f" ({one.instructions / base[core].instructions:.3f})" if base else ""
-        cells.append(f" {one.instructions / 1e6:.1f} M{share} | {one.l1_misses / 1e3:.0f} k | "
-                     f"{one.l2_misses / 1e3:.0f} k |")
+        cells.append(
+            f" {one.instructions / 1e6:.1f} M{share} | {one.l1_misses / 1e3:.0f} k | {one.l2_misses / 1e3:.0f} k |"
+        )
     return "".join(cells)
 
 

@@ -31,8 +31,15 @@ PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 CORES = {"pi4": "Cortex-A72", "pi5": "Cortex-A76"}
 # How many are classified: an emulated Cortex-A72 takes 2 to 4 seconds for one of 224x224.
 PICTURES = {"bookworm": int(os.environ.get("ARM64_PICTURES", "200")), "trixie": 10}
-PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_31",
-             "manylinux_2_34")
+PLATFORMS = (
+    "manylinux2014",
+    "manylinux_2_17",
+    "manylinux_2_26",
+    "manylinux_2_27",
+    "manylinux_2_28",
+    "manylinux_2_31",
+    "manylinux_2_34",
+)
 OLDER = ("2.1.6", "2.2.0")  # every release of ai-edge-litert that the extra `device` admits, but the newest
 STEP = 1 / 256  # what an output of 8 bits resolves
 # The last bits of a float softmax: exp and the sums before it are vectorized differently. Measured: 7e-7.
@@ -49,8 +56,9 @@ each_board = pytest.mark.parametrize("board", CORES)
 def enter(suite: str, board: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command in the userland of `suite` on the processor of `board`."""
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/work/wheels"}
-    done = subprocess.run([HERE / "enter.sh", WORK / suite, board, *command], capture_output=True, text=True,
-                          env=environment, check=False)
+    done = subprocess.run(
+        [HERE / "enter.sh", WORK / suite, board, *command], capture_output=True, text=True, env=environment, check=False
+    )
     assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done
 
@@ -65,8 +73,11 @@ def tell(line: str) -> None:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT], check=True,
-                   env={**os.environ, "SOURCE_DATE_EPOCH": "1577836800"})  # the same files give the same wheel
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT],
+        check=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1577836800"},
+    )  # the same files give the same wheel
     return next(folder.glob("*.whl"))
 
 
@@ -99,8 +110,24 @@ def download(folder: Path, python: str, *requirements: str) -> None:
     """The aarch64 wheels that pip would take on the board."""
     platforms = [f"--platform={name}_aarch64" for name in PLATFORMS]
     abis = [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
-    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--implementation=cp",
-                    f"--python-version={python}", *platforms, *abis, "-d", folder, *requirements], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--only-binary=:all:",
+            "--implementation=cp",
+            f"--python-version={python}",
+            *platforms,
+            *abis,
+            "-d",
+            folder,
+            *requirements,
+        ],
+        check=True,
+    )
 
 
 def install(suite: str, name: str, *requirements: str) -> None:
@@ -118,9 +145,12 @@ def images(count: int) -> list[Path]:
 def scores(output: str) -> dict[str, np.ndarray]:
     """`edgedense run --json` -> file name to scores, in the order of the labels."""
     results = [json.loads(line) for line in output.splitlines()]
-    return {"/".join(Path(result["file"]).parts[-2:]):
-            np.array([score["score"] for score in sorted(result["top"], key=lambda one: one["label"])])
-            for result in results}
+    return {
+        "/".join(Path(result["file"]).parts[-2:]): np.array(
+            [score["score"] for score in sorted(result["top"], key=lambda one: one["label"])]
+        )
+        for result in results
+    }
 
 
 @pytest.fixture(scope="session")
@@ -142,8 +172,20 @@ def there(userlands: None) -> Iterator[dict[tuple[str, str, str], Future[Any]]]:
     def classify(suite: str, board: str, model: str) -> tuple[dict[str, np.ndarray], float]:
         started = time.monotonic()
         chosen = [f"/work/images/{path.relative_to(IMAGES)}" for path in images(PICTURES[suite])]
-        command = [HERE / "enter.sh", WORK / suite, board, "/work/venv/bin/edgedense", "run", f"/work/{model}", *chosen,
-                   "--json", "--top", "10", "--threads", "1"]
+        command = [
+            HERE / "enter.sh",
+            WORK / suite,
+            board,
+            "/work/venv/bin/edgedense",
+            "run",
+            f"/work/{model}",
+            *chosen,
+            "--json",
+            "--top",
+            "10",
+            "--threads",
+            "1",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
         output, messages = process.communicate()
@@ -151,8 +193,12 @@ def there(userlands: None) -> Iterator[dict[tuple[str, str, str], Future[Any]]]:
         return scores(output), time.monotonic() - started
 
     pool = ThreadPoolExecutor(2)
-    yield {(suite, board, model): pool.submit(classify, suite, board, model)
-           for suite in PICTURES for model in ALLOWED for board in CORES}
+    yield {
+        (suite, board, model): pool.submit(classify, suite, board, model)
+        for suite in PICTURES
+        for model in ALLOWED
+        for board in CORES
+    }
     pool.shutdown(wait=False, cancel_futures=True)  # after a failure nothing may go on for minutes
     for process in running:
         process.kill()
@@ -162,17 +208,23 @@ def there(userlands: None) -> Iterator[dict[tuple[str, str, str], Future[Any]]]:
 @each_model
 @each_suite
 def test_the_board_computes_what_this_machine_computes(
-        suite: str, model: str, board: str, here: dict[str, dict[str, np.ndarray]],
-        there: dict[tuple[str, str, str], Future[Any]]) -> None:
+    suite: str,
+    model: str,
+    board: str,
+    here: dict[str, dict[str, np.ndarray]],
+    there: dict[tuple[str, str, str], Future[Any]],
+) -> None:
     found, seconds = there[suite, board, model].result()
     expected = {name: here[model][name] for name in found}
     assert len(found) == PICTURES[suite]
     difference = np.abs(np.stack(list(found.values())) - np.stack(list(expected.values())))
     steps = np.rint(difference / STEP).astype(int)
     flipped = [name for name in found if found[name].argmax() != expected[name].argmax()]
-    tell(f"{suite} {board} ({CORES[board]}), {model}: {len(found)} images in {seconds:.0f} s, {len(flipped)} labels "
-         f"differ, {(steps > 0).sum()} of {steps.size} values differ, by at most {steps.max()} steps of 1/256 "
-         f"({difference.max():.1e})")
+    tell(
+        f"{suite} {board} ({CORES[board]}), {model}: {len(found)} images in {seconds:.0f} s, {len(flipped)} labels "
+        f"differ, {(steps > 0).sum()} of {steps.size} values differ, by at most {steps.max()} steps of 1/256 "
+        f"({difference.max():.1e})"
+    )
     assert not flipped
     assert difference.max() <= ALLOWED[model]
 
@@ -184,8 +236,10 @@ def test_golden_samples_replay(suite: str, board: str, userlands: None) -> None:
     replay = json.loads(done.stdout)
     assert replay["passed"]
     assert "aarch64" in replay["run_with"]
-    tell(f"{suite} {board}: {replay['probes']} golden samples, {replay['values']} values, steps {replay['steps']}, "
-         f"made with {replay['made_with']}, run with {replay['run_with']}")
+    tell(
+        f"{suite} {board}: {replay['probes']} golden samples, {replay['values']} values, steps {replay['steps']}, "
+        f"made with {replay['made_with']}, run with {replay['run_with']}"
+    )
 
 
 @each_board
@@ -211,8 +265,9 @@ def test_an_unfit_delegate_library_does_no_harm(suite: str, userlands: None) -> 
     model = WORK / suite / "root/work/digits_edgetpu.tflite"
     model.write_bytes(MODEL.read_bytes() + b"edgetpu-custom-op")
     image = f"/work/images/{images(1)[0].relative_to(IMAGES)}"
-    done = enter(suite, "pi5", "/work/venv/bin/edgedense", "run", f"/work/{model.name}", image, "--device", "coral",
-                 check=False)
+    done = enter(
+        suite, "pi5", "/work/venv/bin/edgedense", "run", f"/work/{model.name}", image, "--device", "coral", check=False
+    )
     assert done.returncode == 3, done.stderr
     assert "install libedgetpu" in done.stderr
 
@@ -226,8 +281,10 @@ def test_pipx_beside_the_systems_packages(suite: str, userlands: None, wheel: Pa
     image = f"/work/images/{images(1)[0].relative_to(IMAGES)}"
     done = enter(suite, "pi5", "edgedense", "run", f"/work/{MODEL.name}", image, "--json")
     assert json.loads(done.stdout)["label"]
-    doctor = {finding["name"]: finding["value"]
-              for finding in json.loads(enter(suite, "pi5", "edgedense", "doctor", "--json", check=False).stdout)}
+    doctor = {
+        finding["name"]: finding["value"]
+        for finding in json.loads(enter(suite, "pi5", "edgedense", "doctor", "--json", check=False).stdout)
+    }
     debians = enter(suite, "pi5", "python3", "-c", "import numpy; print(numpy.__version__)").stdout.strip()
     assert f"numpy {debians}" in doctor["packages"]
     tell(f"{suite}: pipx install --system-site-packages works: {doctor['packages']}, {doctor['runtime']}")
@@ -243,7 +300,8 @@ def admitted() -> tuple[str, str]:
 
 
 def test_the_newest_runtime_that_the_extra_admits_is_the_one_tested_above(
-        userlands: None, admitted: tuple[str, str]) -> None:
+    userlands: None, admitted: tuple[str, str]
+) -> None:
     for suite in PYTHONS:
         assert f"ai-edge-litert=={admitted[1]}" in enter(suite, "pi5", "/work/venv/bin/pip", "freeze").stdout.split()
 
@@ -259,5 +317,7 @@ def test_older_runtimes_that_the_extra_admits(version: str, userlands: None, adm
         done = enter("bookworm", board, "/work/older/bin/edgedense", "validate", f"/work/{MODEL.name}", "--json")
         replay = json.loads(done.stdout)
         assert f"ai-edge-litert {version}" in replay["run_with"]
-        tell(f"bookworm {board}: golden samples with {replay['run_with']}: steps {replay['steps']}, labels changed "
-             f"{len(replay['flipped'])}")
+        tell(
+            f"bookworm {board}: golden samples with {replay['run_with']}: steps {replay['steps']}, labels changed "
+            f"{len(replay['flipped'])}"
+        )

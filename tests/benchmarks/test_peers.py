@@ -41,7 +41,11 @@ def test_every_turn_runs_twice_and_the_order_moves_on() -> None:
     recorder = Recorder({"a": 1, "b": 1, "c": 1})
     latency.interleave(recorder.runs, rounds=4, warmups=0, clock=lambda: recorder.now)
     assert ["".join(name for name, n in recorder.calls if n == number) for number in range(4)] == [
-        "aabbcc", "bbccaa", "ccaabb", "aabbcc"]
+        "aabbcc",
+        "bbccaa",
+        "ccaabb",
+        "aabbcc",
+    ]
 
 
 def test_warm_ups_are_not_timed() -> None:
@@ -90,8 +94,18 @@ def test_quality_against_the_float_scores() -> None:
 
 def _peer(**changes: object) -> Peer:
     runner = Runner(lambda pixels: pixels, lambda prepared: prepared)
-    return replace(Peer("p", "A peer", "as usual", ("json",), ("json",), lambda job: job.folder,
-                        lambda path, preprocessing, threads: runner), **changes)
+    return replace(
+        Peer(
+            "p",
+            "A peer",
+            "as usual",
+            ("json",),
+            ("json",),
+            lambda job: job.folder,
+            lambda path, preprocessing, threads: runner,
+        ),
+        **changes,
+    )
 
 
 def test_what_is_not_installed_is_named_with_the_extra() -> None:
@@ -151,8 +165,16 @@ def _row(text: str, title: str, table: int) -> list[str]:
 def test_tables() -> None:
     text = _shown(_study())
     assert _row(text, "Quick", 0) == ["Quick", "3.00", "2.00", "0.500", "4.0", "0.250", "8.0", "1024", "64"]
-    assert _row(text, "Quick", 1) == ["Quick", "10.00", "10.00", "10.00", "0.500", "0.500 to 0.500", "1.000",
-                                      "1.000 to 1.000"]
+    assert _row(text, "Quick", 1) == [
+        "Quick",
+        "10.00",
+        "10.00",
+        "10.00",
+        "0.500",
+        "0.500 to 0.500",
+        "1.000",
+        "1.000 to 1.000",
+    ]
     assert _row(text, "Stock", 1)[-2:] == ["0.500", "0.500 to 0.500"]
     assert _row(text, "Quick", 2)[1:5] == ["100.00", "+0.00", "+0.00 to +0.00", "100.00"]
     assert _row(text, "Quick", 2)[6] == "1.000"
@@ -217,8 +239,9 @@ def _reference(model: Path) -> tuple[np.ndarray, Path]:
     """The scores of one picture and the model that the peers get."""
     picture, scores = model.with_name("picture.png"), model.with_name("reference.npy")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(picture)
-    answer = stage.reference({"model": str(model), "preprocess": "none", "paths": [str(picture)],
-                              "scores": str(scores)})
+    answer = stage.reference(
+        {"model": str(model), "preprocess": "none", "paths": [str(picture)], "scores": str(scores)}
+    )
     return np.load(scores), Path(answer["model"])
 
 

@@ -27,8 +27,9 @@ class Browser:
         self._rest = b""
         self._number = 0
         target = self._send("Target.createTarget", {"url": "about:blank"})["targetId"]
-        self._session: str | None = self._send(
-            "Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        self._session: str | None = self._send("Target.attachToTarget", {"targetId": target, "flatten": True})[
+            "sessionId"
+        ]
 
     _session = None
 
@@ -74,8 +75,10 @@ class Browser:
 
     def resize(self, width: int, height: int) -> None:
         """The window's size in pixels."""
-        self._send("Emulation.setDeviceMetricsOverride",
-                   {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self._send(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
 
     def screenshot(self, path: Path) -> None:
         """What the window shows, as a PNG."""
@@ -84,8 +87,9 @@ class Browser:
     def accessibility(self) -> list[tuple[str, str]]:
         """(role, name) of everything that a screen reader meets."""
         nodes = self._send("Accessibility.getFullAXTree", {})["nodes"]
-        return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes
-                if not node.get("ignored")]
+        return [
+            (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node.get("ignored")
+        ]
 
 
 @contextmanager
@@ -102,11 +106,24 @@ def chromium(profile: Path) -> Iterator[Browser]:
         os.dup2(to_read, 3)
         os.dup2(kept, 4)
 
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-               "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen([program, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, preexec_fn=place_descriptors,
-                          pass_fds=[3, 4]) as process:
+    options = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--remote-debugging-pipe",
+        f"--user-data-dir={profile}",
+        "about:blank",
+    ]
+    with subprocess.Popen(
+        [program, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=place_descriptors,
+        pass_fds=[3, 4],
+    ) as process:
         try:
             yield Browser(to_write, from_read)
         finally:

@@ -34,8 +34,19 @@ BEST = "document.querySelector('#bars li .name')?.textContent"
 @contextmanager
 def edgedense(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """(process, the address of its page)."""
-    command = [sys.executable, "-m", "edgedense.cli", "run", str(model), "rpicam", "--json", "--preview",
-               "--preview-address", "127.0.0.1:0", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "edgedense.cli",
+        "run",
+        str(model),
+        "rpicam",
+        "--json",
+        "--preview",
+        "--preview-address",
+        "127.0.0.1:0",
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -66,7 +77,8 @@ def is_colour(levels: Sequence[int]) -> str:
 
 
 def test_the_page_follows_the_camera_pauses_and_lets_go(
-        colours: Path, rpicam: Rpicam, browser: Browser, tmp_path: Path) -> None:
+    colours: Path, rpicam: Rpicam, browser: Browser, tmp_path: Path
+) -> None:
     with edgedense(colours) as (process, address):
         browser.open(address)
         browser.wait_for(shows("red"))
@@ -76,8 +88,10 @@ def test_the_page_follows_the_camera_pauses_and_lets_go(
         browser.wait_for(shows("blue"))
         browser.wait_for(f"{BEST} === 'blue'")
         assert browser.wait_for("parseFloat(document.querySelector('.share').textContent)") > 99
-        browser.wait_for("document.querySelector('.fill').getBoundingClientRect().width > "
-                         "0.98 * document.querySelector('.track').getBoundingClientRect().width")
+        browser.wait_for(
+            "document.querySelector('.fill').getBoundingClientRect().width > "
+            "0.98 * document.querySelector('.track').getBoundingClientRect().width"
+        )
         assert browser.value("document.querySelectorAll('#bars li').length") == 3
         assert browser.wait_for("parseFloat(document.getElementById('fps').textContent)") > 0
         assert " ms" in browser.value("document.getElementById('latency').textContent")
@@ -119,8 +133,7 @@ def test_a_heatmap_is_switched_on_and_off(explained_colours: Path, rpicam: Rpica
         browser.wait_for(is_colour(red))
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
-        assert re.search(r"heatmap [\d.]+ ms in the median, [\d.]+% of the inference",
-                         process.stderr.read())  # type: ignore[union-attr]
+        assert re.search(r"heatmap [\d.]+ ms in the median, [\d.]+% of the inference", process.stderr.read())  # type: ignore[union-attr]
 
 
 def test_a_heatmap_from_the_start(explained_colours: Path, rpicam: Rpicam, browser: Browser) -> None:
@@ -138,7 +151,8 @@ def test_no_button_where_there_is_no_heatmap(colours: Path, rpicam: Rpicam, brow
 
 
 def test_a_wrong_token_is_refused_and_the_right_one_opens(
-        colours: Path, rpicam: Rpicam, browser: Browser, tmp_path: Path) -> None:
+    colours: Path, rpicam: Rpicam, browser: Browser, tmp_path: Path
+) -> None:
     (tmp_path / "token").write_text("correct-horse-battery")
     with edgedense(colours, "--preview-token-file", str(tmp_path / "token")) as (_, address):
         assert "token" not in address
@@ -163,8 +177,10 @@ def test_a_screen_reader_and_a_phone_can_use_it(colours: Path, rpicam: Rpicam, b
         # Nothing sticks out to the side, the button is as large as a fingertip, the bars come below the picture.
         assert browser.value("document.documentElement.scrollWidth") <= 360
         assert browser.value("document.getElementById('pause').getBoundingClientRect().height") >= 44
-        assert browser.value("document.getElementById('bars').getBoundingClientRect().top > "
-                             "document.getElementById('picture').getBoundingClientRect().bottom")
+        assert browser.value(
+            "document.getElementById('bars').getBoundingClientRect().top > "
+            "document.getElementById('picture').getBoundingClientRect().bottom"
+        )
         assert browser.value("document.documentElement.lang") == "en"
         assert browser.wait_for("document.getElementById('spoken').textContent") == "red"
         found = browser.accessibility()

@@ -28,6 +28,7 @@ def head(*widths: int, activation: str | None, pool: str = "GlobalAveragePooling
         for width in widths[:-1]:
             x = k.layers.Dense(width, activation="relu")(x)
         return k.layers.Dense(widths[-1], activation=activation)(x)
+
     return build
 
 
@@ -141,17 +142,36 @@ class TestLabels:
 
 
 class TestLayers:
-    @pytest.mark.parametrize(("name", "tensor"), [
-        (None, "head/norm"), ("last", "head/norm"), ("relu", "head/norm"), ("stem", "stem/conv"),
-        ("block1", "block1/layer2/concat"), ("transition1", "transition1"), ("pool2_pool", "transition1"),
-        ("conv3_block2_concat", "block2/layer2/concat"), ("conv2_block1_1_relu", "block1/layer1/bottleneck"),
-        ("block1/layer1/growth", "block1/layer1/growth"), ("conv1_relu", "stem/conv")])
+    @pytest.mark.parametrize(
+        ("name", "tensor"),
+        [
+            (None, "head/norm"),
+            ("last", "head/norm"),
+            ("relu", "head/norm"),
+            ("stem", "stem/conv"),
+            ("block1", "block1/layer2/concat"),
+            ("transition1", "transition1"),
+            ("pool2_pool", "transition1"),
+            ("conv3_block2_concat", "block2/layer2/concat"),
+            ("conv2_block1_1_relu", "block1/layer1/bottleneck"),
+            ("block1/layer1/growth", "block1/layer1/growth"),
+            ("conv1_relu", "stem/conv"),
+        ],
+    )
     def test_by_name(self, opened: explain.Model, name: str | None, tensor: str) -> None:
         assert explain.tensor_of(opened.program, name) == tensor
 
-    @pytest.mark.parametrize(("name", "near"), [
-        ("block7", "block1"), ("conv9_block1_concat", "block1"), ("transitoin1", "transition1"),
-        ("head/1_pool", "head/norm"), ("block1/layer1/grown", "block1/layer1/growth"), ("?", "transition1, block2")])
+    @pytest.mark.parametrize(
+        ("name", "near"),
+        [
+            ("block7", "block1"),
+            ("conv9_block1_concat", "block1"),
+            ("transitoin1", "transition1"),
+            ("head/1_pool", "head/norm"),
+            ("block1/layer1/grown", "block1/layer1/growth"),
+            ("?", "transition1, block2"),
+        ],
+    )
     def test_unknown(self, opened: explain.Model, name: str, near: str) -> None:
         with pytest.raises(EdgedenseError, match="a layer that has a feature map") as caught:
             explain.tensor_of(opened.program, name)
@@ -166,8 +186,12 @@ class TestFeatures:
         found = list(features.feature_maps(opened, pictures))
         assert [one.path for one in found] == pictures
         assert [(name, values.shape) for name, values in found[0].maps] == [
-            ("stem", (32, 32, 12)), ("block1", (16, 16, 28)), ("transition1", (8, 8, 14)), ("block2", (8, 8, 30)),
-            ("last", (8, 8, 30))]
+            ("stem", (32, 32, 12)),
+            ("block1", (16, 16, 28)),
+            ("transition1", (8, 8, 14)),
+            ("block2", (8, 8, 30)),
+            ("last", (8, 8, 30)),
+        ]
         assert not np.array_equal(found[0].maps[-1][1], found[1].maps[-1][1])
 
     def test_are_those_of_keras(self, pictures: list[Path], tmp_path: Path) -> None:

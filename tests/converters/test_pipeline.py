@@ -41,6 +41,7 @@ def dense_head(*widths: int, activation: str | None = "softmax", between: str = 
         for width in widths[:-1]:
             x = k.layers.Dense(width, activation=between)(x)
         return k.layers.Dense(widths[-1], activation=activation)(x)
+
     return head
 
 
@@ -106,17 +107,20 @@ CASES = {
     "global max": Case(lambda: models.densenet(head=max_head), QUICK),
     "norms in the head": Case(lambda: models.densenet(head=norm_head), QUICK),
     "plain logits": Case(lambda: models.densenet(head=dense_head(4, activation=None)), QUICK),
-    "one plain logit": Case(lambda: models.densenet(head=dense_head(1, activation=None)), QUICK,
-                            ("FULLY_CONNECTED", "LOGISTIC")),
+    "one plain logit": Case(
+        lambda: models.densenet(head=dense_head(1, activation=None)), QUICK, ("FULLY_CONNECTED", "LOGISTIC")
+    ),
     "windows": Case(lambda: models.densenet(size=(64, 64), head=window_head), QUICK),
     "plain stem": Case(lambda: models.densenet(size=(16, 20), stem=plain_stem), QUICK),
-    "stem that reads the image itself": Case(lambda: models.densenet(size=(16, 16), stem=plain_stem),
-                                             quick(preprocess="rescale")),
+    "stem that reads the image itself": Case(
+        lambda: models.densenet(size=(16, 16), stem=plain_stem), quick(preprocess="rescale")
+    ),
     "normalization that cannot fold": Case(lambda: models.densenet(before=bright), QUICK),
     "many classes": Case(lambda: models.densenet(head=dense_head(2600, 60)), QUICK, ("SOFTMAX",)),
     "integer": Case(models.densenet, quick(output_type="uint8"), ()),
-    "integer sigmoid": Case(lambda: models.densenet(head=dense_head(6, 1, activation="sigmoid")),
-                            quick(output_type="uint8"), ()),
+    "integer sigmoid": Case(
+        lambda: models.densenet(head=dense_head(6, 1, activation="sigmoid")), quick(output_type="uint8"), ()
+    ),
     "integer hostile": Case(models.hostile, quick(output_type="uint8"), ()),
     "integer activations": Case(lambda: models.densenet(head=activations_head), quick(output_type="uint8"), ()),
     "size override": Case(models.densenet, quick(size=(40, 56))),
@@ -164,7 +168,9 @@ def test_float_graph_keeps_keras_logits(result: Result) -> None:
     assert reference.relative_error(networks.logits(network, pixels), wanted) < TOLERANCE
     *steps, border, equalized = result.conversion.steps
     assert [step.name for step in steps] == [
-        "read", *(rewrite.__name__ for rewrite in (*rewriting.PREPARE, *rewriting.DEPLOY))]
+        "read",
+        *(rewrite.__name__ for rewrite in (*rewriting.PREPARE, *rewriting.DEPLOY)),
+    ]
     assert all(step.error < TOLERANCE for step in (*steps, equalized))
     assert border.error < rewriting.BORDER_TOLERANCE
 
@@ -242,7 +248,9 @@ def test_what_is_stored_reads_back(result: Result, tmp_path: Path) -> None:
     assert found.recipe == json.loads(json.dumps(result.conversion.recipe))  # tuples become lists
     assert found.preprocessing is not None
     assert (found.preprocessing.height, found.preprocessing.width) == (
-        result.source.network.height, result.source.network.width)
+        result.source.network.height,
+        result.source.network.width,
+    )
     assert found.recipe["source"]["sha256"] == result.source.sha256
 
 
@@ -264,7 +272,8 @@ class TestChecks:
 
     @pytest.mark.parametrize("factor", [1 + 1e-4, float("nan")])
     def test_a_pass_that_changes_the_logits_is_named(
-            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
+        self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, factor: float
+    ) -> None:
         def slip(network: DenseNet) -> DenseNet:
             conv = replace(network.stem.conv, kernel=network.stem.conv.kernel * factor)
             return replace(network, stem=replace(network.stem, conv=conv))
@@ -272,13 +281,13 @@ class TestChecks:
         monkeypatch.setattr(rewriting, "PREPARE", (*rewriting.PREPARE, slip))
         self.stopped(model, pictures, "the step 'slip'")
 
-    def test_a_reader_that_errs_is_named(
-            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_reader_that_errs_is_named(self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Source, "logits", lambda self, batch: self.reference.logits(batch) + 0.01)
         self.stopped(model, pictures, "the step 'read'")
 
     def test_an_equalization_that_errs_is_named(
-            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def equalize_readers(network: DenseNet, statistics: Any) -> tuple[DenseNet, Any]:
             layer = network.blocks[0].layers[0]
             slipped = replace(layer, conv2=replace(layer.conv2, bias=layer.conv2.bias + 0.01))
@@ -288,8 +297,7 @@ class TestChecks:
         monkeypatch.setattr("edgedense.converters.quantization.attempts.equalize_readers", equalize_readers)
         self.stopped(model, pictures, "the step 'equalize, absorb scales'")
 
-    def test_a_border_that_matters_too_much(
-            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_border_that_matters_too_much(self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def round_border(network: DenseNet) -> DenseNet:
             return replace(network, stem=replace(network.stem, border=np.zeros(3)))
 
@@ -297,7 +305,8 @@ class TestChecks:
         self.stopped(model, pictures, "whole pixels", "border")
 
     def test_float32s_own_rounding_is_no_error(
-            self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Where it exceeds the tolerance, float64 decides."""
         real = rewriting._logits
 

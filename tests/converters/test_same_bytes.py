@@ -26,8 +26,12 @@ def converted(threads: int, pictures: Path, *paths: Path) -> list[str]:
     """The digests of conversions in a process with so many threads in TensorFlow and NumPy."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(threads), str(pictures), *map(str, paths)], capture_output=True, text=True,
-        env={**os.environ, **dict.fromkeys(names, str(threads))}, check=False)
+        [sys.executable, "-c", PROGRAM, str(threads), str(pictures), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **dict.fromkeys(names, str(threads))},
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.split()
 

@@ -65,8 +65,9 @@ def test_a_latency(network: DenseNet, pixels: Pixels) -> None:
 
 def test_pruned_then_recovered(network: DenseNet, pixels: Pixels, tmp_path: Path) -> None:
     """In this order, and the second is told by what it learned from."""
-    whole, pruned, recovered = changed(network, pixels, prune_channels=0.4, importance="random", recover=tmp_path,
-                                       epochs=30)
+    whole, pruned, recovered = changed(
+        network, pixels, prune_channels=0.4, importance="random", recover=tmp_path, epochs=30
+    )
     assert [change.name for change in (pruned, recovered)] == ["prune", "recover"]
     assert recovered.parameters["epochs"] == 30
     assert macs(recovered.network) == macs(pruned.network)
@@ -89,13 +90,16 @@ def test_a_recovery_ends_when_it_is_good_enough(network: DenseNet, pixels: Pixel
     assert networks.equal(asked[0], recovered.network)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"prune_channels": 0.5, "fit": "coral"}, ("one goal", "--prune-channels and --fit")),
-    ({"fit": "coral", "fit_latency": 3.0}, ("one goal", "--fit and --fit-latency")),
-    ({"prune_channels": 1.0}, ("--prune-channels between 0 and 1", "found 1")),
-    ({"sparsity": 0.0}, ("--sparsity between 0 and 1", "found 0")),
-    ({"epochs": 3}, ("--recover or --qat", "--epochs alone")),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prune_channels": 0.5, "fit": "coral"}, ("one goal", "--prune-channels and --fit")),
+        ({"fit": "coral", "fit_latency": 3.0}, ("one goal", "--fit and --fit-latency")),
+        ({"prune_channels": 1.0}, ("--prune-channels between 0 and 1", "found 1")),
+        ({"sparsity": 0.0}, ("--sparsity between 0 and 1", "found 0")),
+        ({"epochs": 3}, ("--recover or --qat", "--epochs alone")),
+    ],
+)
 def test_what_does_not_go_together(options: dict[str, object], words: tuple[str, ...]) -> None:
     with pytest.raises(EdgedenseError) as caught:
         check(Slimming(**options))  # type: ignore[arg-type]

@@ -29,8 +29,9 @@ HEIGHT, WIDTH = 48, 64
 RECIPE = {"edgedense": "0.1.0", "preprocessing": Preprocessing(HEIGHT, WIDTH, "none").to_dict()}
 
 
-def make_colour_model(input_type: int = tfl.TensorType.UINT8, outputs: int = 3, version: int = 1,
-                      explained: bool = False) -> bytes:
+def make_colour_model(
+    input_type: int = tfl.TensorType.UINT8, outputs: int = 3, version: int = 1, explained: bool = False
+) -> bytes:
     """CAST, MEAN over the picture, FULLY_CONNECTED of the channels to the classes, SOFTMAX or LOGISTIC.
 
     The weight 0.05 turns a difference of 100 levels into one of 5 in the logits. With one output the class is
@@ -49,7 +50,8 @@ def make_colour_model(input_type: int = tfl.TensorType.UINT8, outputs: int = 3, 
         (op.CAST, kind.CastOptions, tfl.CastOptionsT(), [0], [1]),
         (op.MEAN, kind.ReducerOptions, tfl.ReducerOptionsT(), [1, 2], [3]),
         (op.FULLY_CONNECTED, kind.FullyConnectedOptions, tfl.FullyConnectedOptionsT(), [3, 4, 5], [6]),
-        (op.SOFTMAX, kind.SoftmaxOptions, softmax, [6], [7]) if outputs > 1
+        (op.SOFTMAX, kind.SoftmaxOptions, softmax, [6], [7])
+        if outputs > 1
         else (op.LOGISTIC, kind.NONE, None, [6], [7]),
     ]
     model = tfl.ModelT()
@@ -100,8 +102,9 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def explained_colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The deployed file with heatmaps: a class is seen where its colour is."""
     path = tmp_path_factory.mktemp("explained") / "colours.tflite"
-    head = gradcam.Head((gradcam.Pool("avg"), gradcam.Dense(0.05 * np.eye(3, dtype=np.float32),
-                                                            np.zeros(3, np.float32))))
+    head = gradcam.Head(
+        (gradcam.Pool("avg"), gradcam.Dense(0.05 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))
+    )
     model = make_colour_model(explained=True)
     path.write_bytes(bundle.pack(model, COLOURS, RECIPE, {gradcam.ENTRY: head.to_bytes()}))
     return path

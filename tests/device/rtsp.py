@@ -17,11 +17,11 @@ def _segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
     """(marker, content) of each segment; the scan's content is its entropy-coded data."""
     at = 2
     while True:
-        marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2:at + 4], "big")
+        marker, length = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
         if marker == 0xDA:
-            yield marker, jpeg[at + 2 + length:-2]
+            yield marker, jpeg[at + 2 + length : -2]
             return
-        yield marker, jpeg[at + 4:at + 2 + length]
+        yield marker, jpeg[at + 4 : at + 2 + length]
         at += 2 + length
 
 
@@ -30,11 +30,11 @@ def _packets(jpeg: bytes, width: int, height: int, number: int, timestamp: int) 
     tables, scan = b"", b""
     for marker, content in _segments(jpeg):
         if marker == 0xDB:
-            tables += b"".join(content[i + 1:i + 65] for i in range(0, len(content), 65))
+            tables += b"".join(content[i + 1 : i + 65] for i in range(0, len(content), 65))
         elif marker == 0xDA:
             scan = content
     for start in range(0, len(scan), 1200):
-        part = scan[start:start + 1200]
+        part = scan[start : start + 1200]
         is_last = start + len(part) == len(scan)
         head = struct.pack(">BBHII", 0x80, 26 | (0x80 if is_last else 0), number & 0xFFFF, timestamp & 0xFFFFFFFF, 1)
         picture = struct.pack(">IBBBB", start, 1, 255, width // 8, height // 8)
@@ -48,10 +48,11 @@ class _Connection(socketserver.StreamRequestHandler):
         playing = threading.Event()
         while request := self._request():
             method, url, number = request
-            answer = {"OPTIONS": "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n",
-                      "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Base: {url}/\r\n"
-                                  f"Content-Length: {len(_SDP)}\r\n",
-                      "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"}.get(method, "")
+            answer = {
+                "OPTIONS": "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n",
+                "DESCRIBE": f"Content-Type: application/sdp\r\nContent-Base: {url}/\r\nContent-Length: {len(_SDP)}\r\n",
+                "SETUP": "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n",
+            }.get(method, "")
             body = _SDP if method == "DESCRIBE" else ""
             self.wfile.write(f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\nSession: 1\r\n{answer}\r\n{body}".encode())
             if method == "PLAY" and not playing.is_set():
@@ -65,7 +66,7 @@ class _Connection(socketserver.StreamRequestHandler):
             while first[:1] == b"$":  # the reader's own reports
                 first = self.rfile.readline()
             headers = {}
-            while (line := self.rfile.readline().strip()):
+            while line := self.rfile.readline().strip():
                 name, _, value = line.decode(errors="replace").partition(":")
                 headers[name.lower()] = value.strip()
         except OSError:

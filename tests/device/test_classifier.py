@@ -80,13 +80,17 @@ def test_quantized_outputs_become_probabilities(tmp_path: Path, colours: Path) -
     assert scores.tolist() == [255 / 256, 0, 0.5]
 
 
-@pytest.mark.parametrize(("metadata", "message"), [
-    ({"labels": ("red", "green")}, "3 labels"),
-    ({"recipe": {"preprocessing": Preprocessing(64, 48, "none").to_dict()}}, "48x64"),
-    ({"recipe": {"preprocessing": {"height": 48}}}, "preprocessing entries"),
-])
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"labels": ("red", "green")}, "3 labels"),
+        ({"recipe": {"preprocessing": Preprocessing(64, 48, "none").to_dict()}}, "48x64"),
+        ({"recipe": {"preprocessing": {"height": 48}}}, "preprocessing entries"),
+    ],
+)
 def test_metadata_that_does_not_fit_is_refused(
-        tmp_path: Path, colour_model: MakeModel, metadata: dict[str, object], message: str) -> None:
+    tmp_path: Path, colour_model: MakeModel, metadata: dict[str, object], message: str
+) -> None:
     path = write(tmp_path / "m.tflite", colour_model(), **{"labels": (), "recipe": {}, **metadata})
     with pytest.raises(EdgedenseError, match=message):
         Classifier(path)
@@ -125,9 +129,10 @@ def test_read_labels(tmp_path: Path) -> None:
 LABELS = ("a", "b", "c")
 
 
-@pytest.mark.parametrize(("top", "threshold", "expected"), [
-    (1, 0, ["b"]), (3, 0, ["b", "a", "c"]), (9, 0, ["b", "a", "c"]), (3, 0.25, ["b", "a"]), (3, 0.9, []),
-])
+@pytest.mark.parametrize(
+    ("top", "threshold", "expected"),
+    [(1, 0, ["b"]), (3, 0, ["b", "a", "c"]), (9, 0, ["b", "a", "c"]), (3, 0.25, ["b", "a"]), (3, 0.9, [])],
+)
 def test_rank_keeps_the_best_above_the_threshold(top: int, threshold: float, expected: list[str]) -> None:
     prediction = rank(np.float32([0.25, 0.5, 0.125]), LABELS, top, threshold)
     assert [label for label, _ in prediction.top] == expected

@@ -104,10 +104,16 @@ def test_a_picture_that_is_none(explained_colours: Path, halves: Path, tmp_path:
 
 
 def test_without_tensorflow(explained_colours: Path, halves: Path, tmp_path: Path) -> None:
-    program = ("import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
-               "from edgedense import cli; sys.argv[0] = 'edgedense'; cli.main()")
-    done = subprocess.run([sys.executable, "-c", program, "explain", explained_colours, halves, "--out", tmp_path],
-                          capture_output=True, text=True, check=False)
+    program = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from edgedense import cli; sys.argv[0] = 'edgedense'; cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "explain", explained_colours, halves, "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("red  ")
     assert (tmp_path / "halves-explained.png").exists()

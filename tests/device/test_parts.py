@@ -33,12 +33,21 @@ from edgedense.errors import EdgedenseError
 CORNERS = np.array([[1, 2], [3, 4]], np.uint8)[..., None].repeat(3, 2)
 
 
-@pytest.mark.parametrize(("view", "corners"), [
-    (View(), [[1, 2], [3, 4]]), (View(90), [[3, 1], [4, 2]]), (View(180), [[4, 3], [2, 1]]),
-    (View(270), [[2, 4], [1, 3]]), (View(0, "horizontal"), [[2, 1], [4, 3]]), (View(0, "vertical"), [[3, 4], [1, 2]]),
-    (View(0, "both"), [[4, 3], [2, 1]]), (View(90, "horizontal"), [[1, 3], [2, 4]]),
-    (View(crop=(0.5, 0, 0.5, 1)), [[2], [4]]), (View(0, "horizontal", (0, 0.5, 0.5, 0.5)), [[4]]),
-])
+@pytest.mark.parametrize(
+    ("view", "corners"),
+    [
+        (View(), [[1, 2], [3, 4]]),
+        (View(90), [[3, 1], [4, 2]]),
+        (View(180), [[4, 3], [2, 1]]),
+        (View(270), [[2, 4], [1, 3]]),
+        (View(0, "horizontal"), [[2, 1], [4, 3]]),
+        (View(0, "vertical"), [[3, 4], [1, 2]]),
+        (View(0, "both"), [[4, 3], [2, 1]]),
+        (View(90, "horizontal"), [[1, 3], [2, 4]]),
+        (View(crop=(0.5, 0, 0.5, 1)), [[2], [4]]),
+        (View(0, "horizontal", (0, 0.5, 0.5, 0.5)), [[4]]),
+    ],
+)
 def test_a_view_turns_clockwise_then_mirrors_then_crops(view: View, corners: list[list[int]]) -> None:
     assert view.apply(CORNERS)[..., 0].tolist() == corners
 
@@ -64,17 +73,29 @@ def test_a_wrong_crop_is_refused(text: str) -> None:
 
 
 def test_other_wrong_words_are_refused() -> None:
-    for call, message in [(lambda: parse_view(45, "none", None), "--rotate"),
-                          (lambda: parse_view(0, "left", None), "--flip"), (lambda: parse_size("640"), "--size"),
-                          (lambda: parse_size("0x480"), "--size")]:
+    for call, message in [
+        (lambda: parse_view(45, "none", None), "--rotate"),
+        (lambda: parse_view(0, "left", None), "--flip"),
+        (lambda: parse_size("640"), "--size"),
+        (lambda: parse_size("0x480"), "--size"),
+    ]:
         with pytest.raises(EdgedenseError, match=message):
             call()
 
 
 def test_a_job_survives_json() -> None:
-    job = CaptureJob(Source("rpicam", "0"), CameraSettings((320, 240), 5.0, (("hdr", ""),)),
-                     View(90, "both", (0, 0, 0.5, 1)), 48, 64, "nearest", fps=5.0, drop=False, paced=True,
-                     watch_motion=True)
+    job = CaptureJob(
+        Source("rpicam", "0"),
+        CameraSettings((320, 240), 5.0, (("hdr", ""),)),
+        View(90, "both", (0, 0, 0.5, 1)),
+        48,
+        64,
+        "nearest",
+        fps=5.0,
+        drop=False,
+        paced=True,
+        watch_motion=True,
+    )
     assert CaptureJob.from_dict(json.loads(json.dumps(job.to_dict()))) == job
     square = CaptureJob(Source("rpicam", "0"), CameraSettings(), View(crop="square"), 48, 64, "bilinear")
     assert CaptureJob.from_dict(json.loads(json.dumps(square.to_dict()))) == square
@@ -89,8 +110,12 @@ def test_slots_do_not_overlap() -> None:
         for view in layout.views(memory, slot):
             assert not view.any()
             view[:] = slot + 1
-    assert [[int(view.max()) for view in layout.views(memory, slot)] for slot in range(4)] == [[1, 1], [2, 2],
-                                                                                           [3, 3], [4, 4]]
+    assert [[int(view.max()) for view in layout.views(memory, slot)] for slot in range(4)] == [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+        [4, 4],
+    ]
 
 
 RNG = np.random.default_rng(3)
@@ -252,8 +277,9 @@ def received(server: socket.socket) -> list[str]:
 
 
 def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: socket.socket) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000",
-                         "WATCHDOG_PID": str(os.getpid())})
+    notifier = Notifier(
+        {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": str(os.getpid())}
+    )
     notifier.ready()
     notifier.ready()
     assert received(systemd) == ["READY=1"]
@@ -268,8 +294,10 @@ def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: s
     assert received(systemd) == ["STOPPING=1"]
 
 
-@pytest.mark.parametrize("environment", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "nonsense"},
-                                         {"WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"}])
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "nonsense"}, {"WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"}],
+)
 def test_without_a_watchdog_nothing_pings(systemd: socket.socket, environment: dict[str, str]) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), **environment})
     notifier.alive("")
@@ -305,8 +333,9 @@ def written(*results: FrameResult | ImageResult, **options: bool) -> str:
 
 
 def test_rows_are_as_wide_as_the_widest_label_within_reason() -> None:
-    header, row, long = written(result(), result("a label of no less than fifty characters, all counted"),
-                                as_json=False).splitlines()
+    header, row, long = written(
+        result(), result("a label of no less than fifty characters, all counted"), as_json=False
+    ).splitlines()
     assert row.startswith("cat" + " " * 29 + "    50.0%    12.3 ms  ")
     assert row.endswith("  #7  (dog 25.0%)")
     assert header.index("latency") + len("latency") == row.index("12.3 ms") + len("12.3 ms")
@@ -322,10 +351,18 @@ def test_rows_in_place_overwrite_each_other_on_one_line(monkeypatch: pytest.Monk
 
 
 def test_json_is_one_line_a_result() -> None:
-    line, other = written(result(), ImageResult("a/b.jpg", Prediction(()), 0.0123), as_json=True,
-                          in_place=True).splitlines()
+    line, other = written(
+        result(), ImageResult("a/b.jpg", Prediction(()), 0.0123), as_json=True, in_place=True
+    ).splitlines()
     assert json.loads(line) == {
-        "frame": 7, "monotonic": 1.0, "wall": "2023-11-14T22:13:20.250Z", "clock_synchronized": True, "label": "cat",
-        "score": 0.5, "top": [{"label": "cat", "score": 0.5}, {"label": "dog", "score": 0.25}], "latency_ms": 12.3,
-        "age_ms": 20.0}
+        "frame": 7,
+        "monotonic": 1.0,
+        "wall": "2023-11-14T22:13:20.250Z",
+        "clock_synchronized": True,
+        "label": "cat",
+        "score": 0.5,
+        "top": [{"label": "cat", "score": 0.5}, {"label": "dog", "score": 0.25}],
+        "latency_ms": 12.3,
+        "age_ms": 20.0,
+    }
     assert json.loads(other) == {"file": "a/b.jpg", "label": None, "score": None, "top": [], "latency_ms": 12.3}

@@ -74,9 +74,17 @@ def test_loopback_needs_no_token_and_serves_the_page(serve: Serve) -> None:
     assert nonce not in ask(server).read().decode()
 
 
-@pytest.mark.parametrize(("host", "status"), [
-    ("localhost:9000", 200), ("127.0.0.1", 200), ("[::1]:8080", 200), ("evil.example", 403), ("evil.example:80", 403),
-    ("localhost.evil.example", 403)])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:9000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8080", 200),
+        ("evil.example", 403),
+        ("evil.example:80", 403),
+        ("localhost.evil.example", 403),
+    ],
+)
 def test_a_web_page_that_resolves_to_this_machine_is_kept_out(serve: Serve, host: str, status: int) -> None:
     server, _ = serve()
     assert ask(server, Host=host).status == status
@@ -90,8 +98,14 @@ def test_any_other_address_has_a_token_which_is_new_every_time(serve: Serve) -> 
     assert first.token in first.url
 
 
-PATHS = [("/", "GET"), ("/picture", "GET"), ("/events", "GET"), ("/pause?on=1", "POST"), ("/heatmap?on=1", "POST"),
-         ("/nothing", "GET")]
+PATHS = [
+    ("/", "GET"),
+    ("/picture", "GET"),
+    ("/events", "GET"),
+    ("/pause?on=1", "POST"),
+    ("/heatmap?on=1", "POST"),
+    ("/nothing", "GET"),
+]
 
 
 @pytest.mark.parametrize(("path", "method"), PATHS)
@@ -179,8 +193,11 @@ def test_facts_come_as_events_when_they_change(serve: Serve) -> None:
     server, board = serve()
     board.update({"model": "a.tflite", "top": [["<b>", 0.5]]})
     stream = ask(server, "/events")
-    assert json.loads(stream.readline().removeprefix(b"data: ")) == {"model": "a.tflite", "top": [["<b>", 0.5]],
-                                                                     "paused": False}
+    assert json.loads(stream.readline().removeprefix(b"data: ")) == {
+        "model": "a.tflite",
+        "top": [["<b>", 0.5]],
+        "paused": False,
+    }
     stream.readline()
     board.update({"fps": 2.0})
     assert json.loads(stream.readline().removeprefix(b"data: "))["fps"] == 2.0
@@ -205,10 +222,19 @@ def test_an_address_that_is_taken_is_an_error() -> None:
         PreviewServer(Board(), Address("127.0.0.1", taken.getsockname()[1]))
 
 
-@pytest.mark.parametrize(("text", "host", "port", "is_loopback"), [
-    ("127.0.0.1:8080", "127.0.0.1", 8080, True), ("localhost:1", "localhost", 1, True), ("[::1]:80", "::1", 80, True),
-    ("127.8.8.8:80", "127.8.8.8", 80, True), (":8080", "0.0.0.0", 8080, False), ("[::]:80", "::", 80, False),
-    ("192.168.1.4:80", "192.168.1.4", 80, False), ("pi.local:80", "pi.local", 80, False)])
+@pytest.mark.parametrize(
+    ("text", "host", "port", "is_loopback"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1", 8080, True),
+        ("localhost:1", "localhost", 1, True),
+        ("[::1]:80", "::1", 80, True),
+        ("127.8.8.8:80", "127.8.8.8", 80, True),
+        (":8080", "0.0.0.0", 8080, False),
+        ("[::]:80", "::", 80, False),
+        ("192.168.1.4:80", "192.168.1.4", 80, False),
+        ("pi.local:80", "pi.local", 80, False),
+    ],
+)
 def test_addresses(text: str, host: str, port: int, is_loopback: bool) -> None:
     address = parse_address(text)
     assert (address.host, address.port, address.is_loopback) == (host, port, is_loopback)

@@ -96,9 +96,11 @@ class TestHelp:
             assert name in ended.err
 
     def test_help_starts_without_the_converter_and_the_runtime(self) -> None:
-        program = ("import sys; from edgedense import cli; sys.argv = ['edgedense', 'convert', '--help']\n"
-                   "try: cli.main()\nexcept SystemExit: pass\n"
-                   "print(*sys.modules, file=sys.stderr)")
+        program = (
+            "import sys; from edgedense import cli; sys.argv = ['edgedense', 'convert', '--help']\n"
+            "try: cli.main()\nexcept SystemExit: pass\n"
+            "print(*sys.modules, file=sys.stderr)"
+        )
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         modules = {name.split(".")[0] for name in result.stderr.split()}
         assert not modules & {"tensorflow", "keras", "tf_keras", "ai_edge_litert", "cv2"}
@@ -159,12 +161,22 @@ class TestConvertOptions:
             if name.startswith("--") and name not in ("--calibration", "--out"):
                 assert f'"{name}"' in tested, name
 
-    @pytest.mark.parametrize("options", [
-        ("--preprocess", "none"), ("--preprocess", "rescale"), ("--resize", "nearest"), ("--exif", "apply"),
-        ("--target", "coral"),
-        ("--output-type", "uint8"), ("--ranges", "percentile"), ("--ranges", "mse"), ("--headroom", "1.5"),
-        ("--images", "5"), ("--input-size", "48"),
-    ])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--preprocess", "none"),
+            ("--preprocess", "rescale"),
+            ("--resize", "nearest"),
+            ("--exif", "apply"),
+            ("--target", "coral"),
+            ("--output-type", "uint8"),
+            ("--ranges", "percentile"),
+            ("--ranges", "mse"),
+            ("--headroom", "1.5"),
+            ("--images", "5"),
+            ("--input-size", "48"),
+        ],
+    )
     def test_another_network(self, options: tuple[str, ...], convert: Callable[..., bundle.Bundle]) -> None:
         found, usual = convert(*QUICK, *options), convert(*QUICK)
         assert bundle.without_archive(found.model) != bundle.without_archive(usual.model)
@@ -197,8 +209,7 @@ class TestConvertOptions:
 
     def test_report(self, model: Path, folders: Path, tmp_path: Path) -> None:
         page = tmp_path / "report.html"
-        succeeded("convert", model, "--calibration", folders, "--out", tmp_path / "m.tflite", *QUICK,
-                  "--report", page)
+        succeeded("convert", model, "--calibration", folders, "--out", tmp_path / "m.tflite", *QUICK, "--report", page)
         html = page.read_text()
         assert "insects.keras: float against int8" in html
         assert "fold norms" in html
@@ -207,8 +218,19 @@ class TestConvertOptions:
 class TestGateOption:
     def test_kept(self, model: Path, folders: Path, tmp_path: Path) -> None:
         out = tmp_path / "m.tflite"
-        ended = succeeded("convert", model, "--calibration", folders, "--out", out, *QUICK, "--max-drop", "100",
-                          "--validation", folders)
+        ended = succeeded(
+            "convert",
+            model,
+            "--calibration",
+            folders,
+            "--out",
+            out,
+            *QUICK,
+            "--max-drop",
+            "100",
+            "--validation",
+            folders,
+        )
         assert "points" in ended.out
         assert "validation_drop_points" in bundle.read(out).recipe["figures"]
 
@@ -223,10 +245,23 @@ class TestGateOption:
         for i, path in enumerate(found.paths):  # a folder on which the float model is always right
             (tmp_path / "right" / CLASSES[right[i]]).mkdir(parents=True, exist_ok=True)
             (tmp_path / "right" / CLASSES[right[i]] / f"{i}{path.suffix}").write_bytes(path.read_bytes())
-        monkeypatch.setattr("edgedense.converters.quantization.gate.execute.run",
-                            lambda data, pictures: np.eye(5)[np.zeros(len(pictures), int) + (right[0] + 1) % 5])
-        ended = edgedense("convert", model, "--calibration", folders, "--out", out, *QUICK, "--max-drop", "0.5",
-                          "--validation", tmp_path / "right")
+        monkeypatch.setattr(
+            "edgedense.converters.quantization.gate.execute.run",
+            lambda data, pictures: np.eye(5)[np.zeros(len(pictures), int) + (right[0] + 1) % 5],
+        )
+        ended = edgedense(
+            "convert",
+            model,
+            "--calibration",
+            folders,
+            "--out",
+            out,
+            *QUICK,
+            "--max-drop",
+            "0.5",
+            "--validation",
+            tmp_path / "right",
+        )
         assert ended.code == 1
         (line,) = (line for line in ended.err.splitlines() if "expected" in line)
         for words in ("a drop of at most 0.5 points", "minmax x 1", "depthwise", "operators in float"):
@@ -277,8 +312,17 @@ class TestForce:
 
     def test_the_better_choice_is_let_through(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
         model, pictures = sorted_by_the_model
-        succeeded("convert", model, "--calibration", pictures, "--out", tmp_path / "m.tflite", *QUICK,
-                  "--preprocess", "rescale")
+        succeeded(
+            "convert",
+            model,
+            "--calibration",
+            pictures,
+            "--out",
+            tmp_path / "m.tflite",
+            *QUICK,
+            "--preprocess",
+            "rescale",
+        )
 
 
 class TestInspect:
@@ -297,8 +341,14 @@ class TestInspect:
     def test_a_deployed_file(self, convert: Callable[..., bundle.Bundle], tmp_path: Path) -> None:
         (tmp_path / "m.tflite").write_bytes(convert(*QUICK).model)
         words = " ".join(succeeded("inspect", tmp_path / "m.tflite").out.split())
-        for expected in ("CONV_2D 3 int8", "SOFTMAX 1 float32", "input image 1 x 32 x 32 x 3 uint8",
-                         "TFLite metadata: yes", "labels: ant, bee", "preprocessing.normalize densenet"):
+        for expected in (
+            "CONV_2D 3 int8",
+            "SOFTMAX 1 float32",
+            "input image 1 x 32 x 32 x 3 uint8",
+            "TFLite metadata: yes",
+            "labels: ant, bee",
+            "preprocessing.normalize densenet",
+        ):
             assert expected in words
 
     @pytest.fixture
@@ -371,9 +421,10 @@ class TestErrors:
         refused("inspect", tmp_path / "text.tflite")
         (tmp_path / "text.tflite").unlink()
 
-    @pytest.mark.parametrize("options", [
-        ("--resize", "cubic"), ("--headroom", "0.5"), ("--images", "1"), ("--no-such-option",), ("--max-drop", "-1"),
-    ])
+    @pytest.mark.parametrize(
+        "options",
+        [("--resize", "cubic"), ("--headroom", "0.5"), ("--images", "1"), ("--no-such-option",), ("--max-drop", "-1")],
+    )
     def test_usage(self, usual: tuple[object, ...], options: tuple[str, ...]) -> None:
         ended = edgedense(*usual, *options)
         assert (ended.code, ended.out) == (2, "")
@@ -382,8 +433,9 @@ class TestErrors:
 
 
 class TestFailureAfterTheWork:
-    def test_what_was_there_is_kept(self, model: Path, folders: Path, tmp_path: Path,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_was_there_is_kept(
+        self, model: Path, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A defect has an exit code of its own, and neither file is written."""
         out = tmp_path / "m.tflite"
         out.write_bytes(b"old")
@@ -392,16 +444,18 @@ class TestFailureAfterTheWork:
             raise ZeroDivisionError
 
         monkeypatch.setattr("edgedense.converters.page.conversion_report", fail)
-        ended = edgedense("convert", model, "--calibration", folders, "--out", out, *QUICK,
-                          "--report", tmp_path / "page.html")
+        ended = edgedense(
+            "convert", model, "--calibration", folders, "--out", out, *QUICK, "--report", tmp_path / "page.html"
+        )
         assert ended.code == 70
         assert "ZeroDivisionError" in ended.err
         assert "report it" in ended.err
         assert [path.name for path in tmp_path.iterdir()] == ["m.tflite"]
         assert out.read_bytes() == b"old"
 
-    def test_a_pass_that_is_wrong_is_named(self, model: Path, folders: Path, tmp_path: Path,
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_pass_that_is_wrong_is_named(
+        self, model: Path, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def slip(network: Any) -> Any:
             conv = replace(network.stem.conv, bias=network.stem.conv.bias + 1e-2)
             return replace(network, stem=replace(network.stem, conv=conv))

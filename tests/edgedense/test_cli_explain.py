@@ -39,8 +39,9 @@ class TestKeras:
     def test_one_class(self, model: Path, labels: Path, pictures: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
         ended = succeeded("explain", model, pictures, "--labels", labels, "--class", "cow", "--out", out)
-        assert written(out) == [f"{i}{part}.png" for i in ("000", "001") for part in ("-cow-heatmap", "-cow-overlay",
-                                                                                     "-explained")]
+        assert written(out) == [
+            f"{i}{part}.png" for i in ("000", "001") for part in ("-cow-heatmap", "-cow-overlay", "-explained")
+        ]
         first, second = ended.out.splitlines()
         assert first.startswith("cow  ")
         assert first.endswith(f"%  {pictures / '000.png'} -> {out / '000-explained.png'}")
@@ -54,13 +55,15 @@ class TestKeras:
 
     def test_several_classes(self, model: Path, labels: Path, pictures: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        ended = succeeded("explain", model, pictures / "000.png", "--labels", labels, "--class", "cow", "--class",
-                          "ant", "--out", out)
+        ended = succeeded(
+            "explain", model, pictures / "000.png", "--labels", labels, "--class", "cow", "--class", "ant", "--out", out
+        )
         assert [line.split()[0] for line in ended.out.splitlines()] == ["cow", "ant"]
         assert len(written(out)) == 5
 
-    def test_the_best_class_by_default(self, model: Path, pictures: Path, tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_best_class_by_default(
+        self, model: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         ended = succeeded("explain", model, pictures / "000.png")
         assert len(written(tmp_path / "explained")) == 3
@@ -84,16 +87,25 @@ class TestKeras:
         every, one, two = (Image.open(tmp_path / str(n) / "000-features.png").height for n in range(3))
         assert one < two < every
 
-    @pytest.mark.parametrize("options", [
-        ("--layer", "block1"), ("--preprocess", "rescale"), ("--resize", "nearest"), ("--input-size", "64")])
-    def test_another_heatmap(self, options: tuple[str, ...], model: Path, labels: Path, pictures: Path,
-                             tmp_path: Path) -> None:
-        usual = ("explain", model, pictures / "000.png", "--labels", labels, *(x for c in LABELS for x in ("--class",
-                                                                                                         c)))
+    @pytest.mark.parametrize(
+        "options", [("--layer", "block1"), ("--preprocess", "rescale"), ("--resize", "nearest"), ("--input-size", "64")]
+    )
+    def test_another_heatmap(
+        self, options: tuple[str, ...], model: Path, labels: Path, pictures: Path, tmp_path: Path
+    ) -> None:
+        usual = (
+            "explain",
+            model,
+            pictures / "000.png",
+            "--labels",
+            labels,
+            *(x for c in LABELS for x in ("--class", c)),
+        )
         succeeded(*usual, "--out", tmp_path / "a")
         succeeded(*usual, *options, "--out", tmp_path / "b")
-        assert any(not np.array_equal(heat(tmp_path / "a", f"000-{c}"), heat(tmp_path / "b", f"000-{c}"))
-                   for c in LABELS)
+        assert any(
+            not np.array_equal(heat(tmp_path / "a", f"000-{c}"), heat(tmp_path / "b", f"000-{c}")) for c in LABELS
+        )
 
     def test_exif(self, model: Path, pictures: Path, tmp_path: Path) -> None:
         exif = Image.Exif()
@@ -116,14 +128,27 @@ def deployed(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deployed")
     for number, name in enumerate(LABELS):
         fill(folder / "pictures" / name, 1, seed=number)
-    succeeded("convert", model, "--calibration", folder / "pictures", "--ranges", "minmax", "--headroom", "1",
-              "--force", "--explain", "--out", folder / "insects.tflite")
+    succeeded(
+        "convert",
+        model,
+        "--calibration",
+        folder / "pictures",
+        "--ranges",
+        "minmax",
+        "--headroom",
+        "1",
+        "--force",
+        "--explain",
+        "--out",
+        folder / "insects.tflite",
+    )
     return folder / "insects.tflite"
 
 
 class TestDeployed:
-    def test_its_labels_and_preprocessing_are_those_of_the_file(self, deployed: Path, pictures: Path,
-                                                                tmp_path: Path) -> None:
+    def test_its_labels_and_preprocessing_are_those_of_the_file(
+        self, deployed: Path, pictures: Path, tmp_path: Path
+    ) -> None:
         ended = succeeded("explain", deployed, pictures, "--class", "cow", "--class", "ant", "--out", tmp_path)
         assert [line.split()[0] for line in ended.out.splitlines()] == ["cow", "ant"] * 2
         assert ended.err == ""
@@ -131,13 +156,22 @@ class TestDeployed:
 
     def test_other_labels(self, deployed: Path, pictures: Path, tmp_path: Path) -> None:
         (tmp_path / "labels.txt").write_text("a\nb\nc\nd\ne\n")
-        ended = succeeded("explain", deployed, pictures, "--class", "d", "--labels", tmp_path / "labels.txt", "--out",
-                          tmp_path)
+        ended = succeeded(
+            "explain", deployed, pictures, "--class", "d", "--labels", tmp_path / "labels.txt", "--out", tmp_path
+        )
         assert ended.out.startswith("d  ")
 
-    @pytest.mark.parametrize("options", [
-        ("--layer", "stem"), ("--features",), ("--preprocess", "none"), ("--resize", "nearest"), ("--exif", "apply"),
-        ("--input-size", "64")])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--layer", "stem"),
+            ("--features",),
+            ("--preprocess", "none"),
+            ("--resize", "nearest"),
+            ("--exif", "apply"),
+            ("--input-size", "64"),
+        ],
+    )
     def test_options_of_keras_models(self, options: tuple[str, ...], deployed: Path, pictures: Path) -> None:
         assert f"a Keras model for {options[0]}" in refused("explain", deployed, pictures, *options)
 

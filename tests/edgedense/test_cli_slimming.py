@@ -29,8 +29,20 @@ def usual(model: Path, folders: Path, tmp_path: Path) -> tuple[object, ...]:
 
 
 def test_every_step_is_told(usual: tuple[object, ...], model: Path, folders: Path, tmp_path: Path) -> None:
-    ended = succeeded(*usual, "--prune-channels", "0.1", "--recover", folders, "--epochs", "1", "--qat",
-                      "--validation", folders, "--report", tmp_path / "m.html")
+    ended = succeeded(
+        *usual,
+        "--prune-channels",
+        "0.1",
+        "--recover",
+        folders,
+        "--epochs",
+        "1",
+        "--qat",
+        "--validation",
+        folders,
+        "--report",
+        tmp_path / "m.html",
+    )
     names = ["as trained", "prune", "recover", "QAT"]
     for name in names:
         assert name.split()[0] in ended.out
@@ -58,7 +70,8 @@ def _macs(model: Path) -> int:
 
 
 def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
-        usual: tuple[object, ...], folders: Path, tmp_path: Path) -> None:
+    usual: tuple[object, ...], folders: Path, tmp_path: Path
+) -> None:
     options = (*usual, "--recover", folders, "--epochs", "2", "--work", tmp_path / "work")
     succeeded(*options)
     assert list((tmp_path / "work").iterdir())
@@ -69,13 +82,17 @@ def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
     assert "checkpoint" in line
 
 
-@pytest.mark.parametrize(("options", "parameters"), [
-    (("--fit", "coral"), {"fit": "coral"}),
-    (("--fit-latency", "1000"), {"latency_ms": 1000.0}),
-    (("--prune-channels", "0.1", "--importance", "l1"), {"fraction": 0.1, "importance": "l1"}),
-])
-def test_what_decides_the_cut_is_recorded(usual: tuple[object, ...], tmp_path: Path, options: tuple[str, ...],
-                                          parameters: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        (("--fit", "coral"), {"fit": "coral"}),
+        (("--fit-latency", "1000"), {"latency_ms": 1000.0}),
+        (("--prune-channels", "0.1", "--importance", "l1"), {"fraction": 0.1, "importance": "l1"}),
+    ],
+)
+def test_what_decides_the_cut_is_recorded(
+    usual: tuple[object, ...], tmp_path: Path, options: tuple[str, ...], parameters: dict[str, object]
+) -> None:
     """Both fits are met by so small a network as it is."""
     succeeded(*usual, *options)
     before, after = bundle.read(tmp_path / "m.tflite").recipe["steps"]
@@ -84,8 +101,9 @@ def test_what_decides_the_cut_is_recorded(usual: tuple[object, ...], tmp_path: P
     assert (after["macs"] < before["macs"]) == ("--prune-channels" in options)
 
 
-def test_sparsity_makes_the_packed_file_smaller_only(usual: tuple[object, ...], tmp_path: Path,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sparsity_makes_the_packed_file_smaller_only(
+    usual: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slimming, "SPARSITY_PICTURES", 400)  # 20,000 would take a minute
     succeeded(*usual, "--sparsity", "0.6")
     before, after = bundle.read(tmp_path / "m.tflite").recipe["steps"]
@@ -94,13 +112,16 @@ def test_sparsity_makes_the_packed_file_smaller_only(usual: tuple[object, ...], 
     assert (after["macs"], after["weights"]) == (before["macs"], before["weights"])
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (("--prune-channels", "0.5", "--fit", "coral"), "one goal"),
-    (("--prune-channels", "2"), "--prune-channels between 0 and 1"),
-    (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
-    (("--recover", "nowhere"), "nowhere"),
-    (("--epochs", "2"), "--recover"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--prune-channels", "0.5", "--fit", "coral"), "one goal"),
+        (("--prune-channels", "2"), "--prune-channels between 0 and 1"),
+        (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
+        (("--recover", "nowhere"), "nowhere"),
+        (("--epochs", "2"), "--recover"),
+    ],
+)
 def test_refused(usual: tuple[object, ...], options: tuple[str, ...], words: str, tmp_path: Path) -> None:
     assert words in refused(*usual, *options)
     assert list(tmp_path.iterdir()) == []

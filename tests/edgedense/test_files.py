@@ -45,7 +45,8 @@ class TestWrite:
 
     @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
     def test_what_was_there_is_kept_when_writing_fails(
-            self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    ) -> None:
         (tmp_path / "a").write_bytes(b"old")
 
         def fail(*_: object) -> None:

@@ -74,8 +74,10 @@ def edgedense(*arguments: object, check: bool = True) -> subprocess.CompletedPro
 def scores(output: str) -> dict[str, np.ndarray]:
     """`edgedense run --json` -> file to scores, in the order of the labels."""
     results = map(json.loads, output.splitlines())
-    return {result["file"]: np.array([one["score"] for one in sorted(result["top"], key=lambda one: one["label"])])
-            for result in results}
+    return {
+        result["file"]: np.array([one["score"] for one in sorted(result["top"], key=lambda one: one["label"])])
+        for result in results
+    }
 
 
 def test_it_is_the_old_runtime_with_its_numpy() -> None:
@@ -93,8 +95,9 @@ def test_the_versions_that_are_relied_on(tmp_path: Path) -> None:
         for version in range(1, newest + 6):
             model = write(tensors, [Operator(name, version, ("a",), ("b",))], ["a"], ["b"])
             (tmp_path / f"{name}.{version}").write_bytes(model)
-    done = subprocess.run([BIN / "python", "-c", LOADS, *sorted(tmp_path.iterdir())], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [BIN / "python", "-c", LOADS, *sorted(tmp_path.iterdir())], capture_output=True, text=True, check=True
+    )
     known: dict[str, int] = {}
     for line in done.stdout.splitlines():
         name, version = Path(line).name.split(".")
@@ -126,9 +129,11 @@ def test_200_pictures_have_the_labels_of_the_new_runtime(model: Path) -> None:
     best = np.sort(before, axis=1)
     margins = (best[:, -1] - best[:, -2])[flipped]
     counts = {int(step): int((steps == step).sum()) for step in np.unique(steps) if step}
-    tell(f"{model.name}: {len(images)} images in {seconds:.0f} s with tflite-runtime 2.14: {flipped.sum()} labels "
-         f"differ (margins {np.round(margins, 3).tolist()}), {(steps > 0).sum()} of {steps.size} values differ, by at "
-         f"most {steps.max()} steps of 1/256: {counts}, largest difference {np.abs(before - after).max():.4f}")
+    tell(
+        f"{model.name}: {len(images)} images in {seconds:.0f} s with tflite-runtime 2.14: {flipped.sum()} labels "
+        f"differ (margins {np.round(margins, 3).tolist()}), {(steps > 0).sum()} of {steps.size} values differ, by at "
+        f"most {steps.max()} steps of 1/256: {counts}, largest difference {np.abs(before - after).max():.4f}"
+    )
     assert (margins <= MARGIN).all()
 
 
@@ -136,9 +141,11 @@ def test_golden_samples_replay() -> None:
     replay = json.loads(edgedense("validate", MODEL, "--json").stdout)
     assert replay["passed"]
     assert "tflite-runtime 2.14" in replay["run_with"]
-    tell(f"golden samples: steps {replay['steps']}, labels changed {len(replay['flipped'])}, "
-         f"KL {replay['kl_made']:.2e} -> {replay['kl_here']:.2e}, "
-         f"made with {replay['made_with']}, run with {replay['run_with']}")
+    tell(
+        f"golden samples: steps {replay['steps']}, labels changed {len(replay['flipped'])}, "
+        f"KL {replay['kl_made']:.2e} -> {replay['kl_here']:.2e}, "
+        f"made with {replay['made_with']}, run with {replay['run_with']}"
+    )
 
 
 def test_doctor_says_what_is_slow_and_what_mends_it() -> None:
@@ -157,8 +164,13 @@ def test_an_edge_tpu_library_is_loaded(tmp_path: Path) -> None:
     image = next(IMAGES.glob("*/*"))
     for source, code in ((HARMLESS, 0), (DELEGATE % "abort();", 3)):
         environment = {**os.environ, "EDGEDENSE_LIBEDGETPU": build(tmp_path, source)}
-        done = subprocess.run([BIN / "edgedense", "run", model, image, "--device", "coral"], env=environment,
-                              capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [BIN / "edgedense", "run", model, image, "--device", "coral"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == code, done.stderr
     assert "crashes (SIGABRT)" in done.stderr
 

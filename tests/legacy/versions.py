@@ -5,9 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 NEWEST = {
-    "ADD": 5, "AVERAGE_POOL_2D": 3, "CONCATENATION": 4, "CONV_2D": 7, "DEPTHWISE_CONV_2D": 7, "DEQUANTIZE": 5,
-    "FULLY_CONNECTED": 10, "LOGISTIC": 3, "MAXIMUM": 4, "MAX_POOL_2D": 3, "MEAN": 3, "MINIMUM": 4, "MUL": 7, "PAD": 4,
-    "QUANTIZE": 3, "RELU": 3, "RESHAPE": 1, "SOFTMAX": 3, "SPACE_TO_DEPTH": 2, "SUB": 5,
+    "ADD": 5,
+    "AVERAGE_POOL_2D": 3,
+    "CONCATENATION": 4,
+    "CONV_2D": 7,
+    "DEPTHWISE_CONV_2D": 7,
+    "DEQUANTIZE": 5,
+    "FULLY_CONNECTED": 10,
+    "LOGISTIC": 3,
+    "MAXIMUM": 4,
+    "MAX_POOL_2D": 3,
+    "MEAN": 3,
+    "MINIMUM": 4,
+    "MUL": 7,
+    "PAD": 4,
+    "QUANTIZE": 3,
+    "RELU": 3,
+    "RESHAPE": 1,
+    "SOFTMAX": 3,
+    "SPACE_TO_DEPTH": 2,
+    "SUB": 5,
 }
 
 

@@ -74,9 +74,7 @@ def rebuild(model: Any, free_size: bool) -> Any:
         copy.set_weights(model.get_weights())
     except Exception as error:
         raise EdgedenseError(
-            "a model that Keras can build again from its description",
-            _first_line(error),
-            "save it at the size wanted",
+            "a model that Keras can build again from its description", _first_line(error), "save it at the size wanted"
         ) from error
     return copy
 
@@ -189,9 +187,7 @@ def _describe_hdf5(path: Path) -> tuple[Any, str]:
         raise _unreadable(path, error) from error
     if description is None:
         raise EdgedenseError(
-            "a whole model",
-            f"'{path}', which holds weights without layers",
-            f"load them into the model and {_SAVE}",
+            "a whole model", f"'{path}', which holds weights without layers", f"load them into the model and {_SAVE}"
         )
     if path.suffix not in (".h5", ".hdf5", ".keras"):
         raise EdgedenseError(FORMATS, f"a Keras HDF5 file named '{path.name}'", f"rename it to {path.stem}.h5")

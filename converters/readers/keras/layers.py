@@ -49,14 +49,7 @@ AUGMENTATIONS = frozenset(
     ]
 )
 REGULARIZERS = frozenset(
-    [
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "SpatialDropout2D",
-    ]
+    ["ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"]
 )
 _IDENTITIES = AUGMENTATIONS | REGULARIZERS | {"Identity"}
 
@@ -138,17 +131,13 @@ def flatten(model: Any) -> tuple[Layer, ...]:
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
         raise EdgedenseError(
-            "a Functional or Sequential Keras model",
-            f"{type(model).__name__}, which has no layer graph",
-            HINT,
+            "a Functional or Sequential Keras model", f"{type(model).__name__}, which has no layer graph", HINT
         )
     for what, tensors in (("input", inputs), ("output", outputs)):
         if len(tensors) != 1:
             names = ", ".join(_producer(tensor).name for tensor in tensors)
             raise EdgedenseError(
-                f"a model with one {what}",
-                f"{len(tensors)} {what}s ({names})",
-                f"keep the one {what} that classifies",
+                f"a model with one {what}", f"{len(tensors)} {what}s ({names})", f"keep the one {what} that classifies"
             )
     walk = _Walk()
     last = walk.resolve(outputs[0])

@@ -123,14 +123,12 @@ def _scaled(pixels: Pixels, affine: Affine, layer: Layer) -> Pixels:
     count = len(pixels.channels)
     if affine.scale.size not in (1, count) or affine.shift.size not in (1, count):
         raise EdgedenseError(
-            "one number, or one per channel",
-            f"{max(affine.scale.size, affine.shift.size)} numbers in {layer}",
+            "one number, or one per channel", f"{max(affine.scale.size, affine.shift.size)} numbers in {layer}"
         )
     scale, shift = np.broadcast_to(affine.scale, count), np.broadcast_to(affine.shift, count)
     channels = zip(pixels.channels, scale, shift, strict=True)
     return Pixels(
-        tuple(Channel(c.source, float(c.scale * s), float(c.shift * s + t)) for c, s, t in channels),
-        pixels.flat,
+        tuple(Channel(c.source, float(c.scale * s), float(c.shift * s + t)) for c, s, t in channels), pixels.flat
     )
 
 

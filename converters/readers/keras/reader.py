@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation, DenseNet
+<<<<<<< HEAD
 from edgedense.converters.readers.keras import (
     files as keras_files,
 )
@@ -23,6 +24,11 @@ from edgedense.converters.readers.keras import (
 from edgedense.converters.readers.keras import (
     structure as keras_structure,
 )
+=======
+from edgedense.converters.readers.keras import files as keras_files
+from edgedense.converters.readers.keras import layers as keras_layers
+from edgedense.converters.readers.keras import structure as keras_structure
+>>>>>>> main~2
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.errors import EdgedenseError
 

@@ -43,10 +43,7 @@ DENSE_LAYER = (
 )
 HINT = "a DenseNet121, 169 or 201, or the same structure with other sizes"
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
-_GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {
-    "GlobalAveragePooling2D": "avg",
-    "GlobalMaxPooling2D": "max",
-}
+_GLOBAL_POOLS: dict[str, Literal["avg", "max"]] = {"GlobalAveragePooling2D": "avg", "GlobalMaxPooling2D": "max"}
 _WINDOW_POOLS = ("AveragePooling2D", "MaxPooling2D")
 
 Order = npt.NDArray[np.intp]  # Order[j]: which channel of the graph's tensor Keras' channel j is
@@ -349,9 +346,7 @@ class _Match:
         if isinstance(final, Activation) and final.kind not in ("softmax", "sigmoid"):
             raise _refusal("softmax, sigmoid or plain logits at the end", _described(self.layers[-1]))
 
-    def _float_head(
-        self, last: Layer, order: Order, size: Size, reason: str
-    ) -> tuple[tuple[HeadStep, ...], Seam]:
+    def _float_head(self, last: Layer, order: Order, size: Size, reason: str) -> tuple[tuple[HeadStep, ...], Seam]:
         """The steps behind the head's layers: its last activation, or none; and where those layers begin."""
         self.part = "float head"
         layers = [layer for layer in self.layers if layer.index not in self.seen]

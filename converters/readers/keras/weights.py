@@ -117,9 +117,7 @@ def window_pool(layer: Layer, size: Size) -> tuple[WindowPool, Size]:
     window, strides = _window(layer)
     if padding(layer.options["padding"], size, window, strides) != ((0, 0), (0, 0)):
         raise EdgedenseError(
-            "pooling without padding",
-            f"{layer} with padding 'same' on {size[0]}x{size[1]}",
-            "use padding='valid'",
+            "pooling without padding", f"{layer} with padding 'same' on {size[0]}x{size[1]}", "use padding='valid'"
         )
     kind = WindowPool("avg" if layer.kind.startswith("Average") else "max", window, strides)
     return kind, reduced(size, window, strides, ((0, 0), (0, 0)))
@@ -218,9 +216,7 @@ def require_channels_last(layer: Layer) -> None:
     """EdgedenseError for a layer that was built for [batch, channels, height, width]."""
     if layer.options.get("data_format", "channels_last") == "channels_first":
         raise EdgedenseError(
-            "channels last",
-            f"{layer} with data_format 'channels_first'",
-            "rebuild the model with channels_last",
+            "channels last", f"{layer} with data_format 'channels_first'", "rebuild the model with channels_last"
         )
 
 

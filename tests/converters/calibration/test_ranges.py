@@ -50,12 +50,15 @@ def test_the_estimators_differ() -> None:
     assert len(found) == 3
 
 
-@pytest.mark.parametrize(("low", "high", "wanted"), [
-    (-1, 3, (-2, 4)),  # about the same centre, 1.5 times as wide
-    (0, 4, (0, 6)),    # behind a ReLU zero stays the lowest
-    (-4, 0, (-6, 0)),
-    (0, 0, (0, 0)),
-])
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"),
+    [
+        (-1, 3, (-2, 4)),  # about the same centre, 1.5 times as wide
+        (0, 4, (0, 6)),  # behind a ReLU zero stays the lowest
+        (-4, 0, (-6, 0)),
+        (0, 0, (0, 0)),
+    ],
+)
 def test_headroom(low: float, high: float, wanted: tuple[float, float]) -> None:
     found = widen(np.array([low], float), np.array([high], float), 1.5)
     assert (found[0][0], found[1][0]) == wanted

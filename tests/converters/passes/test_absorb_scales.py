@@ -59,7 +59,11 @@ def test_places_that_are_not_named_are_left_alone() -> None:
     network = networks.folded(positive=True)
     after, _ = absorb_scales(network, {}, {"block1/layer2": "maximum"})
     assert [layer.form for block in after.blocks for layer in block.layers] == [
-        "depthwise", "maximum", "depthwise", "depthwise"]
+        "depthwise",
+        "maximum",
+        "depthwise",
+        "depthwise",
+    ]
     assert after.blocks[0].transition is network.blocks[0].transition
     assert after.head is network.head
 

@@ -29,7 +29,7 @@ def test_by_hand() -> None:
     norm, conv = after.head.norm, after.blocks[0].layers[0].conv2
     assert norm is not None
     assert norm.scale[2] == pytest.approx(high - low)  # undoes the division by the range ...
-    assert norm.shift[2] == pytest.approx(low)         # ... and the shift to zero
+    assert norm.shift[2] == pytest.approx(low)  # ... and the shift to zero
     assert conv.bias[0] == pytest.approx((7 - low) / (high - low))
     assert moved[GROWTH].low.ravel() == pytest.approx([0], abs=1e-6)
     assert moved[GROWTH].high.ravel() == pytest.approx([1])

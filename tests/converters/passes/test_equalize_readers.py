@@ -98,8 +98,10 @@ def test_heads_without_global_pooling_are_left_alone() -> None:
 
 def test_other_forms_are_left_alone() -> None:
     network = networks.folded(positive=True)
-    blocks = tuple(replace(block, layers=tuple(replace(layer, form="maximum") for layer in block.layers))
-                   for block in network.blocks)
+    blocks = tuple(
+        replace(block, layers=tuple(replace(layer, form="maximum") for layer in block.layers))
+        for block in network.blocks
+    )
     network = replace(network, blocks=blocks)
     after, _ = equalize_readers(network, networks.statistics(network))
     for old, new in zip(network.blocks[0].layers, after.blocks[0].layers, strict=True):

@@ -83,12 +83,15 @@ def test_left_alone_between_activations() -> None:
     assert same(head(*steps), steps)
 
 
-@pytest.mark.parametrize("steps", [
-    (SCALE, WindowPool("max", (2, 2), (1, 1)), Flatten(), DENSE),
-    (WindowPool("avg", (2, 1), (1, 1)), SCALE, Flatten(), Dense(np.arange(12.0).reshape(6, 2), array(1, 2))),
-    (Flatten(), Affine(np.arange(12.0), np.arange(12.0)), Dense(np.arange(24.0).reshape(12, 2), array(1, 2))),
-    (TURN, Pool("max"), DENSE, Activation("tanh"), Affine(array(2, 3), array(4, 5)), Activation("softmax")),
-])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (SCALE, WindowPool("max", (2, 2), (1, 1)), Flatten(), DENSE),
+        (WindowPool("avg", (2, 1), (1, 1)), SCALE, Flatten(), Dense(np.arange(12.0).reshape(6, 2), array(1, 2))),
+        (Flatten(), Affine(np.arange(12.0), np.arange(12.0)), Dense(np.arange(24.0).reshape(12, 2), array(1, 2))),
+        (TURN, Pool("max"), DENSE, Activation("tanh"), Affine(array(2, 3), array(4, 5)), Activation("softmax")),
+    ],
+)
 def test_heads_compute_the_same(steps: tuple[HeadStep, ...]) -> None:
     network = networks.with_head(networks.minimal(), *steps)
     pixels = np.arange(24).reshape(2, 2, 2, 3)
@@ -107,6 +110,9 @@ def test_exact() -> None:
 def test_a_network_without_norms_to_fold_is_left_alone() -> None:
     network = networks.minimal()
     (layer,) = network.blocks[0].layers
-    plain = replace(network, stem=replace(network.stem, norm=None),
-                    blocks=(replace(network.blocks[0], layers=(replace(layer, norm2=None),)),))
+    plain = replace(
+        network,
+        stem=replace(network.stem, norm=None),
+        blocks=(replace(network.blocks[0], layers=(replace(layer, norm2=None),)),),
+    )
     assert networks.equal(fold_norms(plain), plain)

@@ -44,7 +44,8 @@ def deaf(conv: Conv, staying: list[int]) -> Conv:
 
 @pytest.mark.parametrize("places", [((0, 0),), ((0, 1), (1, 0)), ((0, 0), (0, 1), (1, 0), (1, 1))])
 def test_a_cut_network_computes_what_the_whole_one_does_without_those_channels(
-        places: tuple[tuple[int, int], ...]) -> None:
+    places: tuple[tuple[int, int], ...],
+) -> None:
     network = networks.folded()
     selection = everything(network)
     for block, layer in places:
@@ -65,8 +66,12 @@ def test_a_layer_without_growth_is_gone() -> None:
     smaller = cut(network, selection)
     assert [len(block.layers) for block in smaller.blocks] == [1, 2]
     pixels = networks.pictures(network)
-    np.testing.assert_allclose(networks.logits(smaller, pixels), networks.logits(silenced(network, selection), pixels),
-                               rtol=0, atol=networks.EXACT)
+    np.testing.assert_allclose(
+        networks.logits(smaller, pixels),
+        networks.logits(silenced(network, selection), pixels),
+        rtol=0,
+        atol=networks.EXACT,
+    )
 
 
 def test_everything_leaves_the_network_alone() -> None:

@@ -16,8 +16,10 @@ NAMES = [f"block{block}/layer{layer}" for block in (1, 2) for layer in (1, 2)]
 
 def importance(bottleneck: int = 48, growth: int = 32, **quiet: float) -> Importance:
     """All alike, but for the dense layers named "b1l2": their bottleneck channels lose only that much."""
-    return Importance({name: np.full(bottleneck, quiet.get(f"b{name[5]}l{name[12]}", 1.0)) for name in NAMES},
-                      {name: np.full(growth, 1e3) for name in NAMES})
+    return Importance(
+        {name: np.full(bottleneck, quiet.get(f"b{name[5]}l{name[12]}", 1.0)) for name in NAMES},
+        {name: np.full(growth, 1e3) for name in NAMES},
+    )
 
 
 def widths(selection: Selection) -> list[list[tuple[int, int]]]:

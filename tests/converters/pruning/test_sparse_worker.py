@@ -23,8 +23,14 @@ def task(network: DenseNet, count: int = 4) -> Task:
     program = lower(network)
     names = tuple(op.output for op in program.ops if op.kind in ("conv", "dense"))
     random = np.random.default_rng(3)
-    return Task(program, dict.fromkeys(names[1:], 0.5), names, asdict(SparsitySpec(0.5)),
-                networks.pictures(network, count), random.normal(size=(count, 3)).astype(np.float32))
+    return Task(
+        program,
+        dict.fromkeys(names[1:], 0.5),
+        names,
+        asdict(SparsitySpec(0.5)),
+        networks.pictures(network, count),
+        random.normal(size=(count, 3)).astype(np.float32),
+    )
 
 
 def plain(op: Op) -> dict[str, Any]:
@@ -45,8 +51,10 @@ def test_a_task_comes_over_whole(tmp_path: Path, make: Any) -> None:
 
 
 def test_weights_come_back_whole(tmp_path: Path) -> None:
-    sent = {"block1/layer1/growth": (np.eye(3, dtype=np.float32), np.arange(3, dtype=np.float32)),
-            "scores": (np.ones((2, 1), np.float32), np.zeros(1, np.float32))}
+    sent = {
+        "block1/layer1/growth": (np.eye(3, dtype=np.float32), np.arange(3, dtype=np.float32)),
+        "scores": (np.ones((2, 1), np.float32), np.zeros(1, np.float32)),
+    }
     write_weights(tmp_path, sent)
     got = read_weights(tmp_path)
     assert got.keys() == sent.keys()
@@ -79,7 +87,8 @@ def test_the_keras_model_is_the_network(make: Any) -> None:
     found = model(given.pixels.astype(np.float32)).numpy()
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()  # float32 against float64
     assert [layer.name for layer in model.layers][1:] == [
-        op.output for op in given.program.ops if op.output in {layer.name for layer in model.layers}]
+        op.output for op in given.program.ops if op.output in {layer.name for layer in model.layers}
+    ]
     assert set(given.trained) <= {layer.name for layer in model.layers}
 
 

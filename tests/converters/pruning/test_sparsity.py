@@ -51,13 +51,19 @@ def pruned() -> Pruned:
 
 def pairs(pruned: Pruned) -> Iterator[tuple[Op, Op]]:
     """Operators with weights, before and after."""
-    yield from ((old, new) for old, new in zip(lower(pruned.before).ops, lower(pruned.after).ops, strict=True)
-                if old.kernel is not None)
+    yield from (
+        (old, new)
+        for old, new in zip(lower(pruned.before).ops, lower(pruned.after).ops, strict=True)
+        if old.kernel is not None
+    )
 
 
 def test_half_of_the_weights_are_zero(pruned: Pruned) -> None:
-    kernels = {old.output: old.weights[0] for old, _ in pairs(pruned)
-               if old.kind in ("conv", "dense") and old.output != "stem/conv"}
+    kernels = {
+        old.output: old.weights[0]
+        for old, _ in pairs(pruned)
+        if old.kind in ("conv", "dense") and old.output != "stem/conv"
+    }
     zeros = {new.output: int((new.weights[0] == 0).sum()) for _, new in pairs(pruned) if new.output in kernels}
     for name, fraction in fractions(kernels, 0.5).items():
         assert abs(zeros[name] - fraction * kernels[name].size) <= 1, name  # the toolkit rounds to whole weights
@@ -73,8 +79,10 @@ def test_what_is_left_was_trained(pruned: Pruned) -> None:
     # A single step masks as much without any training; 6 steps get closer to the teacher than that.
     images = networks.pictures(pruned.before, PICTURES)
     wanted = networks.logits(pruned.before, images)
-    masked = with_weights(pruned.before, {
-        old.output: (old.weights[0] * (new.weights[0] != 0), old.weights[1]) for old, new in pairs(pruned)})
+    masked = with_weights(
+        pruned.before,
+        {old.output: (old.weights[0] * (new.weights[0] != 0), old.weights[1]) for old, new in pairs(pruned)},
+    )
     assert sparsity(masked) == sparsity(pruned.after)
     assert _distance(networks.logits(pruned.after, images), wanted) < _distance(networks.logits(masked, images), wanted)
 

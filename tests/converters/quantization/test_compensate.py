@@ -102,8 +102,9 @@ def test_biases_make_up_for_rounded_weights_and_inputs() -> None:
     random = np.random.default_rng(0)
     op = Op("conv", "y", ("x",), random.normal(0, 0.1, (1, 1, 6, 4)), random.normal(0, 1, 4))
     samples = random.uniform(0, 260, (50, 6)).astype(np.float32)  # some are clipped
-    found = corrected_weights(Program((op,), {}), {"x": STEP}, {"x": Channels.of(samples, samples, samples)},
-                              frozenset())["y"]
+    found = corrected_weights(
+        Program((op,), {}), {"x": STEP}, {"x": Channels.of(samples, samples, samples)}, frozenset()
+    )["y"]
     kernel, bias = op.weights
     integers = np.clip(np.round(samples), 0, 255)
     wanted = samples @ kernel[0, 0] + bias

@@ -48,28 +48,34 @@ def answering(monkeypatch: pytest.MonkeyPatch, validation: Validation, rights: l
     return lambda: len(rights) - len(left)
 
 
-def pass_gate(network: DenseNet, validation: Validation, max_drop: float, output_type: str = "float32",
-              tried: tuple[Candidate, ...] = TRIED) -> tuple[Attempt, list[Trial]]:
+def pass_gate(
+    network: DenseNet,
+    validation: Validation,
+    max_drop: float,
+    output_type: str = "float32",
+    tried: tuple[Candidate, ...] = TRIED,
+) -> tuple[Attempt, list[Trial]]:
     statistics = networks.statistics(network, validation.pixels)
 
     def build(attempt: Attempt) -> Built:
         return attempts.build(network, statistics, attempt, output_type)
 
-    attempt, _, trials = passing(network, statistics, FIRST, tried, max_drop, validation, output_type, build,
-                                 lambda n: None)
+    attempt, _, trials = passing(
+        network, statistics, FIRST, tried, max_drop, validation, output_type, build, lambda n: None
+    )
     return attempt, trials
 
 
 def test_the_first_attempt_that_keeps_the_limit_is_taken(
-        network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch) -> None:
+    network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = answering(monkeypatch, validation, [9])
     attempt, trials = pass_gate(network, validation, 10)
     assert (attempt, asked()) == (FIRST, 1)
     assert trials[0].drop == pytest.approx(10)
 
 
-def test_escalates_until_it_is_kept(
-        network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_escalates_until_it_is_kept(network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other ranges by their divergence, then quieter operators, then the worst layers in float."""
     answering(monkeypatch, validation, [5, 6, 7, 8, 8, 10])
     attempt, trials = pass_gate(network, validation, 0)
@@ -82,14 +88,20 @@ def test_escalates_until_it_is_kept(
 
 
 def test_gives_up_and_tells_what_each_step_gave(
-        network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch) -> None:
+    network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = answering(monkeypatch, validation, [5, 6, 7, 8, 9, 9])
     with pytest.raises(GateError) as caught:
         pass_gate(network, validation, 5)
     assert asked() == 6
     assert caught.value.exit_code == 1
-    for words in ("at most 5 points on 10 validation pictures", "minmax x 1.15, maximum: +50.00 points",
-                  "percentile x 1, maximum: +40.00", "depthwise: +20.00", "16 operators in float: +10.00"):
+    for words in (
+        "at most 5 points on 10 validation pictures",
+        "minmax x 1.15, maximum: +50.00 points",
+        "percentile x 1, maximum: +40.00",
+        "depthwise: +20.00",
+        "16 operators in float: +10.00",
+    ):
         assert words in str(caught.value)
 
 

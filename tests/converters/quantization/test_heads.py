@@ -78,9 +78,12 @@ def test_a_deployed_file(name: str, tmp_path: Path) -> None:
         assert classifier.explains
         found = list(explain_on_device(classifier, pictures, classifier.labels))
     expected = list(explain.explain(opened, pictures, opened.labels))
-    correlations = [np.corrcoef(f.values.ravel(), e.values.ravel())[0, 1]
-                    for one, other in zip(found, expected, strict=True)
-                    for f, e in zip(one.heats, other.heats, strict=True) if e.values.any() and f.values.any()]
+    correlations = [
+        np.corrcoef(f.values.ravel(), e.values.ravel())[0, 1]
+        for one, other in zip(found, expected, strict=True)
+        for f, e in zip(one.heats, other.heats, strict=True)
+        if e.values.any() and f.values.any()
+    ]
     assert len(correlations) >= len(pictures)  # a class may have no evidence
     assert np.median(correlations) >= CORRELATION
 
@@ -91,8 +94,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("files")
     model = saved(models.densenet(size=(64, 64)), folder)
     fill(folder / "pictures", 6)
-    options = {"plain": Options(ranges="minmax", headroom=1.0), "explained": QUICK,
-               "coral": Options(ranges="minmax", headroom=1.0, explain=True, target="coral")}
+    options = {
+        "plain": Options(ranges="minmax", headroom=1.0),
+        "explained": QUICK,
+        "coral": Options(ranges="minmax", headroom=1.0, explain=True, target="coral"),
+    }
     return {name: pipeline.convert(model, folder / "pictures", None, one).data for name, one in options.items()}
 
 
@@ -132,8 +138,15 @@ class TestFile:
         maps = []
         for name in ("explained", "coral"):
             with Classifier(tmp_path / f"{name}.tflite", threads=1) as classifier:
-                maps.append(np.stack([heat.values for one in explain_on_device(classifier, pictures, classifier.labels)
-                                      for heat in one.heats]))
+                maps.append(
+                    np.stack(
+                        [
+                            heat.values
+                            for one in explain_on_device(classifier, pictures, classifier.labels)
+                            for heat in one.heats
+                        ]
+                    )
+                )
         assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] >= CORRELATION
 
     def test_outputs_in_another_order(self, files: dict[str, bytes], tmp_path: Path) -> None:

@@ -44,14 +44,17 @@ def run(quantized: Quantized, name: str) -> npt.NDArray[np.float64]:
 
 
 class TestScales:
-    @pytest.mark.parametrize(("span", "scale", "zero_point"), [
-        ((0, 255), 1, -128),
-        ((-128, 127), 1, 0),
-        ((-255, 0), 1, 127),
-        ((51, 255), 1, -128),  # zero must be representable
-        ((-255, -51), 1, 127),
-        ((0, 0), SMALLEST_SCALE, -128),
-    ])
+    @pytest.mark.parametrize(
+        ("span", "scale", "zero_point"),
+        [
+            ((0, 255), 1, -128),
+            ((-128, 127), 1, 0),
+            ((-255, 0), 1, 127),
+            ((51, 255), 1, -128),  # zero must be representable
+            ((-255, -51), 1, 127),
+            ((0, 0), SMALLEST_SCALE, -128),
+        ],
+    )
     def test_of_activations(self, span: tuple[float, float], scale: float, zero_point: int) -> None:
         found = activation_quantization(span)
         assert found.scale[0] == pytest.approx(scale)
@@ -87,8 +90,22 @@ def test_what_shares_a_scale() -> None:
     assert groups["stem/pool"] == groups["block1/layer1/growth"] == groups["block1/layer1/concat"]
     assert groups["block1/layer1/concat"] == groups["block1/layer2/growth"] == groups["block1/layer2/concat"]
     assert groups["transition1"] == groups["block2/layer1/concat"]
-    assert len({groups[name] for name in ("block1/layer1/concat", "block1/layer1/norm", "block1/layer1/bottleneck",
-                                          "transition1/norm", "block2/layer1/concat", "head/norm")}) == 6
+    assert (
+        len(
+            {
+                groups[name]
+                for name in (
+                    "block1/layer1/concat",
+                    "block1/layer1/norm",
+                    "block1/layer1/bottleneck",
+                    "transition1/norm",
+                    "block2/layer1/concat",
+                    "head/norm",
+                )
+            }
+        )
+        == 6
+    )
 
 
 def test_a_group_holds_the_ranges_of_all_its_members() -> None:
@@ -158,21 +175,28 @@ class TestFloatOperators:
 
     def floats(self, quantized: Quantized) -> list[str]:
         kinds = {tensor.name: tensor.dtype for tensor in quantized.tensors}
-        return [f"{o.code} {o.outputs[0]}" for o in quantized.operators
-                if "float32" in {kinds[name] for name in (*o.inputs, *o.outputs)}]
+        return [
+            f"{o.code} {o.outputs[0]}"
+            for o in quantized.operators
+            if "float32" in {kinds[name] for name in (*o.inputs, *o.outputs)}
+        ]
 
     def test_none(self) -> None:
         assert self.floats(self.quantized()) == ["DEQUANTIZE scores/float"]
 
     def test_a_tail(self) -> None:
-        assert self.floats(self.quantized("e", SCORES)) == [
-            "DEQUANTIZE d/float", "FULLY_CONNECTED e", "SOFTMAX scores"]
+        assert self.floats(self.quantized("e", SCORES)) == ["DEQUANTIZE d/float", "FULLY_CONNECTED e", "SOFTMAX scores"]
 
     def test_one_in_the_middle_is_crossed_both_ways(self) -> None:
         found = self.quantized("b", "e", SCORES)
         assert self.floats(found) == [
-            "DEQUANTIZE a/float", "CONV_2D b", "QUANTIZE b/int8", "DEQUANTIZE d/float", "FULLY_CONNECTED e",
-            "SOFTMAX scores"]
+            "DEQUANTIZE a/float",
+            "CONV_2D b",
+            "QUANTIZE b/int8",
+            "DEQUANTIZE d/float",
+            "FULLY_CONNECTED e",
+            "SOFTMAX scores",
+        ]
         whole = run(self.quantized("e", SCORES), "d")
         assert np.abs(run(found, "d") - whole).max() <= 1
 

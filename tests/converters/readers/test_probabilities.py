@@ -23,6 +23,7 @@ keras = pytest.importorskip("keras")
 def head(outputs: int, activation: str | None) -> models.Head:
     def apply(k: Any, x: Any) -> Any:
         return k.layers.Dense(outputs, activation=activation)(k.layers.GlobalAveragePooling2D()(x))
+
     return apply
 
 

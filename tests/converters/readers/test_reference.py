@@ -34,8 +34,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
         place = folder / "data" / CLASSES[i % len(CLASSES)]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(place / f"{i}.png")
-    call("convert", folder / "model.keras", "--calibration", folder / "data", "--out", folder / "model.tflite",
-         "--ranges", "minmax", "--headroom", 1, "--force")
+    call(
+        "convert",
+        folder / "model.keras",
+        "--calibration",
+        folder / "data",
+        "--out",
+        folder / "model.tflite",
+        "--ranges",
+        "minmax",
+        "--headroom",
+        1,
+        "--force",
+    )
     return folder / "model.tflite", folder / "model.keras", folder / "data"
 
 
@@ -50,8 +61,9 @@ def test_the_reference_gets_the_same_pixels(files: tuple[Path, Path, Path], caps
     assert "another source" not in err
 
 
-def test_another_reference_is_noticed(files: tuple[Path, Path, Path], tmp_path: Path,
-                                      capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_reference_is_noticed(
+    files: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     deployed, _, data = files
     models.densenet(size=(SIZE, SIZE), seed=9).save(tmp_path / "other.keras")
     call("validate", deployed, "--data", data, "--reference", tmp_path / "other.keras", "--json")
@@ -60,8 +72,9 @@ def test_another_reference_is_noticed(files: tuple[Path, Path, Path], tmp_path: 
     assert json.loads(out)["drift"]["kl_mean"] > 0.01
 
 
-def test_the_page_shows_the_noise_of_each_layer_and_the_gate_may_fail(files: tuple[Path, Path, Path],
-                                                                     tmp_path: Path) -> None:
+def test_the_page_shows_the_noise_of_each_layer_and_the_gate_may_fail(
+    files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
     deployed, model, data = files
     page = tmp_path / "report.html"
     with pytest.raises(GateError):  # -100: asks for a gain that is not there
@@ -70,8 +83,9 @@ def test_the_page_shows_the_noise_of_each_layer_and_the_gate_may_fail(files: tup
     assert "gate failed" in page.read_text()
 
 
-def test_golden_samples_of_a_converted_file_replay(files: tuple[Path, Path, Path],
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
+def test_golden_samples_of_a_converted_file_replay(
+    files: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     call("validate", files[0], "--json")
     assert json.loads(capsys.readouterr().out)["bit_equal"]
 

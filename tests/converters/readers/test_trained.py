@@ -61,8 +61,9 @@ def test_a_smaller_input_is_told_with_its_drift(model: Path, tmp_path: Path) -> 
     own = keras_reader.read(model)
     preprocessing = replace(DEPLOYED, height=own.network.height, width=own.network.width)
     pixels = np.stack([load_image(path, preprocessing) for path in found.outcome.pictures.paths])
-    np.testing.assert_allclose(found.outcome.before, own.predict(normalization.normalized(pixels, "densenet")),
-                               atol=1e-5)  # batches of another size add up in another order
+    np.testing.assert_allclose(
+        found.outcome.before, own.predict(normalization.normalized(pixels, "densenet")), atol=1e-5
+    )  # batches of another size add up in another order
 
 
 def test_what_changes_nothing_has_no_stages(model: Path, tmp_path: Path) -> None:

@@ -34,8 +34,11 @@ def cut(network: DenseNet) -> tuple[DenseNet, Kept]:
     head = network.head
     assert head.norm is not None
     pool, dense, softmax = head.steps
-    head = replace(head, norm=replace(head.norm, scale=head.norm.scale[left], shift=head.norm.shift[left]),
-                   steps=(pool, replace(dense, kernel=dense.kernel[left]), softmax))  # type: ignore[type-var]
+    head = replace(
+        head,
+        norm=replace(head.norm, scale=head.norm.scale[left], shift=head.norm.shift[left]),
+        steps=(pool, replace(dense, kernel=dense.kernel[left]), softmax),
+    )  # type: ignore[type-var]
     student = replace(network, blocks=(blocks[0], replace(blocks[1], layers=(second,))), head=head)
     whole = identity(network)
     places = {"block1/layer1": "block1/layer1", "block1/layer2": "block1/layer2", "block2/layer1": "block2/layer2"}
@@ -57,9 +60,15 @@ def student(network: DenseNet) -> tuple[DenseNet, Kept]:
         return kernel * (1 + random.normal(0, share, kernel.shape))
 
     blocks = tuple(
-        replace(block, layers=tuple(replace(layer, conv2=replace(layer.conv2, kernel=noisy(layer.conv2.kernel, 0.2)))
-                                    for layer in block.layers))
-        for block in network.blocks)
+        replace(
+            block,
+            layers=tuple(
+                replace(layer, conv2=replace(layer.conv2, kernel=noisy(layer.conv2.kernel, 0.2)))
+                for layer in block.layers
+            ),
+        )
+        for block in network.blocks
+    )
     pool, dense, softmax = network.head.steps
     noisy_dense = replace(dense, kernel=noisy(dense.kernel, 1.5))  # type: ignore[union-attr]
     return replace(network, blocks=blocks, head=replace(network.head, steps=(pool, noisy_dense, softmax))), kept

@@ -62,7 +62,8 @@ def test_labels() -> None:
     assert float(label_loss(tf, "softmax", Z, np.array([-1, -1]))) == 0
     one = np.array([[2.0], [1.0]], np.float32)
     assert float(label_loss(tf, "sigmoid", one, np.array([1, 0]))) == pytest.approx(
-        (np.log1p(np.exp(-2)) + np.log1p(np.exp(1))) / 2, rel=1e-4)
+        (np.log1p(np.exp(-2)) + np.log1p(np.exp(1))) / 2, rel=1e-4
+    )
     assert float(label_loss(tf, "sigmoid", Z, np.array([1, 0]))) == 0
 
 
@@ -91,8 +92,11 @@ def test_the_parts_are_weighted_and_features_compared_channel_by_channel() -> No
     objective = Objective(program, program, (Feature("a", "b", channels, scale, shift),))
     found = objective.loss(tf, {logits: Z, "a": x}, {logits: Z_T, "b": x_t}, np.array([1, 2]))
     variance = x_t[..., channels].var(axis=(0, 1, 2)).mean()
-    wanted = (float(score_loss(tf, "softmax", Z, Z_T)) + FEATURES * (error**2).mean() / variance
-              + LABELS * float(label_loss(tf, "softmax", Z, np.array([1, 2]))))
+    wanted = (
+        float(score_loss(tf, "softmax", Z, Z_T))
+        + FEATURES * (error**2).mean() / variance
+        + LABELS * float(label_loss(tf, "softmax", Z, np.array([1, 2])))
+    )
     assert float(found) == pytest.approx(wanted, rel=1e-4)
 
 

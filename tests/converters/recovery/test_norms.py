@@ -25,8 +25,9 @@ def test_moments_are_those_before_the_relu() -> None:
     pixels = networks.pictures(network, 6)
     seen = {}
     program = lower(network)
-    plain = replace(program, ops=tuple(replace(op, relu=False) if op.output == "stem/conv" else op
-                                       for op in program.ops))
+    plain = replace(
+        program, ops=tuple(replace(op, relu=False) if op.output == "stem/conv" else op for op in program.ops)
+    )
     evaluate(plain, pixels, lambda name, x: seen.update({name: x}), ("stem/conv",))
     found = moments(program, pixels)
     assert np.allclose(found["stem/conv"].mean, seen["stem/conv"].mean((0, 1, 2)), atol=1e-5)

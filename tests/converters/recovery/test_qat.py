@@ -39,8 +39,13 @@ def network() -> DenseNet:
     return networks.rewritten(1, positive=True)
 
 
-def prepared(network: DenseNet, form: Form = "maximum", output_type: str = "float32", headroom: float = 1.0,
-             floats: tuple[str, ...] = ()) -> Prepared:
+def prepared(
+    network: DenseNet,
+    form: Form = "maximum",
+    output_type: str = "float32",
+    headroom: float = 1.0,
+    floats: tuple[str, ...] = (),
+) -> Prepared:
     statistics = networks.statistics(network, networks.pictures(network, PICTURES))
     attempt = Attempt(RangeSpec("minmax", headroom), form, floats)
     return attempts.prepare(network, statistics, attempt, output_type)
@@ -55,11 +60,14 @@ def kl(network: DenseNet, model: bytes, pixels: np.ndarray) -> float:
     return float(metrics.kl_divergence(evaluate(lower(network), pixels), execute.run(model, pixels)).mean())
 
 
-@pytest.mark.parametrize(("form", "output_type", "floats"), [
-    ("maximum", "float32", ()),
-    ("maximum", "uint8", ()),
-    ("depthwise", "float32", ("block1/layer2/bottleneck", "block2/layer1/growth")),
-])
+@pytest.mark.parametrize(
+    ("form", "output_type", "floats"),
+    [
+        ("maximum", "float32", ()),
+        ("maximum", "uint8", ()),
+        ("depthwise", "float32", ("block1/layer2/bottleneck", "block2/layer1/growth")),
+    ],
+)
 def test_the_simulation_is_the_file(network: DenseNet, form: Form, output_type: str, floats: tuple[str, ...]) -> None:
     """Operator by operator, from what the file itself reads: in all three forms, with layers in float, and with all in
     integers."""

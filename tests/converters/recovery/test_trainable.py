@@ -44,9 +44,17 @@ def test_weights_go_back_into_the_network() -> None:
 
 def test_what_is_trained() -> None:
     ops = {op.output: op for op in lower(nets.teacher()).ops}
-    assert [trained(ops[name]) for name in ("normalize", "stem/conv", "block1/layer1/norm", "head/norm",
-                                            "block1/layer1/concat", "head/2_dense")] == \
-        ["", "kernel", "bias", "bias", "", "kernel"]
+    assert [
+        trained(ops[name])
+        for name in (
+            "normalize",
+            "stem/conv",
+            "block1/layer1/norm",
+            "head/norm",
+            "block1/layer1/concat",
+            "head/2_dense",
+        )
+    ] == ["", "kernel", "bias", "bias", "", "kernel"]
     pooled = {op.output: op for op in lower(networks.rewritten(positive=True)).ops}
     assert trained(pooled["transition1/pool"]) == ""
 

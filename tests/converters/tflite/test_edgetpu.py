@@ -83,8 +83,16 @@ EIGHTH = Quantization(np.float32([0.125]), 0)
 def model(**changes: object) -> bytes:
     """A convolution of a picture, joined with zeros; `changes` replace parts of it."""
     parts: dict[str, object] = {
-        "input_type": "int8", "version": 3, "activation": 0, "constant": 0, "shape": (1, 4, 4, 3), "scales": 1,
-        "concat": "CONCATENATION", "type": "int8", **changes}
+        "input_type": "int8",
+        "version": 3,
+        "activation": 0,
+        "constant": 0,
+        "shape": (1, 4, 4, 3),
+        "scales": 1,
+        "concat": "CONCATENATION",
+        "type": "int8",
+        **changes,
+    }
     shape = parts["shape"]
     assert isinstance(shape, tuple)
     wide = (*shape[:-1], 2 * shape[-1])
@@ -97,10 +105,22 @@ def model(**changes: object) -> bytes:
         Tensor("joined", wide, str(parts["type"]), EIGHTH),
     ]
     operators = [
-        Operator("CONV_2D", int(str(parts["version"])), ("image", "kernel"), ("conv",), "Conv2DOptions",
-                 {"padding": 0, "strideW": 1, "strideH": 1}),
-        Operator(str(parts["concat"]), 2, ("conv", "zeros"), ("joined",), "ConcatenationOptions",
-                 {"axis": 3, "fusedActivationFunction": parts["activation"]}),
+        Operator(
+            "CONV_2D",
+            int(str(parts["version"])),
+            ("image", "kernel"),
+            ("conv",),
+            "Conv2DOptions",
+            {"padding": 0, "strideW": 1, "strideH": 1},
+        ),
+        Operator(
+            str(parts["concat"]),
+            2,
+            ("conv", "zeros"),
+            ("joined",),
+            "ConcatenationOptions",
+            {"axis": 3, "fusedActivationFunction": parts["activation"]},
+        ),
     ]
     return write(tensors, operators, ["image"], ["joined"])
 
@@ -109,16 +129,19 @@ def test_a_ready_model_has_no_problems() -> None:
     assert check(model()) == []
 
 
-@pytest.mark.parametrize(("changes", "problem"), [
-    ({"input_type": "float32"}, "the input image is float32"),
-    ({"type": "float32"}, "the output joined is float32"),
-    ({"type": "float32"}, "works on float32"),
-    ({"version": 6}, "CONV_2D (conv): version 6"),
-    ({"activation": 1}, "CONCATENATION (joined): has a fused activation"),
-    ({"constant": 3}, "a constant that is not zero"),
-    ({"shape": (2, 4, 4, 3)}, "more than three dimensions"),
-    ({"concat": "PACK"}, "PACK (joined): an operator that the Edge TPU does not have"),
-])
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"input_type": "float32"}, "the input image is float32"),
+        ({"type": "float32"}, "the output joined is float32"),
+        ({"type": "float32"}, "works on float32"),
+        ({"version": 6}, "CONV_2D (conv): version 6"),
+        ({"activation": 1}, "CONCATENATION (joined): has a fused activation"),
+        ({"constant": 3}, "a constant that is not zero"),
+        ({"shape": (2, 4, 4, 3)}, "more than three dimensions"),
+        ({"concat": "PACK"}, "PACK (joined): an operator that the Edge TPU does not have"),
+    ],
+)
 def test_what_the_compiler_would_refuse_is_found_before(changes: dict[str, object], problem: str) -> None:
     assert any(problem in found for found in check(model(**changes)))
 
@@ -132,8 +155,9 @@ def install_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str)
     monkeypatch.setenv("FOLDER", str(folder))
 
 
-COMPILE = ('cat "$FOLDER/log"; cp "$input" "$folder/model_edgetpu.tflite"; '
-           'printf edgetpu >>"$folder/model_edgetpu.tflite"\n')
+COMPILE = (
+    'cat "$FOLDER/log"; cp "$input" "$folder/model_edgetpu.tflite"; printf edgetpu >>"$folder/model_edgetpu.tflite"\n'
+)
 
 
 def test_the_compiler_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +170,12 @@ def test_the_compiler_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_abort_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_compiler(tmp_path, monkeypatch, 'if [ ! -e "$FOLDER/second" ]; then touch "$FOLDER/second"; '
-                     'echo "Internal compiler error. Aborting!"; exit 1; fi\n' + COMPILE)
+    install_compiler(
+        tmp_path,
+        monkeypatch,
+        'if [ ! -e "$FOLDER/second" ]; then touch "$FOLDER/second"; '
+        'echo "Internal compiler error. Aborting!"; exit 1; fi\n' + COMPILE,
+    )
     assert compile_model(model())
 
 
@@ -194,13 +222,26 @@ def test_the_target_cpu_does_not_keep_to_that(sources: tuple[Path, Path]) -> Non
 
 
 def run_convert(sources: tuple[Path, Path], out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgedense.cli", "convert", sources[0], "--calibration", sources[1], "--out", out,
-               "--target", "coral", "--force"]
+    command = [
+        sys.executable,
+        "-m",
+        "edgedense.cli",
+        "convert",
+        sources[0],
+        "--calibration",
+        sources[1],
+        "--out",
+        out,
+        "--target",
+        "coral",
+        "--force",
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
-def test_the_command_compiles_where_there_is_a_compiler(sources: tuple[Path, Path], tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_compiles_where_there_is_a_compiler(
+    sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = run_convert(sources, tmp_path / "a.tflite")
     assert "ready for the Edge TPU compiler" in done.stderr
     assert not (tmp_path / "a_edgetpu.tflite").exists()

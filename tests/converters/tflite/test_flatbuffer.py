@@ -28,9 +28,17 @@ def tensors(*names: str, kernel: np.ndarray = KERNEL, per_channel: bool = False)
 
 def operators(*names: str) -> list[Operator]:
     sources = ("image", *names)
-    return [Operator("FULLY_CONNECTED", 4, (source, f"{name}/kernel", f"{name}/bias"), (name,),
-                     "FullyConnectedOptions", {"fusedActivationFunction": 0})
-            for source, name in zip(sources, names, strict=False)]
+    return [
+        Operator(
+            "FULLY_CONNECTED",
+            4,
+            (source, f"{name}/kernel", f"{name}/bias"),
+            (name,),
+            "FullyConnectedOptions",
+            {"fusedActivationFunction": 0},
+        )
+        for source, name in zip(sources, names, strict=False)
+    ]
 
 
 def made(*names: str, per_channel: bool = False, metadata: bytes = b"") -> bytes:
@@ -39,11 +47,25 @@ def made(*names: str, per_channel: bool = False, metadata: bytes = b"") -> bytes
 
 def test_a_file_that_runs() -> None:
     model = write(
-        [Tensor("image", (1, 3), "float32"), Tensor("kernel", (2, 3), "float32", data=KERNEL),
-         Tensor("bias", (2,), "float32", data=np.array([10, 20])), Tensor("scores", (1, 2), "float32")],
-        [Operator("FULLY_CONNECTED", 1, ("image", "kernel", "bias"), ("scores",), "FullyConnectedOptions",
-                  {"fusedActivationFunction": 1})],
-        ("image",), ("scores",))
+        [
+            Tensor("image", (1, 3), "float32"),
+            Tensor("kernel", (2, 3), "float32", data=KERNEL),
+            Tensor("bias", (2,), "float32", data=np.array([10, 20])),
+            Tensor("scores", (1, 2), "float32"),
+        ],
+        [
+            Operator(
+                "FULLY_CONNECTED",
+                1,
+                ("image", "kernel", "bias"),
+                ("scores",),
+                "FullyConnectedOptions",
+                {"fusedActivationFunction": 1},
+            )
+        ],
+        ("image",),
+        ("scores",),
+    )
     assert model[4:8] == b"TFL3"
     runner = execute.interpreter(model)
     runner.set_tensor(runner.get_input_details()[0]["index"], np.array([[1, -1, 2]], np.float32))

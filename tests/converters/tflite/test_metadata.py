@@ -41,11 +41,13 @@ def reader(pytestconfig: pytest.Config) -> Path:
     python, installed = folder / "bin" / "python", folder / "installed"
     if not installed.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", MEDIAPIPE],
-                       check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", MEDIAPIPE], check=True
+        )
         installed.touch()
-    loads = subprocess.run([python, "-I", "-c", "from mediapipe.tasks.python import vision"], capture_output=True,
-                           text=True)
+    loads = subprocess.run(
+        [python, "-I", "-c", "from mediapipe.tasks.python import vision"], capture_output=True, text=True
+    )
     if loads.returncode:  # its native library does not load
         pytest.skip(f"mediapipe needs the system packages libgl1 and libegl1: {loads.stderr.splitlines()[-1]}")
     return python

@@ -18,8 +18,9 @@ def pixels() -> np.ndarray:
 
 
 def seen(side: Side, epoch: int, augmentation: Augmentation = NOTHING, weights: tuple[float, ...] = (1, 1)) -> list:
-    return [tuple(part.numpy() for part in batch)
-            for batch in batches(side, np.array(weights), 4, augmentation, 7, epoch)]
+    return [
+        tuple(part.numpy() for part in batch) for batch in batches(side, np.array(weights), 4, augmentation, 7, epoch)
+    ]
 
 
 class TestBatches:

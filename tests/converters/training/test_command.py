@@ -40,12 +40,21 @@ def test_from_pictures_to_a_file_a_report_and_a_comparison(tmp_path: Path) -> No
     assert out.exists()
     assert (tmp_path / "m.labels.txt").read_text() == "c0\nc1\n"
     assert not (tmp_path / "m.work").exists()
-    for said in ("m.keras on 10 test pictures", "precision", "Confusion of", "DenseNet121 and Plain",
-                 "int8 latency, one thread", f"edgedense convert {out} --calibration {data}/train"):
+    for said in (
+        "m.keras on 10 test pictures",
+        "precision",
+        "Confusion of",
+        "DenseNet121 and Plain",
+        "int8 latency, one thread",
+        f"edgedense convert {out} --calibration {data}/train",
+    ):
         assert said in ended.out
     assert "artifact" not in ended.out  # TFLiteConverter's own chatter
-    for told in ("18 pictures to train on, 6 to validate on, 10 to test on", "epoch 1 (all 1/1)",
-                 "training Plain under the same conditions"):
+    for told in (
+        "18 pictures to train on, 6 to validate on, 10 to test on",
+        "epoch 1 (all 1/1)",
+        "training Plain under the same conditions",
+    ):
         assert told in ended.err
     assert "DenseNet121 and Plain" in page.read_text()
     convert = next(line for line in ended.out.splitlines() if line.startswith("    edgedense convert")).split()[1:]
@@ -56,8 +65,9 @@ def test_from_pictures_to_a_file_a_report_and_a_comparison(tmp_path: Path) -> No
     assert out.with_suffix(".tflite").exists()
 
 
-def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path, data: Path,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_what_the_same_command_goes_on_from(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 

@@ -122,7 +122,8 @@ class TestPrepare:
     def test_duplicates_stay_on_one_side(self, data: Path, tmp_path: Path) -> None:
         for number in range(0, 12, 2):  # half of them again, as a JPEG
             Image.open(data / "c0" / f"p{number // 2}_{number}.png").resize((60, 54)).save(
-                data / "c0" / f"again{number}.jpg", quality=90)
+                data / "c0" / f"again{number}.jpg", quality=90
+            )
         for seed in range(4):
             found = prepare(data, tmp_path / "work", seed=seed)
             same = dataset.same_pictures(found.train.pixels)
@@ -144,8 +145,9 @@ class TestPrepare:
     def test_a_patients_pictures_stay_together(self, data: Path, tmp_path: Path) -> None:
         found = prepare(data, tmp_path / "work", group_by=r"(p\d+)_")
         paths = dataset.find(data).train.paths
-        train, validation = ({paths[row].name.split("_")[0] for row in side.rows}
-                             for side in (found.train, found.validation))
+        train, validation = (
+            {paths[row].name.split("_")[0] for row in side.rows} for side in (found.train, found.validation)
+        )
         assert not train & validation
         assert len(found.validation) == 4  # a patient has two pictures of each class; three would not be whole
 

@@ -31,8 +31,9 @@ def saved(model: Any, path: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained network with a head of five classes, normalized outside."""
-    model = models.densenet(stem=lambda keras, x: models.stem(keras, x, 4),
-                            body=lambda keras, x: models.body(keras, x, (1, 1), 4))
+    model = models.densenet(
+        stem=lambda keras, x: models.stem(keras, x, 4), body=lambda keras, x: models.body(keras, x, (1, 1), 4)
+    )
     return saved(model, tmp_path_factory.mktemp("weights") / "other.keras")
 
 
@@ -100,8 +101,15 @@ class TestWeightsFile:
 
         model = build(networks.start(str(trained), SMALL, "densenet", 32))
         old = keras_models.load_model(trained)
-        expected, found = ([w.numpy() for layer in m.layers for w in layer.weights
-                            if type(layer).__name__ in ("Conv2D", "BatchNormalization")] for m in (old, model))
+        expected, found = (
+            [
+                w.numpy()
+                for layer in m.layers
+                for w in layer.weights
+                if type(layer).__name__ in ("Conv2D", "BatchNormalization")
+            ]
+            for m in (old, model)
+        )
         assert len(expected) == len(found) > 0
         assert all((a == b).all() for a, b in zip(expected, found, strict=True))
         assert model.output_shape == (None, 3)
@@ -114,9 +122,12 @@ class TestWeightsFile:
         pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
         mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS["densenet"])
         expected, found = (
-            keras.Model(m.input, next(x for x in m.layers if "Pooling2D" in type(x).__name__ and "Global"
-                                      in type(x).__name__).output).predict(x, verbose=0)
-            for m, x in ((old, (pixels - mean) / std), (model, pixels)))
+            keras.Model(
+                m.input,
+                next(x for x in m.layers if "Pooling2D" in type(x).__name__ and "Global" in type(x).__name__).output,
+            ).predict(x, verbose=0)
+            for m, x in ((old, (pixels - mean) / std), (model, pixels))
+        )
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)  # float32, another order of rounding
 
     def test_a_file_that_normalizes_inside_keeps_its_own(self, tmp_path: Path) -> None:

@@ -25,16 +25,29 @@ def result() -> Training:
     """Two phases, four epochs, the third the best."""
     history = tuple(
         Epoch(phase, 1e-3, 1.2 - 0.2 * i, 0.5 + 0.1 * i, loss, 0.6 + 0.05 * i, 12.0)
-        for i, (phase, loss) in enumerate(zip(("head", "fine-tuning", "fine-tuning", "fine-tuning"),
-                                              (1.0, 0.8, 0.5, 0.7), strict=True)))
+        for i, (phase, loss) in enumerate(
+            zip(("head", "fine-tuning", "fine-tuning", "fine-tuning"), (1.0, 0.8, 0.5, 0.7), strict=True)
+        )
+    )
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2]])
     return Training(
-        name="brain.keras", labels=LABELS, history=history, best=2,
-        evaluation=drift.evaluate(scores, [0, 0, 1, 1], LABELS, model="brain.keras"), judged_on="test",
-        images={"train": 10, "validation": 3, "test": 4}, parameters=7_041_604, data=b"",
-        judged=Side(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, int), np.zeros(0, int)), options=Options(),
-        train_folder=Path("mri/train"), test_folder=Path("mri/test"), device="the processor",
-        versions={"keras": "3"}, notes=("3 pictures show the same as another",))
+        name="brain.keras",
+        labels=LABELS,
+        history=history,
+        best=2,
+        evaluation=drift.evaluate(scores, [0, 0, 1, 1], LABELS, model="brain.keras"),
+        judged_on="test",
+        images={"train": 10, "validation": 3, "test": 4},
+        parameters=7_041_604,
+        data=b"",
+        judged=Side(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, int), np.zeros(0, int)),
+        options=Options(),
+        train_folder=Path("mri/train"),
+        test_folder=Path("mri/test"),
+        device="the processor",
+        versions={"keras": "3"},
+        notes=("3 pictures show the same as another",),
+    )
 
 
 class Tags(HTMLParser):
@@ -53,8 +66,15 @@ class Tags(HTMLParser):
 
 def test_the_page_tells_all(result: Training) -> None:
     page = Tags(to_html(result))
-    for said in ("brain.keras on 4 test pictures", "75.00 %", "7,041,604 parameters", "epoch 3 of 4",
-                 "3 pictures show the same as another", "fine-tuning", "0.8000"):
+    for said in (
+        "brain.keras on 4 test pictures",
+        "75.00 %",
+        "7,041,604 parameters",
+        "epoch 3 of 4",
+        "3 pictures show the same as another",
+        "fine-tuning",
+        "0.8000",
+    ):
         assert said in page.text
     assert page.found.count("svg") == 4  # two curves, confusion, reliability
 
@@ -79,9 +99,11 @@ def test_without_a_test_folder_it_says_so(result: Training) -> None:
 
 def test_the_line_to_convert_names_the_pictures(result: Training) -> None:
     assert convert_line(result, Path("a b.keras")) == (
-        "edgedense convert 'a b.keras' --calibration mri/train --validation mri/test --max-drop 1 --out 'a b.tflite'")
+        "edgedense convert 'a b.keras' --calibration mri/train --validation mri/test --max-drop 1 --out 'a b.tflite'"
+    )
     assert convert_line(replace(result, test_folder=None), Path("m.keras")) == (
-        "edgedense convert m.keras --calibration mri/train --out m.tflite")
+        "edgedense convert m.keras --calibration mri/train --out m.tflite"
+    )
 
 
 class TestCurves:

@@ -70,7 +70,9 @@ def test_the_rate_falls_after_a_third_of_the_patience() -> None:
 def test_phases() -> None:
     assert schedule.phases(False, 5, 30, 1e-3, 1e-4) == (Phase("all", 30, 1e-3, True),)
     assert schedule.phases(True, 5, 30, 1e-3, 1e-4) == (
-        Phase("head", 5, 1e-3, False), Phase("fine-tuning", 30, 1e-4, True))
+        Phase("head", 5, 1e-3, False),
+        Phase("fine-tuning", 30, 1e-4, True),
+    )
     assert [phase.name for phase in schedule.phases(True, 0, 30, 1e-3, 1e-4)] == ["fine-tuning"]
 
 

@@ -31,6 +31,7 @@ def run(data: Path, work: Path, options: Options = OPTIONS, say: Callable[[str],
 
 def stopping_after(epochs: int) -> Callable[[str], None]:
     """Ctrl-C once the line of that epoch is printed."""
+
     def say(line: str) -> None:
         if line.startswith(f"epoch {epochs} "):
             raise KeyboardInterrupt
@@ -112,8 +113,9 @@ def test_the_best_epoch_is_kept(pictures: Path, tmp_path: Path, monkeypatch: pyt
         assert all((a == b).all() for a, b in zip(found, kernels, strict=True)) == equal
 
 
-def test_two_phases_from_a_file_and_again_after_a_kill_between_them(whole: Training, pictures: Path,
-                                                                   tmp_path: Path) -> None:
+def test_two_phases_from_a_file_and_again_after_a_kill_between_them(
+    whole: Training, pictures: Path, tmp_path: Path
+) -> None:
     first = tmp_path / "first.keras"
     first.write_bytes(whole.data)
     options = replace(OPTIONS, weights=str(first), head_epochs=1, epochs=1, sigmoid=True, head=8)
@@ -141,12 +143,13 @@ def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [{"epochs": 5}, {"seed": 1}, {"augmentation": Augmentation(flip="both")}])
-def test_every_option_is_part_of_what_a_checkpoint_stands_for(pictures: Path, tmp_path: Path,
-                                                              other: dict[str, Any]) -> None:
-    data = dataset.prepare(dataset.find(pictures), 32, tmp_path, share=0.25, group_by=None, seed=0,
-                           tick=lambda n: None)
-    first, again, changed = (plan(options, data, SMALL).settings
-                             for options in (OPTIONS, OPTIONS, replace(OPTIONS, **other)))
+def test_every_option_is_part_of_what_a_checkpoint_stands_for(
+    pictures: Path, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    data = dataset.prepare(dataset.find(pictures), 32, tmp_path, share=0.25, group_by=None, seed=0, tick=lambda n: None)
+    first, again, changed = (
+        plan(options, data, SMALL).settings for options in (OPTIONS, OPTIONS, replace(OPTIONS, **other))
+    )
     assert first == again != changed
 
 

@@ -36,15 +36,18 @@ def test_percentiles_and_rate() -> None:
 SLOWING = [0.010] * 90 + [0.013] * 10
 
 
-@pytest.mark.parametrize(("run", "verdict"), [
-    (run_of([0.010] * 100), ""),
-    (run_of([0.010] * 50 + [0.050] + [0.010] * 49), ""),  # one hiccup is none
-    (run_of(SLOWING, 84.0), "it got hot (84 °C) and slowed down by 30%"),
-    (run_of(SLOWING, None, 0x80008), "it got hot and slowed down by 30%"),
-    (run_of([0.010] * 100, 84.0), "it got hot (84 °C), but kept its pace"),
-    (run_of(SLOWING, 60.0), "something else used the processor"),
-    (run_of(SLOWING, None, None), "something else used the processor"),
-])
+@pytest.mark.parametrize(
+    ("run", "verdict"),
+    [
+        (run_of([0.010] * 100), ""),
+        (run_of([0.010] * 50 + [0.050] + [0.010] * 49), ""),  # one hiccup is none
+        (run_of(SLOWING, 84.0), "it got hot (84 °C) and slowed down by 30%"),
+        (run_of(SLOWING, None, 0x80008), "it got hot and slowed down by 30%"),
+        (run_of([0.010] * 100, 84.0), "it got hot (84 °C), but kept its pace"),
+        (run_of(SLOWING, 60.0), "something else used the processor"),
+        (run_of(SLOWING, None, None), "something else used the processor"),
+    ],
+)
 def test_the_verdict(run: Measurement, verdict: str) -> None:
     assert verdict in run.verdict
     assert bool(run.verdict) == bool(verdict)
@@ -82,8 +85,9 @@ def test_an_edge_tpu_needs_the_file_for_the_processor_beside_it(tmp_path: Path, 
         benchmark(compiled, "gpu", [1], 0.1)
 
 
-def test_beside_an_edge_tpu_the_processor_is_measured(tmp_path: Path, colours: Path,
-                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beside_an_edge_tpu_the_processor_is_measured(
+    tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(LIBRARY_VARIABLE, build(tmp_path, HARMLESS))
     (tmp_path / "colours.tflite").write_bytes(colours.read_bytes())
     compiled = tmp_path / "colours_edgetpu.tflite"
@@ -103,8 +107,9 @@ def test_the_plot_draws_every_run_and_leaves_out_a_temperature_that_is_not_known
 
 def test_the_command(colours: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgedense.cli", "benchmark", str(colours), "--duration", "1", "--threads"]
-    done = subprocess.run([*command, "1", "--json", "--plot", tmp_path / "b.svg"], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run(
+        [*command, "1", "--json", "--plot", tmp_path / "b.svg"], capture_output=True, text=True, check=True
+    )
     (run,) = json.loads(done.stdout)["runs"]
     assert run["threads"] == 1
     assert run["p5_ms"] <= run["median_ms"] <= run["p99_ms"]

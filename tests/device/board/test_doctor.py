@@ -79,30 +79,56 @@ ON_PCI = both(put(f"{PCI}/vendor", "0x1ac1"), put(f"{PCI}/device", "0x089a"), LI
 DRIVER = both(put("sys/module/gasket/version", "1"), put("sys/module/apex/version", "1"))
 
 
-@pytest.mark.parametrize(("change", "name", "problem", "remedy"), [
-    (facts(bits=32, architecture="armv7l"), "system", "32 bits", "64-bit Raspberry Pi OS"),
-    (packages(numpy="2.2.0"), "runtime", "nothing can run a model", "pip install 'edgedense[device]'"),
-    (packages(ai_edge_litert="2.3.0", tflite_runtime="2.14.0"), "runtime", "two runtimes", "pip uninstall -y tflite"),
-    (packages(tflite_runtime="2.14.0", numpy="2.1.0"), "runtime", "crashes with NumPy", "pip install 'numpy<2'"),
-    (packages(tflite_runtime="2.14.0", numpy="1.26.4"), "XNNPACK", "10 times slower", "pip uninstall -y tflite"),
-    (packages(ai_edge_litert="2.3.0", numpy="2.1.0", picamera2="0.3"), "packages", "picamera2 fails", "numpy<2"),
-    (lambda folder: (folder / "commands/rpicam-hello_--list-cameras").unlink(), "cameras", "does not answer",
-     "sudo apt install rpicam-apps-lite"),
-    (both(ON_USB_3, put(f"{USB}/speed", "480"), LIBRARY), "Edge TPU", "USB 2", "blue port"),
-    (ON_USB_3, "libedgetpu", "needs it", "libedgetpu1-std"),
-    (ON_PCI, "Edge TPU", "driver is not loaded", "sudo apt install gasket-dkms"),
-    (both(ON_PCI, DRIVER), "Edge TPU", "pages of 4 KiB", "kernel=kernel8.img"),
-    (both(ON_PCI, DRIVER, facts(page_size=4096)), "Edge TPU", "made no /dev/apex_0", "dtoverlay=pineboards-hat-ai"),
-    (put("sys/class/thermal/thermal_zone0/temp", "81200"), "temperature", "slowed", "heat sink"),
-    (put("commands/vcgencmd_get_throttled", "throttled=0x50005"), "throttling", "voltage", "supply"),
-    (put("commands/vcgencmd_get_throttled", "throttled=0x80000"), "throttling", "was slowed because it got hot", "fan"),
-    (put("commands/vcgencmd_get_throttled", "throttled=0x80008"), "throttling", "is slowed because it got hot", "fan"),
-    (put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n"), "governor", "lowest clock",
-     "echo ondemand | sudo tee /sys"),
-    (put("proc/meminfo", "MemTotal: 949444 kB\nMemAvailable: 91244 kB\n"), "memory", "too little", "ps aux"),
-    (facts(free_disk=10 << 20), "disk", "fill it", "sudo apt clean"),
-    (put("commands/timedatectl_show_-p_NTPSynchronized_--value", "no\n"), "clock", "wrong", "set-ntp true"),
-])
+@pytest.mark.parametrize(
+    ("change", "name", "problem", "remedy"),
+    [
+        (facts(bits=32, architecture="armv7l"), "system", "32 bits", "64-bit Raspberry Pi OS"),
+        (packages(numpy="2.2.0"), "runtime", "nothing can run a model", "pip install 'edgedense[device]'"),
+        (
+            packages(ai_edge_litert="2.3.0", tflite_runtime="2.14.0"),
+            "runtime",
+            "two runtimes",
+            "pip uninstall -y tflite",
+        ),
+        (packages(tflite_runtime="2.14.0", numpy="2.1.0"), "runtime", "crashes with NumPy", "pip install 'numpy<2'"),
+        (packages(tflite_runtime="2.14.0", numpy="1.26.4"), "XNNPACK", "10 times slower", "pip uninstall -y tflite"),
+        (packages(ai_edge_litert="2.3.0", numpy="2.1.0", picamera2="0.3"), "packages", "picamera2 fails", "numpy<2"),
+        (
+            lambda folder: (folder / "commands/rpicam-hello_--list-cameras").unlink(),
+            "cameras",
+            "does not answer",
+            "sudo apt install rpicam-apps-lite",
+        ),
+        (both(ON_USB_3, put(f"{USB}/speed", "480"), LIBRARY), "Edge TPU", "USB 2", "blue port"),
+        (ON_USB_3, "libedgetpu", "needs it", "libedgetpu1-std"),
+        (ON_PCI, "Edge TPU", "driver is not loaded", "sudo apt install gasket-dkms"),
+        (both(ON_PCI, DRIVER), "Edge TPU", "pages of 4 KiB", "kernel=kernel8.img"),
+        (both(ON_PCI, DRIVER, facts(page_size=4096)), "Edge TPU", "made no /dev/apex_0", "dtoverlay=pineboards-hat-ai"),
+        (put("sys/class/thermal/thermal_zone0/temp", "81200"), "temperature", "slowed", "heat sink"),
+        (put("commands/vcgencmd_get_throttled", "throttled=0x50005"), "throttling", "voltage", "supply"),
+        (
+            put("commands/vcgencmd_get_throttled", "throttled=0x80000"),
+            "throttling",
+            "was slowed because it got hot",
+            "fan",
+        ),
+        (
+            put("commands/vcgencmd_get_throttled", "throttled=0x80008"),
+            "throttling",
+            "is slowed because it got hot",
+            "fan",
+        ),
+        (
+            put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n"),
+            "governor",
+            "lowest clock",
+            "echo ondemand | sudo tee /sys",
+        ),
+        (put("proc/meminfo", "MemTotal: 949444 kB\nMemAvailable: 91244 kB\n"), "memory", "too little", "ps aux"),
+        (facts(free_disk=10 << 20), "disk", "fill it", "sudo apt clean"),
+        (put("commands/timedatectl_show_-p_NTPSynchronized_--value", "no\n"), "clock", "wrong", "set-ntp true"),
+    ],
+)
 def test_each_problem_comes_with_what_mends_it(pi5: Path, change: Change, name: str, problem: str, remedy: str) -> None:
     before = findings(pi5)
     change(pi5)
@@ -113,11 +139,16 @@ def test_each_problem_comes_with_what_mends_it(pi5: Path, change: Change, name: 
     assert not {key for key in others if before.get(key) and not before[key].problem}, "and nothing else is blamed"
 
 
-@pytest.mark.parametrize("change", [
-    both(ON_USB_3, LIBRARY),
-    both(ON_PCI, DRIVER, facts(page_size=4096), put("dev/apex_0", "")),
-    facts(bits=32, architecture="armv7l", packages={"tflite-runtime": "2.14.0", "numpy": "1.26.4"}),  # slow, no remedy
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        both(ON_USB_3, LIBRARY),
+        both(ON_PCI, DRIVER, facts(page_size=4096), put("dev/apex_0", "")),
+        facts(
+            bits=32, architecture="armv7l", packages={"tflite-runtime": "2.14.0", "numpy": "1.26.4"}
+        ),  # slow, no remedy
+    ],
+)
 def test_what_is_as_good_as_it_gets_is_left_alone(pi5: Path, change: Change) -> None:
     change(pi5)
     assert not [found for found in findings(pi5).values() if found.problem and found.name != "system"]
@@ -166,8 +197,12 @@ def test_every_check_is_in_the_report() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     bundle = tmp_path / "report.zip"
-    done = subprocess.run([sys.executable, "-m", "edgedense.cli", "doctor", "--json", "--bundle", bundle],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgedense.cli", "doctor", "--json", "--bundle", bundle],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = json.loads(done.stdout)
     assert done.returncode == any(finding["problem"] for finding in found)
     assert "machine/facts.json" in zipfile.ZipFile(bundle).namelist()

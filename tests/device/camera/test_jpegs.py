@@ -22,14 +22,19 @@ def with_thumbnail() -> bytes:
     return outer[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + outer[2:]
 
 
-PICTURES = [jpeg(1), jpeg(2, progressive=True), jpeg(3, restart_marker_blocks=2), with_thumbnail(),
-            jpeg(4, quality=100)]
+PICTURES = [
+    jpeg(1),
+    jpeg(2, progressive=True),
+    jpeg(3, restart_marker_blocks=2),
+    with_thumbnail(),
+    jpeg(4, quality=100),
+]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1000, 10**9])
 def test_pictures_come_out_as_they_went_in(chunk: int) -> None:
     stream, splitter = b"".join(PICTURES), JpegSplitter()
-    found = [picture for i in range(0, len(stream), chunk) for picture in splitter.feed(stream[i:i + chunk])]
+    found = [picture for i in range(0, len(stream), chunk) for picture in splitter.feed(stream[i : i + chunk])]
     assert found == PICTURES
 
 
@@ -37,7 +42,7 @@ def test_pictures_come_out_as_they_went_in(chunk: int) -> None:
 def test_what_stands_between_is_passed_over(chunk: int) -> None:
     stream = b"".join(b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n" + picture for picture in PICTURES)
     splitter = JpegSplitter()
-    found = [picture for i in range(0, len(stream), chunk) for picture in splitter.feed(stream[i:i + chunk])]
+    found = [picture for i in range(0, len(stream), chunk) for picture in splitter.feed(stream[i : i + chunk])]
     assert found == PICTURES
 
 

@@ -9,14 +9,25 @@ from edgedense.errors import DeviceError, EdgedenseError
 from tests.device.conftest import Rpicam
 
 
-@pytest.mark.parametrize(("text", "kind", "name"), [
-    ("0", "v4l2", "/dev/video0"), ("12", "v4l2", "/dev/video12"), ("/dev/video1", "v4l2", "/dev/video1"),
-    ("/dev/v4l/by-id/usb-cam", "v4l2", "/dev/v4l/by-id/usb-cam"),
-    ("rpicam", "rpicam", "0"), ("rpicam:1", "rpicam", "1"),
-    ("picamera2", "picamera2", "0"), ("picamera2:2", "picamera2", "2"), ("rtsp://h/s", "rtsp", "rtsp://h/s"),
-    ("HTTP://h/s", "http", "HTTP://h/s"), ("https://h/s", "http", "https://h/s"), ("photos", "images", "photos"),
-    ("a*.jpg", "images", "a*.jpg"), ("rpicam.jpg", "images", "rpicam.jpg"),
-])
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("0", "v4l2", "/dev/video0"),
+        ("12", "v4l2", "/dev/video12"),
+        ("/dev/video1", "v4l2", "/dev/video1"),
+        ("/dev/v4l/by-id/usb-cam", "v4l2", "/dev/v4l/by-id/usb-cam"),
+        ("rpicam", "rpicam", "0"),
+        ("rpicam:1", "rpicam", "1"),
+        ("picamera2", "picamera2", "0"),
+        ("picamera2:2", "picamera2", "2"),
+        ("rtsp://h/s", "rtsp", "rtsp://h/s"),
+        ("HTTP://h/s", "http", "HTTP://h/s"),
+        ("https://h/s", "http", "https://h/s"),
+        ("photos", "images", "photos"),
+        ("a*.jpg", "images", "a*.jpg"),
+        ("rpicam.jpg", "images", "rpicam.jpg"),
+    ],
+)
 def test_names_are_read_as_users_know_them(text: str, kind: str, name: str) -> None:
     assert parse(text) == Source(kind, name)  # type: ignore[arg-type]
 
@@ -43,11 +54,24 @@ def test_an_unknown_kind_of_url_is_refused() -> None:
 
 # What /sys/class/video4linux/*/name says on a Raspberry Pi 4 and 5: the names are those that the kernel's drivers
 # register (drivers/media/platform/{bcm2835,raspberrypi}, drivers/staging/vc04_services in the rpi-6.6.y tree).
-PI4 = {"video0": "unicam-image", "video1": "unicam-embedded", "video10": "bcm2835-codec-decode",
-       "video11": "bcm2835-codec-encode", "video12": "bcm2835-codec-isp", "video13": "bcm2835-isp-output0",
-       "video14": "bcm2835-isp-capture0", "video18": "bcm2835-codec-encode_image", "video19": "rpivid"}
-PI5 = {"video0": "rp1-cfe-csi2_ch0", "video4": "rp1-cfe-fe_image0", "video19": "rpi-hevc-dec",
-       "video20": "pispbe-input", "video28": "pispbe-output0"}
+PI4 = {
+    "video0": "unicam-image",
+    "video1": "unicam-embedded",
+    "video10": "bcm2835-codec-decode",
+    "video11": "bcm2835-codec-encode",
+    "video12": "bcm2835-codec-isp",
+    "video13": "bcm2835-isp-output0",
+    "video14": "bcm2835-isp-capture0",
+    "video18": "bcm2835-codec-encode_image",
+    "video19": "rpivid",
+}
+PI5 = {
+    "video0": "rp1-cfe-csi2_ch0",
+    "video4": "rp1-cfe-fe_image0",
+    "video19": "rpi-hevc-dec",
+    "video20": "pispbe-input",
+    "video28": "pispbe-output0",
+}
 
 
 def tree(root: Path, nodes: dict[str, str], **cameras: tuple[str, str]) -> Path:
@@ -75,7 +99,8 @@ def test_the_csi_camera_comes_first(tmp_path: Path, rpicam: Rpicam) -> None:
 
 
 def test_without_a_csi_camera_the_usb_camera_is_taken(
-        tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RPICAM_CAMERAS", "0")
     assert first_camera(tree(tmp_path / "sys", PI4, video3=("UVC Camera", "0"))) == Source("v4l2", "/dev/video3")
 
@@ -87,7 +112,8 @@ def test_without_any_camera_the_missing_parts_are_named(tmp_path: Path, monkeypa
 
 
 def test_a_csi_camera_that_is_not_connected_is_not_about_programs(
-        tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RPICAM_CAMERAS", "0")
     with pytest.raises(DeviceError) as raised:
         first_camera(tmp_path / "none")

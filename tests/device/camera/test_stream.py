@@ -29,8 +29,13 @@ PATIENCE = 30.0
 
 
 def job(source: object, **changes: Any) -> CaptureJob:
-    defaults: dict[str, Any] = {"camera": CameraSettings(), "view": View(), "height": 48, "width": 64,
-                                "resize": "bilinear"}
+    defaults: dict[str, Any] = {
+        "camera": CameraSettings(),
+        "view": View(),
+        "height": 48,
+        "width": 64,
+        "resize": "bilinear",
+    }
     return CaptureJob(source=parse(str(source)), **{**defaults, **changes})
 
 
@@ -113,14 +118,22 @@ def test_a_locked_network_camera_is_opened_with_its_password(network_camera: str
         assert is_red(take(stream).pixels)
 
 
-@pytest.mark.parametrize(("source", "message"), [
-    ("{server}/locked", "401"), ("{server}/page", "text/html"), ("http://127.0.0.1:1/", "refused"),
-    ("rpicam:1", "no cameras available"), ("/dev/video77", "does not exist"), ("picamera2:1", "camera 1"),
-    ("{folder}/broken.mp4", "broken.mp4"),
-])
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{server}/locked", "401"),
+        ("{server}/page", "text/html"),
+        ("http://127.0.0.1:1/", "refused"),
+        ("rpicam:1", "no cameras available"),
+        ("/dev/video77", "does not exist"),
+        ("picamera2:1", "camera 1"),
+        ("{folder}/broken.mp4", "broken.mp4"),
+    ],
+)
 @pytest.mark.usefixtures("picamera2", "rpicam")
 def test_a_source_that_does_not_open_is_an_error(
-        source: str, message: str, network_camera: str, tmp_path: Path) -> None:
+    source: str, message: str, network_camera: str, tmp_path: Path
+) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     source = source.format(server=network_camera, folder=tmp_path)
     with Stream(job(source), print) as stream, pytest.raises(DeviceError, match=message):
@@ -128,13 +141,17 @@ def test_a_source_that_does_not_open_is_an_error(
 
 
 def test_missing_programs_and_packages_are_named_with_their_commands(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, red_video: Path) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, red_video: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("cv2", "picamera2"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not installed')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    for source, command in [("rpicam", "apt install rpicam-apps"), ("picamera2", "apt install python3-picamera2"),
-                            (red_video, r"pip install 'edgedense\[camera\]'")]:
+    for source, command in [
+        ("rpicam", "apt install rpicam-apps"),
+        ("picamera2", "apt install python3-picamera2"),
+        (red_video, r"pip install 'edgedense\[camera\]'"),
+    ]:
         with Stream(job(source), print) as stream, pytest.raises(DeviceError, match=command):
             take(stream)
 
@@ -195,18 +212,21 @@ def test_rpicam_is_given_size_rate_and_controls(rpicam: Rpicam) -> None:
         command = Path(f"/proc/{rpicam.pids[0]}/cmdline").read_text().split("\0")
     for words in (["--framerate", "15"], ["--exposure", "sport"], ["--hdr"], ["-t", "0"], ["--flush"]):
         start = command.index(words[0])
-        assert command[start:start + len(words)] == words
+        assert command[start : start + len(words)] == words
 
 
 def test_an_unknown_control_is_the_cameras_error(rpicam: Rpicam) -> None:
-    with Stream(job("rpicam", camera=CameraSettings(controls=(("colour", "loud"),))), print) as stream, \
-            pytest.raises(DeviceError, match="unrecognised option"):
+    with (
+        Stream(job("rpicam", camera=CameraSettings(controls=(("colour", "loud"),))), print) as stream,
+        pytest.raises(DeviceError, match="unrecognised option"),
+    ):
         take(stream)
 
 
 @pytest.mark.parametrize("blow", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_camera_that_stalls_or_dies_is_reopened(
-        rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals) -> None:
+    rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals
+) -> None:
     quicker(monkeypatch)
     told: list[str] = []
     with Stream(job("rpicam"), told.append) as stream:
@@ -245,7 +265,8 @@ def test_a_network_camera_that_hangs_up_is_reopened(network_camera: str, monkeyp
 
 
 def test_a_camera_that_never_sends_a_picture_is_an_error(
-        tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_FIRST_FRAME", 2.0)
     (tmp_path / "bin" / "rpicam-vid").write_text("#!/bin/sh\nexec sleep 60\n")
     with Stream(job("rpicam"), print) as stream, pytest.raises(DeviceError, match="picture"):
@@ -275,9 +296,12 @@ def test_frames_are_turned_mirrored_and_cropped(tmp_path: Path) -> None:
     for _ in range(5):
         writer.write(picture)
     writer.release()
-    for view, shape in [(View(crop=(0, 0, 0.45, 1)), (120, 72)), (View(180, crop=(0.55, 0, 0.45, 1)), (120, 72)),
-                        (View(90, crop=(0, 0, 1, 0.45)), (72, 120)),
-                        (View(0, "horizontal", (0.55, 0, 0.45, 1)), (120, 72))]:
+    for view, shape in [
+        (View(crop=(0, 0, 0.45, 1)), (120, 72)),
+        (View(180, crop=(0.55, 0, 0.45, 1)), (120, 72)),
+        (View(90, crop=(0, 0, 1, 0.45)), (72, 120)),
+        (View(0, "horizontal", (0.55, 0, 0.45, 1)), (120, 72)),
+    ]:
         with Stream(job(path, view=view, drop=False), print) as stream:
             frame = take(stream)
             assert frame.picture.shape[:2] == shape
@@ -324,8 +348,10 @@ def test_v4l2_is_asked_through_opencv(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert is_red(picture)
     frames.close()  # type: ignore[attr-defined]
     assert asked[0] == (str(tmp_path / "video7"), cv2.CAP_V4L2)
-    assert {(cv2.CAP_PROP_FRAME_WIDTH, 1280), (cv2.CAP_PROP_FRAME_HEIGHT, 720), (cv2.CAP_PROP_FPS, 15),
-            (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))} <= set(asked[1:-1])
+    assert {
+        (cv2.CAP_PROP_FRAME_WIDTH, 1280),
+        (cv2.CAP_PROP_FRAME_HEIGHT, 720),
+        (cv2.CAP_PROP_FPS, 15),
+        (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")),
+    } <= set(asked[1:-1])
     assert asked[-1] == "released"
-
-

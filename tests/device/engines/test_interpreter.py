@@ -94,14 +94,13 @@ def test_tflite_runtime_is_the_second_choice(no_runtime: pytest.MonkeyPatch) -> 
 
 def test_a_runtime_that_does_not_import_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a wheel for another NumPy does."""
+
     def fails(name: str) -> ModuleType:
         raise ImportError("numpy.core.multiarray failed to import")
 
     monkeypatch.setattr(module.importlib, "import_module", fails)
     with pytest.raises(DeviceError, match=r"ai-edge-litert, whose import failed: numpy.core.multiarray"):
         find_runtime()
-
-
 
 
 @pytest.mark.parametrize(("name", "slow"), [("tflite-runtime", True), ("ai-edge-litert", False)])

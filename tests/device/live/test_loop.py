@@ -41,8 +41,9 @@ def results(*arguments: object) -> list[dict]:
 @contextmanager
 def running(*arguments: object, **options: object) -> Iterator[subprocess.Popen[str]]:
     """A run whose first result has been read."""
-    with subprocess.Popen(command(*arguments, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, **options) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        command(*arguments, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    ) as process:  # type: ignore[call-overload]
         try:
             yield process
         finally:
@@ -62,8 +63,17 @@ def test_a_video_is_classified_frame_by_frame(colours: Path, red_video: Path) ->
     assert [line["frame"] for line in lines] == list(range(60))
     assert {line["label"] for line in lines} == {"red"}
     first = lines[0]
-    assert set(first) == {"frame", "monotonic", "wall", "clock_synchronized", "label", "score", "top", "latency_ms",
-                          "age_ms"}
+    assert set(first) == {
+        "frame",
+        "monotonic",
+        "wall",
+        "clock_synchronized",
+        "label",
+        "score",
+        "top",
+        "latency_ms",
+        "age_ms",
+    }
     assert first["wall"].endswith("Z")
     assert first["clock_synchronized"] in (True, False, None)
     assert lines[-1]["monotonic"] > first["monotonic"]
@@ -96,15 +106,18 @@ def test_smoothing_follows_a_change_slowly(colours: Path, tmp_path: Path) -> Non
     for number in range(30):
         writer.write(np.full((120, 160, 3), (40, 30, 200) if number < 15 else (220, 40, 10), np.uint8))
     writer.release()
-    blue_from = {n: next(line["frame"] for line in results(colours, tmp_path / "a.mp4", "--smooth", n)
-                         if line["label"] == "blue") for n in (1, 10)}
+    blue_from = {
+        n: next(
+            line["frame"] for line in results(colours, tmp_path / "a.mp4", "--smooth", n) if line["label"] == "blue"
+        )
+        for n in (1, 10)
+    }
     assert blue_from[1] == 15
     # The mean of ten is blue once more than half of them are; the scores are nearly 0 and 1.
     assert 19 <= blue_from[10] <= 21
 
 
-def test_a_still_picture_is_not_classified_when_moving_is_asked_for(
-        colours: Path, rpicam: Rpicam) -> None:
+def test_a_still_picture_is_not_classified_when_moving_is_asked_for(colours: Path, rpicam: Rpicam) -> None:
     with running(colours, "rpicam", "--when-moving") as process:
         assert process.stdout is not None
         deadline = time.monotonic() + PATIENCE
@@ -196,7 +209,8 @@ def test_a_gap_is_reported_and_counted(colours: Path, rpicam: Rpicam) -> None:
 
 
 def test_systemd_is_told_and_pinged_only_while_the_loop_goes_round(
-        colours: Path, rpicam: Rpicam, tmp_path: Path) -> None:
+    colours: Path, rpicam: Rpicam, tmp_path: Path
+) -> None:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     server.bind(str(tmp_path / "notify"))
     server.settimeout(PATIENCE)
@@ -233,19 +247,32 @@ def test_unsure_frames_are_kept(colours: Path, red_video: Path, tmp_path: Path) 
     assert list((tmp_path / "sure").iterdir()) == []
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ([], "SOURCE"), (["--camera", "0"], "both"), (["{video}", "{video}"], "one camera"),
-    (["{folder}", "--smooth", "3"], "--smooth"), (["{folder}", "--preview"], "--preview"),
-    (["{folder}", "--explain"], "--explain"), (["{video}", "--explain"], "--preview with --explain"),
-    (["{video}", "--preview", "--explain"], "convert the model again with --explain"),
-    (["{video}", "--size", "640x480"], "--size"), (["{video}", "--control", "hdr"], "rpicam"),
-    (["0", "--live"], "--live"), (["{video}", "--rotate", "45"], "--rotate"), (["{video}", "--flip", "left"], "--flip"),
-    (["{video}", "--crop", "1"], "--crop"), (["rpicam", "--size", "big"], "--size"),
-    (["{video}", "--save-cap", "5"], "--save"), (["{video}", "--preview-token-file", "x"], "--preview"),
-    (["missing.mp4"], "missing.mp4"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "SOURCE"),
+        (["--camera", "0"], "both"),
+        (["{video}", "{video}"], "one camera"),
+        (["{folder}", "--smooth", "3"], "--smooth"),
+        (["{folder}", "--preview"], "--preview"),
+        (["{folder}", "--explain"], "--explain"),
+        (["{video}", "--explain"], "--preview with --explain"),
+        (["{video}", "--preview", "--explain"], "convert the model again with --explain"),
+        (["{video}", "--size", "640x480"], "--size"),
+        (["{video}", "--control", "hdr"], "rpicam"),
+        (["0", "--live"], "--live"),
+        (["{video}", "--rotate", "45"], "--rotate"),
+        (["{video}", "--flip", "left"], "--flip"),
+        (["{video}", "--crop", "1"], "--crop"),
+        (["rpicam", "--size", "big"], "--size"),
+        (["{video}", "--save-cap", "5"], "--save"),
+        (["{video}", "--preview-token-file", "x"], "--preview"),
+        (["missing.mp4"], "missing.mp4"),
+    ],
+)
 def test_wrong_use_ends_with_2_and_no_traceback(
-        colours: Path, red_video: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    colours: Path, red_video: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     finished = run(colours, *(text.format(video=red_video, folder=tmp_path) for text in arguments))
     assert finished.returncode == 2
     assert message in finished.stderr

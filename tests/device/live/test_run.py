@@ -16,8 +16,14 @@ CARDS = {"red": (200, 30, 40), "green": (20, 180, 60), "blue": (10, 40, 220)}
 
 def edgedense(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edgedense.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60,  # type: ignore[call-overload]
-                          check=False, **options)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,  # type: ignore[call-overload]
+        check=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +85,22 @@ def test_an_unreadable_image_does_not_stop_the_others(colours: Path, cards: Path
     assert "b.png" in result.stderr
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["missing.tflite", "missing.png"], "missing.png"),
-    (["missing.tflite", "."], "image"),
-    (["{colours}", "{cards}", "--labels", "missing.txt"], "missing.txt"),
-    (["{colours}", "{cards}", "--device", "gpu"], "gpu"),
-    (["{colours}", "{cards}", "--top", "0"], "--top"),
-    (["{colours}", "{cards}", "--threshold", "2"], "--threshold"),
-    (["{colours}", "{cards}", "--threads", "0"], "--threads"),
-    (["{colours}"], "SOURCE"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.tflite", "missing.png"], "missing.png"),
+        (["missing.tflite", "."], "image"),
+        (["{colours}", "{cards}", "--labels", "missing.txt"], "missing.txt"),
+        (["{colours}", "{cards}", "--device", "gpu"], "gpu"),
+        (["{colours}", "{cards}", "--top", "0"], "--top"),
+        (["{colours}", "{cards}", "--threshold", "2"], "--threshold"),
+        (["{colours}", "{cards}", "--threads", "0"], "--threads"),
+        (["{colours}"], "SOURCE"),
+    ],
+)
 def test_wrong_use_ends_with_2_and_no_traceback(
-        colours: Path, cards: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    colours: Path, cards: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     filled = [text.format(colours=colours, cards=cards) for text in arguments]
     result = edgedense("run", *filled, cwd=tmp_path)
     assert result.returncode == 2

@@ -227,9 +227,7 @@ def test_statistics_equal_scipy_and_their_definitions() -> None:
     assert drift.ks_limit(1e-3, 10_000, 10_000) == pytest.approx(
         stats.kstwobign.isf(1e-3) * np.sqrt(2 / 10_000), rel=0.01
     )
-    assert drift.psi_limit(1e-4, 100, 300, 10) == pytest.approx(
-        (1 / 100 + 1 / 300) * stats.chi2.isf(1e-4, 9), rel=0.02
-    )
+    assert drift.psi_limit(1e-4, 100, 300, 10) == pytest.approx((1 / 100 + 1 / 300) * stats.chi2.isf(1e-4, 9), rel=0.02)
     assert drift.stability_index(np.array([5.0, 5.0]), np.array([50.0, 50.0])) == pytest.approx(0, abs=1e-9)
     assert drift.stability_index(np.array([90.0, 10.0]), np.array([10.0, 90.0])) > 0.25
 

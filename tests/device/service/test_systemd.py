@@ -42,8 +42,15 @@ def command(text: str) -> list[str]:
 @pytest.fixture
 def whole(tmp_path: Path) -> Service:
     """A service that uses everything."""
-    return Service("edgedense-test", tmp_path / "a model.tflite", RPICAM, "daemon",
-                   ("--smooth", "5", "--preview-address", ":8080", "--save", "/srv/unsure"), Path("/srv/unsure"), True)
+    return Service(
+        "edgedense-test",
+        tmp_path / "a model.tflite",
+        RPICAM,
+        "daemon",
+        ("--smooth", "5", "--preview-address", ":8080", "--save", "/srv/unsure"),
+        Path("/srv/unsure"),
+        True,
+    )
 
 
 def test_the_unit_is_what_systemd_wants(whole: Service, tmp_path: Path) -> None:
@@ -54,8 +61,10 @@ def test_the_unit_is_what_systemd_wants(whole: Service, tmp_path: Path) -> None:
     result = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     path.write_text(unit_text(whole).replace("Restart=always", "Restart=sometimes"))  # the check itself works
-    assert "restart" in subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True,
-                                       check=False).stderr
+    assert (
+        "restart"
+        in subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False).stderr
+    )
 
 
 def test_the_unit_restarts_for_ever_and_is_watched(whole: Service) -> None:
@@ -70,7 +79,8 @@ def test_the_unit_restarts_for_ever_and_is_watched(whole: Service) -> None:
 
 
 def test_the_unit_runs_unprivileged_in_the_groups_that_cameras_need(
-        whole: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     everything = [grp.struct_group((name, "x", 1, [])) for name in ("video", "render", "plugdev", "games")]
     monkeypatch.setattr(module.grp, "getgrall", lambda: everything)
     found = directives(unit_text(whole))
@@ -82,8 +92,16 @@ def test_the_unit_runs_unprivileged_in_the_groups_that_cameras_need(
 
 def test_the_unit_is_hardened_and_still_sees_cameras(whole: Service) -> None:
     found = directives(unit_text(whole))
-    for name in ("NoNewPrivileges", "PrivateTmp", "ProtectKernelTunables", "ProtectKernelModules",
-                 "ProtectControlGroups", "RestrictNamespaces", "RestrictSUIDSGID", "LockPersonality"):
+    for name in (
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "ProtectKernelTunables",
+        "ProtectKernelModules",
+        "ProtectControlGroups",
+        "RestrictNamespaces",
+        "RestrictSUIDSGID",
+        "LockPersonality",
+    ):
         assert found[name] == "yes"
     assert found["ProtectSystem"] == "strict"
     assert found["CapabilityBoundingSet"] == ""
@@ -107,13 +125,18 @@ def test_the_token_is_a_credential_and_not_on_the_command_line(whole: Service) -
 def test_words_reach_the_program_as_they_are(tmp_path: Path) -> None:
     name = 'odd $HOME %n "name" \\ ;.tflite'
     text = unit_text(Service("a", tmp_path / name, Source("http", "http://h/?a=1&b=%20"), "daemon"))
-    assert command(text)[:6] == [sys.executable, "-m", "edgedense.cli", "run", str(tmp_path / name),
-                                 "http://h/?a=1&b=%20"]
+    assert command(text)[:6] == [
+        sys.executable,
+        "-m",
+        "edgedense.cli",
+        "run",
+        str(tmp_path / name),
+        "http://h/?a=1&b=%20",
+    ]
     assert directives(text)["After"] == "network-online.target"
 
 
-def test_the_command_tells_systemd_that_it_is_ready(
-        colours: Path, rpicam: Rpicam, tmp_path: Path) -> None:
+def test_the_command_tells_systemd_that_it_is_ready(colours: Path, rpicam: Rpicam, tmp_path: Path) -> None:
     """The unit's own command before a real notify socket, with a credential as systemd places it."""
     (tmp_path / "preview-token").write_text("a-token-of-some-length\n")
     service = Service("a", colours, RPICAM, "daemon", ("--preview-address", "127.0.0.1:0"), has_token=True)
@@ -121,10 +144,15 @@ def test_the_command_tells_systemd_that_it_is_ready(
     server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     server.bind(str(tmp_path / "notify"))
     server.settimeout(30)
-    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000",
-                   "PYTHONSAFEPATH": "1"}
-    with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          text=True) as process:
+    environment = {
+        **os.environ,
+        "NOTIFY_SOCKET": str(tmp_path / "notify"),
+        "WATCHDOG_USEC": "1000000",
+        "PYTHONSAFEPATH": "1",
+    }
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             heard = [server.recv(1000).decode()]
             while not {"READY=1", "WATCHDOG=1"} <= {line for text in heard for line in text.splitlines()}:
@@ -165,8 +193,13 @@ def test_install_writes_the_unit_and_keeps_the_token(whole: Service, systemctl: 
     assert (tmp_path / "units" / "edgedense-test.service").read_text() == unit_text(service)
     assert (tmp_path / "units" / "edgedense-test.service").stat().st_mode & 0o777 == 0o644
     assert token not in unit_text(service)
-    assert systemctl.read_text().split("\n") == ["runuser -u", "systemctl daemon-reload", "systemctl enable",
-                                                 "systemctl restart", ""]
+    assert systemctl.read_text().split("\n") == [
+        "runuser -u",
+        "systemctl daemon-reload",
+        "systemctl enable",
+        "systemctl restart",
+        "",
+    ]
     assert install(service) == token
 
 
@@ -222,12 +255,23 @@ def cli(*words: str) -> Result:
 
 
 def test_the_command_line_installs_with_options(systemctl: Path, tmp_path: Path, colours: Path) -> None:
-    result = cli("install", str(colours), "rpicam:1", "--name", "door", "--", "--smooth", "5", "--preview-address",
-                 "0.0.0.0:80")
+    result = cli(
+        "install", str(colours), "rpicam:1", "--name", "door", "--", "--smooth", "5", "--preview-address", "0.0.0.0:80"
+    )
     assert result.exit_code == 0, result.output + str(result.exception)
     text = (tmp_path / "units" / "door.service").read_text()
-    assert command(text)[4:] == [str(colours), "rpicam:1", "--json", "--on-change", "--smooth", "5",
-                                 "--preview-address", "0.0.0.0:80", "--preview-token-file", "%d/preview-token"]
+    assert command(text)[4:] == [
+        str(colours),
+        "rpicam:1",
+        "--json",
+        "--on-change",
+        "--smooth",
+        "5",
+        "--preview-address",
+        "0.0.0.0:80",
+        "--preview-token-file",
+        "%d/preview-token",
+    ]
     assert re.search(r"token is \S{20,}", result.output)
     assert cli("status", "--name", "door").exit_code == 0
     assert cli("remove", "--name", "door").exit_code == 0
@@ -243,13 +287,19 @@ def test_without_a_source_the_first_camera_is_taken(systemctl: Path, tmp_path: P
     assert "token" not in result.output
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["{model}", "photos"], "camera"), (["{model}", "--", "--smooth", "0"], "--smooth"),
-    (["{model}", "--", "--sooth", "1"], "--sooth"), (["{model}", "--", "--save", "unsure"], "whole path"),
-    (["{model}", "--", "--preview-token-file", "x"], "token is made"),
-])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{model}", "photos"], "camera"),
+        (["{model}", "--", "--smooth", "0"], "--smooth"),
+        (["{model}", "--", "--sooth", "1"], "--sooth"),
+        (["{model}", "--", "--save", "unsure"], "whole path"),
+        (["{model}", "--", "--preview-token-file", "x"], "token is made"),
+    ],
+)
 def test_wrong_options_are_refused_before_anything_is_written(
-        systemctl: Path, colours: Path, words: list[str], message: str) -> None:
+    systemctl: Path, colours: Path, words: list[str], message: str
+) -> None:
     result = cli("install", *(word.format(model=colours) for word in words))
     assert result.exit_code != 0
     assert message in result.output + str(result.exception)

@@ -143,9 +143,7 @@ def test_another_kind_of_output_is_refused() -> None:
         golden.replay(make(), quantized, **MADE)
 
 
-@pytest.mark.parametrize(
-    "damage", [{"outputs": "AAAA"}, {"dtype": "object"}, {"synthetic": "x"}, {"layers": None}]
-)
+@pytest.mark.parametrize("damage", [{"outputs": "AAAA"}, {"dtype": "object"}, {"synthetic": "x"}, {"layers": None}])
 def test_damaged_samples_are_refused(damage: dict) -> None:
     with pytest.raises(EdgedenseError, match="golden samples"):
         golden.Golden.from_bytes(json.dumps({**json.loads(make().to_bytes()), **damage}).encode())

@@ -13,8 +13,9 @@ random = np.random.default_rng(3)
 
 
 def dense(inputs: int, outputs: int) -> Dense:
-    return Dense(random.normal(0, 0.5, (inputs, outputs)).astype(np.float32),
-                 random.normal(0, 0.1, outputs).astype(np.float32))
+    return Dense(
+        random.normal(0, 0.5, (inputs, outputs)).astype(np.float32), random.normal(0, 0.1, outputs).astype(np.float32)
+    )
 
 
 def hidden(function: str) -> tuple[Step, ...]:
@@ -97,8 +98,10 @@ def test_the_two_classes_of_a_single_output_are_opposite() -> None:
 
 def test_another_size_after_the_first() -> None:
     head = Head((Pool("avg"), dense(6, 3)))
-    small, large = head.heatmaps(np.ones((2, 2, 6), np.float32), (0,)), head.heatmaps(np.ones((4, 4, 6), np.float32),
-                                                                                    (0,))
+    small, large = (
+        head.heatmaps(np.ones((2, 2, 6), np.float32), (0,)),
+        head.heatmaps(np.ones((4, 4, 6), np.float32), (0,)),
+    )
     assert np.allclose(small[0, 0, 0] / 4, large[0, 0, 0])
 
 

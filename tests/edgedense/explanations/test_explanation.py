@@ -27,15 +27,22 @@ def pixels(data: bytes) -> np.ndarray:
 class TestFiles:
     def test_one_of_each_kind_for_each_class(self) -> None:
         found = dict(explanation.files(explained("cat", "dog"), "b"))
-        assert list(found) == ["b-cat-heatmap.png", "b-cat-overlay.png", "b-dog-heatmap.png", "b-dog-overlay.png",
-                               "b-explained.png"]
+        assert list(found) == [
+            "b-cat-heatmap.png",
+            "b-cat-overlay.png",
+            "b-dog-heatmap.png",
+            "b-dog-overlay.png",
+            "b-explained.png",
+        ]
         share = np.eye(3, dtype=np.float32)
         assert (pixels(found["b-dog-heatmap.png"]) == heatmap.colours(heatmap.enlarged(share, 300, 300))).all()
         assert (pixels(found["b-dog-overlay.png"]) == heatmap.overlay(explained("x").picture, share)).all()
 
     def test_all_stand_side_by_side_with_their_names(self) -> None:
-        one, two = (pixels(dict(explanation.files(explained(*labels), "b"))["b-explained.png"])
-                    for labels in (("cat",), ("cat", "dog")))
+        one, two = (
+            pixels(dict(explanation.files(explained(*labels), "b"))["b-explained.png"])
+            for labels in (("cat",), ("cat", "dog"))
+        )
         assert one.shape[1] == two.shape[1] >= 3 * 300
         assert two.shape[0] >= one.shape[0] + 300
         other = pixels(dict(explanation.files(explained("cow"), "b"))["b-explained.png"])

@@ -128,8 +128,15 @@ def test_what_cannot_be_decoded_is_an_error(data: bytes) -> None:
         decode(data)
 
 
-SIZES = [((480, 640), (224, 224)), ((31, 17), (64, 48)), ((300, 200), (99, 224)), ((1, 1), (5, 3)),
-         ((64, 64), (32, 32)), ((224, 224), (224, 224)), ((1080, 1920), (224, 224))]
+SIZES = [
+    ((480, 640), (224, 224)),
+    ((31, 17), (64, 48)),
+    ((300, 200), (99, 224)),
+    ((1, 1), (5, 3)),
+    ((64, 64), (32, 32)),
+    ((224, 224), (224, 224)),
+    ((1080, 1920), (224, 224)),
+]
 
 
 @pytest.mark.parametrize(("size", "new_size"), SIZES)
@@ -187,10 +194,18 @@ def test_preprocessing_survives_a_recipe() -> None:
     assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
 
 
-@pytest.mark.parametrize("change", [
-    {"height": 0}, {"height": "224"}, {"width": True}, {"normalize": "imagenet"}, {"resize": "bicubic"},
-    {"exif": None}, {"crop": 1},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"height": 0},
+        {"height": "224"},
+        {"width": True},
+        {"normalize": "imagenet"},
+        {"resize": "bicubic"},
+        {"exif": None},
+        {"crop": 1},
+    ],
+)
 def test_a_recipe_with_unknown_values_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(EdgedenseError):
         Preprocessing.from_dict({**Preprocessing(224, 224, "none").to_dict(), **change})

@@ -47,8 +47,9 @@ def test_softmax_heads_have_no_ranking_and_sigmoids_one_per_class() -> None:
 def test_binary_heads_rank_class_1_and_say_how_far_the_threshold_moved(columns: int) -> None:
     p = np.array([0.9, 0.7, 0.2, 0.4])
     scores, lower = (np.stack([1 - x, x], axis=1)[:, -columns:] for x in (p, p - 0.3))
-    result = drift.compare(scores, lower, [1, 1, 0, 0], ("healthy", "ill"), images=IMAGES,
-                           models=("float", "int8"), activation="sigmoid")
+    result = drift.compare(
+        scores, lower, [1, 1, 0, 0], ("healthy", "ill"), images=IMAGES, models=("float", "int8"), activation="sigmoid"
+    )
     assert [r.positive for r in result.before.rankings] == ["ill"]
     assert result.before.rankings[0].auroc == result.before.rankings[0].average_precision == 1
     (threshold,) = result.thresholds
@@ -58,8 +59,9 @@ def test_binary_heads_rank_class_1_and_say_how_far_the_threshold_moved(columns: 
 
 
 def test_a_class_without_images_gives_none() -> None:
-    result = drift.compare([[0.1], [0.2]], [[0.1], [0.2]], [0, 0], ("healthy", "ill"), images=("a", "b"),
-                           models=("float", "int8"))
+    result = drift.compare(
+        [[0.1], [0.2]], [[0.1], [0.2]], [0, 0], ("healthy", "ill"), images=("a", "b"), models=("float", "int8")
+    )
     assert result.before.rankings[0].auroc is None
     assert result.thresholds[0].moved == 0
     assert result.thresholds[0].sensitivity_before is None
@@ -71,8 +73,7 @@ def test_top5_only_where_it_says_something() -> None:
     assert drift.evaluate(wide, np.arange(6), tuple("abcdef"), model="m").top5 == 1
 
 
-@pytest.mark.parametrize(("scores", "labels"),
-                         [(BEFORE, TRUTH[:3]), (BEFORE[:, :2], TRUTH), (BEFORE[:0], TRUTH[:0])])
+@pytest.mark.parametrize(("scores", "labels"), [(BEFORE, TRUTH[:3]), (BEFORE[:, :2], TRUTH), (BEFORE[:0], TRUTH[:0])])
 def test_shapes_that_do_not_fit_are_refused(scores: np.ndarray, labels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="do not fit"):
         drift.evaluate(scores, labels, NAMES, model="m")

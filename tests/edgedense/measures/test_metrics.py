@@ -36,7 +36,8 @@ def test_classification_figures_equal_scikit_learn(scored) -> None:
     decided = metrics.predicted(scores)
     assert metrics.accuracy(scores, labels) == sk.accuracy_score(labels, decided)
     assert metrics.top_k_accuracy(scores, labels, 5) == pytest.approx(
-        sk.top_k_accuracy_score(labels, scores, k=5, labels=range(CLASSES)))
+        sk.top_k_accuracy_score(labels, scores, k=5, labels=range(CLASSES))
+    )
     confusion = metrics.confusion_matrix(labels, decided, CLASSES)
     np.testing.assert_array_equal(confusion, sk.confusion_matrix(labels, decided, labels=range(CLASSES)))
     expected = sk.precision_recall_fscore_support(labels, decided, labels=range(CLASSES), zero_division=0)
@@ -55,7 +56,8 @@ def test_ranking_figures_equal_scikit_learn(scored, decimals: int) -> None:
         column, truth = np.round(scores[:, c], decimals), labels == c
         assert metrics.auroc(column, truth) == pytest.approx(sk.roc_auc_score(truth, column), abs=1e-12)
         assert metrics.average_precision(column, truth) == pytest.approx(
-            sk.average_precision_score(truth, column), abs=1e-12)
+            sk.average_precision_score(truth, column), abs=1e-12
+        )
 
 
 def test_ranking_without_one_of_the_groups_is_none_and_not_a_number() -> None:

@@ -113,9 +113,7 @@ def test_gate_is_kept_at_the_limit_and_by_gains(drop: float, passed: bool) -> No
 
 
 def test_page_is_whole_and_needs_no_network_nor_script() -> None:
-    html = page.to_html(
-        replace(example(), gate=terminal.Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0)))
-    )
+    html = page.to_html(replace(example(), gate=terminal.Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0))))
     parser = _Balance()
     parser.feed(html)
     assert parser.open == []

@@ -1,0 +1,58 @@
+"""The command line as a whole: its commands, and the one boundary at which errors become text and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
+from edgedense.errors import EdgedenseError
+
+DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
+
+app = typer.Typer(
+    help="Takes a trained Keras DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def edgedense() -> None:
+    """Keeps the commands as sub-commands."""
+
+
+for _command in (
+    convert.convert,
+    train.train,
+    inspect.inspect,
+    run.run,
+    validate.validate,
+    compare.compare,
+    explain.explain,
+    benchmark.benchmark,
+    doctor.doctor,
+):
+    app.command()(_command)
+app.add_typer(service.app, name="service")
+
+
+def main() -> None:
+    """The one boundary at which errors become text and exit codes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets every user with its build options
+    # The child process of --sparsity trains on the same GPU: TensorFlow would else take all of its memory at once.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    try:
+        app()
+    except EdgedenseError as error:
+        print(f"edgedense: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception:
+        traceback.print_exc()
+        print("edgedense: this is a defect of edgedense; please report it with the lines above", file=sys.stderr)
+        sys.exit(DEFECT)

@@ -1,0 +1,178 @@
+"""`edgedense explain`: where a model sees a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedense.cli.printing import print_notes
+from edgedense.errors import EdgedenseError, raise_unreadable
+from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
+
+if TYPE_CHECKING:
+    from edgedense.explanations.explanation import Explanation
+
+
+def explain(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A trained Keras model, or a .tflite file made by edgedense convert --explain.",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False
+        ),
+    ],
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="LABEL",
+            help="A class to look for, may be given again; by default each picture's best.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME",
+            help="The feature map to look at: stem, block1, transition1 and so on, or a name "
+            "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may be "
+            "given again.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG files go.")] = Path("explained"),
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
+            "or of --layer.",
+        ),
+    ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Class names, one per line, in the order of the model's outputs; by default NAME.labels.txt beside "
+            "NAME.keras, as edgedense train writes it, or those in the .tflite file.",
+            show_default=False,
+        ),
+    ] = None,
+    preprocess: Annotated[
+        Normalization | None,
+        typer.Option(
+            help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
+            show_default=False,
+        ),
+    ] = None,
+    resize: Annotated[
+        Resize | None, typer.Option(help="How training resized.  [default: bilinear]", show_default=False)
+    ] = None,
+    exif: Annotated[
+        Exif | None,
+        typer.Option(
+            help="Whether to turn pictures as their EXIF rotation says.  [default: ignore]", show_default=False
+        ),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32, help="Height and width of the input in pixels, in place of the model's own.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto."),
+    ] = "cpu",
+) -> None:
+    """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
+
+    Of each picture and class there is a heatmap, an overlay, and NAME-explained.png with all side by side. A heatmap
+    shows where the evidence is, each from none to its own strongest, and not how much of it there is. For a .tflite
+    file it needs no TensorFlow.
+    """
+    from edgedense.device.classifier import read_labels
+    from edgedense.explanations import explanation
+
+    if features and classes:
+        raise EdgedenseError("--class with heatmaps", "it with --features", "leave one of them out")
+    if not features and layers and len(layers) > 1:
+        raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
+    paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
+    beside = Path(model).with_suffix(".labels.txt")
+    if labels is None and not model.endswith(".tflite") and beside.is_file():
+        labels = beside
+    names = read_labels(labels) if labels else None
+    if model.endswith(".tflite"):
+        of_keras = {
+            "--layer": layers,
+            "--features": features,
+            "--preprocess": preprocess,
+            "--resize": resize,
+            "--exif": exif,
+            "--input-size": input_size,
+        }
+        if given := [option for option, value in of_keras.items() if value]:
+            raise EdgedenseError(f"a Keras model for {' and '.join(given)}", model)
+        _explain_deployed(Path(model), device, names, paths, classes or (), out)
+        return
+    if device != "cpu":
+        raise EdgedenseError("a .tflite file for --device", model)
+    from edgedense.converters import explain as keras
+    from edgedense.converters import features as grids
+
+    opened = keras.read(
+        model,
+        names,
+        preprocess,
+        resize or "bilinear",
+        exif or "ignore",
+        (input_size, input_size) if input_size else None,
+    )
+    print_notes(Path(model), list(opened.notes))
+    with _named(paths) as (called, unreadable):
+        if features:
+            for found in grids.feature_maps(opened, paths, layers or (), unreadable):
+                print(*explanation.write(grids.files(found, called[found.path]), out), sep="\n")
+            return
+        for one in keras.explain(opened, paths, classes or (), layers[0] if layers else None, unreadable):
+            _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
+
+
+def _explain_deployed(
+    model: Path, device: str, labels: tuple[str, ...] | None, paths: Sequence[Path], classes: Sequence[str], out: Path
+) -> None:
+    from edgedense.device.classifier import Classifier
+    from edgedense.device.explain import explain
+    from edgedense.explanations import explanation
+
+    with Classifier(model, device, labels=labels) as classifier, _named(paths) as (called, unreadable):
+        print_notes(model, classifier.notes)
+        for one in explain(classifier, paths, classes, unreadable):
+            _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
+
+
+@contextmanager
+def _named(paths: Sequence[Path]) -> Iterator[tuple[dict[Path, str], Callable[[EdgedenseError], None]]]:
+    """A file name for each picture, and what to call for one that cannot be read: told of when all others are done."""
+    from edgedense.explanations import explanation
+
+    failures: list[EdgedenseError] = []
+    yield dict(zip(paths, explanation.names(paths), strict=True)), failures.append
+    raise_unreadable(failures, len(paths))
+
+
+def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
+    for heat in one.heats:
+        print(f"{heat.label}  {heat.score:.1%}  {one.path} -> {written[-1]}")
