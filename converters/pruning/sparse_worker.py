@@ -53,7 +53,7 @@ def train(task: Task) -> Weights:
 
 
 def _ramp(steps: int) -> tuple[int, int, int, int]:
-    """PolynomialDecay's begin_step, end_step, power and frequency; steps count from 1, the last update is at end_step."""
+    """PolynomialDecay's begin_step, end_step, power and frequency; steps count from 1, the last one is end_step."""
     ramp = max(1, int(RAMP * steps))
     frequency = max(1, ramp // UPDATES)
     return 0, ramp // frequency * frequency, 3, frequency

@@ -27,8 +27,8 @@ def doctor(
             "--bundle",
             metavar="FILE.zip",
             show_default=False,
-            help="Pack the report, what it was read from and, with MODEL, a replay of its golden samples and a benchmark "
-            "of 60 seconds, to be sent to the developers.",
+            help="Pack the report, what it was read from and, with MODEL, a replay of its golden samples and a "
+            "benchmark of 60 seconds, to be sent to the developers.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,

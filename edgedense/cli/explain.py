@@ -47,8 +47,8 @@ def explain(
             "--layer",
             metavar="NAME",
             help="The feature map to look at: stem, block1, transition1 and so on, or a name "
-            "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may be "
-            "given again.",
+            "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may "
+            "be given again.",
             show_default=False,
         ),
     ] = None,

@@ -26,8 +26,8 @@ def train(
     weights: Annotated[
         str,
         typer.Option(
-            help="What the network begins with: imagenet (Keras downloads it), none, or the file of a trained DenseNet121, "
-            "of which all but the head is taken."
+            help="What the network begins with: imagenet (Keras downloads it), none, or the file of a trained "
+            "DenseNet121, of which all but the head is taken."
         ),
     ] = "imagenet",
     size: Annotated[int, typer.Option(min=32, help="Height and width of the network's input in pixels.")] = 224,
@@ -44,8 +44,8 @@ def train(
     preprocess: Annotated[
         Normalization,
         typer.Option(
-            help="The normalization that the model gets inside; a file of --weights that normalizes its own input keeps "
-            "its own."
+            help="The normalization that the model gets inside; a file of --weights that normalizes its own input "
+            "keeps its own."
         ),
     ] = "densenet",
     epochs: Annotated[int, typer.Option(min=1, help="At most so many epochs of the whole network.")] = 30,
@@ -86,8 +86,8 @@ def train(
     group_by: Annotated[
         str | None,
         typer.Option(
-            help="Keep pictures together when they are split: a regular expression on the file name whose bracket names "
-            "the patient, such as '(person\\d+)', or a CSV file with columns file and group.",
+            help="Keep pictures together when they are split: a regular expression on the file name whose bracket "
+            "names the patient, such as '(person\\d+)', or a CSV file with columns file and group.",
             show_default=False,
         ),
     ] = None,

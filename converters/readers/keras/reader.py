@@ -13,22 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation, DenseNet
-<<<<<<< HEAD
-from edgedense.converters.readers.keras import (
-    files as keras_files,
-)
-from edgedense.converters.readers.keras import head as keras_head
-from edgedense.converters.readers.keras import (
-    layers as keras_layers,
-)
-from edgedense.converters.readers.keras import (
-    structure as keras_structure,
-)
-=======
 from edgedense.converters.readers.keras import files as keras_files
+from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import structure as keras_structure
->>>>>>> main~2
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.errors import EdgedenseError
 
@@ -119,8 +107,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     reference = Reference(model, last, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
-    return Source(network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference,
-                  own)
+    return Source(network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference, own)
 
 
 def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
@@ -128,9 +115,7 @@ def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
     height, width = shape[:2] if len(shape) == 3 else (0, 0)  # of another shape, what is refused is the shape
     if height is None or width is None:
         raise EdgedenseError(
-            "a fixed image size",
-            f"{name}, which takes images of any size",
-            "name the size that it was trained with",
+            "a fixed image size", f"{name}, which takes images of any size", "name the size that it was trained with"
         )
     return height, width
 
