@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network import float_head
-from edgedense.converters.tflite.flatbuffer import TYPES, Operator, Tensor
 from edgedense.converters.network.graph import FloatHead
 from edgedense.converters.readers.keras.files import silent
+from edgedense.converters.tflite.flatbuffer import TYPES, Operator, Tensor
 from edgedense.errors import EdgedenseError
 
 FEATURES, LOGITS = "features", "logits"  # the names of the first and the last tensor
@@ -32,6 +32,12 @@ class Part:
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
+
+    @property
+    def content(self) -> bytes:
+        """All of it, to tell one head from another."""
+        told = repr([(t.name, t.shape, t.dtype) for t in self.tensors] + list(self.operators))
+        return told.encode() + b"".join(t.data.tobytes() for t in self.tensors if t.data is not None)
 
     @property
     def weight_bytes(self) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.network.graph import FloatHead
+from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.readers.keras.layers import Layer, Ref
 from edgedense.errors import EdgedenseError
 

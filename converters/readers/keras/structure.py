@@ -74,7 +74,7 @@ def match(layers: Sequence[Layer], size: Size) -> Structure:
     return _Match(layers).network(size)
 
 
-class _WrongSize(EdgedenseError):
+class _WrongSizeError(EdgedenseError):
     """A head that is known, and fixes another image size."""
 
 
@@ -330,7 +330,7 @@ class _Match:
         backbone, parameters = tuple(sorted(self.seen)), dict(self.parameters)
         try:
             steps = self._head_steps(last, order, size)
-        except _WrongSize:
+        except _WrongSizeError:
             raise
         except EdgedenseError as error:  # a branch, or a layer that the graph has no words for
             self.seen, self.parameters = set(backbone), parameters
