@@ -39,6 +39,7 @@ def conversion_report(conversion: Conversion) -> str:
     tried = tuple((c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates)
     extras = (
         *_steps(conversion.stages),
+        *_float_head(conversion.recipe),
         Extra(
             "Rewriting",
             "How far each exact rewrite moved the logits, relative to the largest.",
@@ -62,6 +63,25 @@ def conversion_report(conversion: Conversion) -> str:
             extras=tuple(extra for extra in extras if extra.rows),
         )
     )
+
+
+def _float_head(recipe: Mapping[str, Any]) -> tuple[Extra, ...]:
+    """What a head that stays float consists of and costs."""
+    facts = recipe.get("float_head")
+    if facts is None:
+        return ()
+    said = (
+        f"All before the head is int8. The head stays float32, as TensorFlow's own converter makes it, because of "
+        f"{facts['reason']}."
+    )
+    rows = (
+        ("Keras layers", ", ".join(facts["layers"])),
+        ("operators", ", ".join(f"{count} {code}" for code, count in facts["operators"].items())),
+        ("weights", f"{facts['parameters']:,}"),
+        ("bytes", f"{facts['bytes']:,}"),
+        ("multiply-accumulates", f"{facts['multiply_accumulates']:,}"),
+    )
+    return (Extra("The head in float32", said, ("", "content"), rows),)
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class _Move:
 
 def cuts(network: DenseNet, importance: Importance) -> Iterator[Selection]:
     """Selections from the whole network downward, each a part of the one before, until one dense layer of one tile is
-    left in each block. What a head that stays float reads is left whole: of the last block's layers only bottlenecks go.
+    left in each block. What a head that stays float reads stays whole: in the last block only bottlenecks get thinner.
 
     A step takes the least important tile of 16 outputs from a bottleneck or from a dense layer's growth channels, or
     all of these, and the layer with them. Which step comes next is decided by loss per cost saved.

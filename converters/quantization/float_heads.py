@@ -28,13 +28,13 @@ def check(head: FloatHead, *, coral: bool, explain: bool, integer_output: bool) 
         raise EdgedenseError(
             f"for heatmaps on the device, whose gradients are computed without TensorFlow, {_KNOWN}",
             f"a head that stays float32: {head.reason}",
-            "convert without --explain and run edgedense explain on the Keras model, or rebuild the head of those layers",
+            "edgedense explain on the Keras model, and this file without --explain",
         )
     operators = ", ".join(f"{count} {code}" for code, count in part.counts.items())
     note = (
         f"the head stays float32, as TensorFlow's own converter makes it, because of {head.reason}. It is {operators}: "
-        f"{part.parameters:,} weights, {part.weight_bytes / 1e3:,.0f} kB, {part.macs / 1e6:,.2f} million "
-        "multiply-accumulates. All before it is int8"
+        f"{part.parameters:,} weights, {part.weight_bytes / 1e3:,.0f} kB, {part.macs:,} multiply-accumulates. "
+        "All before it is int8"
     )
     if not integer_output:
         return (note,)

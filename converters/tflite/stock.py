@@ -73,10 +73,10 @@ def converted(head: FloatHead) -> Part:
 def _convert(head: FloatHead) -> bytes:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([float_head.fixed(head)])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     try:
         with silent(), _without_warnings():
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([float_head.fixed(head)])
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             return converter.convert()
     except Exception as error:  # ConverterError is private to TensorFlow; others come from its passes
         raise _refused(head, str(error)) from error

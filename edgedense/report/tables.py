@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -103,8 +103,19 @@ def print_contents(found: Contents, bundle: Bundle, name: str, console: Console)
         f"labels: {', '.join(bundle.labels) or 'none'}",
         soft_wrap=True,
     )
+    if "float_head" in bundle.recipe:
+        console.print(_float_head(bundle.recipe["float_head"]), soft_wrap=True)
     if bundle.recipe:
         console.print(table("Recipe", ("entry", "value"), _flat(bundle.recipe)))
+
+
+def _float_head(facts: Mapping[str, Any]) -> str:
+    """Which part of a file is float32, and what that costs."""
+    return (
+        f"The head is float32, all before it int8: {sum(facts['operators'].values())} operators behind DEQUANTIZE with "
+        f"{facts['parameters']:,} weights, {facts['bytes']:,} bytes and {facts['multiply_accumulates']:,} "
+        f"multiply-accumulates. The reason is {facts['reason']}."
+    )
 
 
 def _end(which: str, t: TensorInfo) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from edgedense.converters.network.graph import FloatHead
 from edgedense.converters.readers.keras import weights as keras_weights
+from edgedense.converters.readers.keras.files import silent
 from edgedense.converters.readers.keras.layers import Layer, Ref
 from edgedense.errors import EdgedenseError
 
@@ -85,16 +87,14 @@ def trace(layers: Sequence[Layer], seam: Seam) -> FloatHead:
 
     signature = tf.TensorSpec((None, *seam.shape), tf.float32)
     try:
-        concrete = tf.function(head, autograph=False).get_concrete_function(signature)
+        with silent():
+            concrete = tf.function(head, autograph=False).get_concrete_function(signature)
+            frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     except EdgedenseError:
         raise
     except Exception as error:
-        raise EdgedenseError(
-            f"a head that takes a map of {' x '.join(map(str, seam.shape))}",
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
-            "convert at the size that the model was trained with",
-        ) from error
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+        found = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+        raise fixed_size(seam, found) from error
     return FloatHead(
         frozen.graph.as_graph_def().SerializeToString(deterministic=True),
         frozen.inputs[0].name,
@@ -103,6 +103,15 @@ def trace(layers: Sequence[Layer], seam: Seam) -> FloatHead:
         int(frozen.outputs[0].shape[1]),
         tuple(f"{layers[i].name} ({layers[i].kind})" for i in seam.layers),
         seam.reason,
+    )
+
+
+def fixed_size(seam: Seam, found: str) -> EdgedenseError:
+    """The error for a head that was built for another size, in which Keras `found` something."""
+    return EdgedenseError(
+        f"a head that takes a map of {' x '.join(map(str, seam.shape))}",
+        f"one that does not: {found}",
+        "a head with Flatten or Reshape fixes the image size: convert at the size that the model was trained with",
     )
 
 
@@ -129,10 +138,25 @@ def _called(layer: Layer, values: dict[int, Any]) -> Any:
     keywords = {name: real(value) for name, value in layer.keywords.items() if name != "training"}
     if any(getattr(layer.operation, name, False) for name in ("_call_has_training_arg", "_expects_training_arg")):
         keywords["training"] = False
-    result = layer.operation(*map(real, layer.operands), **keywords)
+    with _unrolled(layer.operation):
+        result = layer.operation(*map(real, layer.operands), **keywords)
     while isinstance(result, list | tuple):
         result = result[layer.output]
     return result
+
+
+@contextlib.contextmanager
+def _unrolled(operation: Any) -> Iterator[None]:
+    """Recurrent layers compute step by step for this long: as a loop they would be a graph beside the others."""
+    every: Any = getattr(operation, "_flatten_layers", tuple)()
+    loops = [layer for layer in every if getattr(layer, "unroll", True) is False]
+    for layer in loops:
+        layer.unroll = True
+    try:
+        yield
+    finally:
+        for layer in loops:
+            layer.unroll = False
 
 
 def _has_ref(value: Any) -> bool:

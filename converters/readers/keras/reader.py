@@ -30,7 +30,8 @@ class Source:
 
     `network` takes what the Keras model takes; `network.normalization` is what the model itself does to its
     pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
-    `trained_size` is the height and width that the model was built for, None where it takes any.
+    `trained_size` is the height and width that the model was built for, None where it takes any. `backbone` are
+    the numbers of the layers before the head, as `layers.flatten` lists them.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
     offers.
@@ -43,6 +44,7 @@ class Source:
     parameters: dict[str, int]
     reference: Reference
     trained_size: tuple[int, int] | None = None
+    backbone: tuple[int, ...] = ()
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -96,7 +98,12 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     model = opened.model
     free_size = tuple(built[:2]) != wanted
     if free_size or batch is not None or _is_half(layers):
-        model = keras_files.rebuild(model, free_size)
+        try:
+            model = keras_files.rebuild(model, free_size)
+        except EdgedenseError as error:
+            if structure.seam is None or not free_size:
+                raise
+            raise keras_head.fixed_size(structure.seam, error.found) from error
         layers = keras_layers.flatten(model)
     network, last = structure.network, layers[structure.final].operation
     activates = any(isinstance(step, Activation) for step in network.head.steps[-1:])
@@ -107,7 +114,16 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     reference = Reference(model, last, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
-    return Source(network, structure.normalized, opened.sha256, opened.name, structure.parameters, reference, own)
+    return Source(
+        network,
+        structure.normalized,
+        opened.sha256,
+        opened.name,
+        structure.parameters,
+        reference,
+        own,
+        structure.backbone,
+    )
 
 
 def _built_size(shape: list[int | None], name: str) -> tuple[int, int]:
