@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from edgedense.explanations.heatmap import enlarged
+from edgedense.explanations.colormap import enlarged
 from edgedense.images.preprocessing import Floats, Pixels
 
 STEPS = 28  # of equally many pixels

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedense.deployed import bundle, layer_noise
+from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.engines.replay import keeping_interpreter, replay
 from edgedense.images.preprocessing import load_image
-from edgedense.measures import drift, metrics, validation
+from edgedense.measures import drift, layer_noise, metrics, validation
 from edgedense.progress import progress
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 from edgedense.converters.explain import Model, batches, stages, tensor_of
 from edgedense.converters.network.evaluate import evaluate
 from edgedense.errors import EdgedenseError
-from edgedense.explanations import heatmap
+from edgedense.explanations import colormap
+from edgedense.explanations.contact_sheet import Row, sheet
 from edgedense.explanations.explanation import shown
-from edgedense.explanations.sheet import Row, sheet
 from edgedense.images.preprocessing import Floats, Pixels
 
 SHOWN, COLUMNS = 16, 8  # channels of each layer: those that vary most over the picture
@@ -56,13 +56,13 @@ def files(features: Features, name: str) -> Iterator[tuple[str, bytes]]:
         order = np.argsort(-values.std(axis=(0, 1)), kind="stable")[:SHOWN]
         title = f"{layer}: {len(order)} of {channels} channels, {height}x{width}"
         rows.append(Row(title, (_grid([_panel(values[..., c]) for c in order]),)))
-    yield f"{name}-features.png", heatmap.png(sheet(rows, "each map from its lowest value to its highest"))
+    yield f"{name}-features.png", colormap.png(sheet(rows, "each map from its lowest value to its highest"))
 
 
 def _panel(values: Floats) -> Pixels:
     """[h, w] -> uint8 [H, W, 3], cells as squares: a map is shown at its own resolution."""
     span = float(np.ptp(values))
-    coloured = heatmap.colours((values - values.min()) / span if span > 0 else np.zeros_like(values))
+    coloured = colormap.colours((values - values.min()) / span if span > 0 else np.zeros_like(values))
     scale = _SIDE / max(values.shape)
     size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
     return np.asarray(Image.fromarray(coloured).resize(size, Image.Resampling.NEAREST))

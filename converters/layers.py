@@ -14,9 +14,9 @@ from edgedense.converters.quantization import noise
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.deployed import bundle
-from edgedense.deployed.layer_noise import LayerNoise
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import find_images, load_image
+from edgedense.measures.layer_noise import LayerNoise
 from edgedense.progress import progress
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters import explain
-from edgedense.explanations.heatmap import enlarged
+from edgedense.explanations.colormap import enlarged
 from edgedense.images.preprocessing import resize
 from tests.test_digits_example import EXAMPLE, images
 

@@ -26,7 +26,7 @@ from edgedense.converters.network.graph import (
     HeadStep,
     Transition,
 )
-from edgedense.converters.recovery.kept import Kept
+from edgedense.converters.network.kept import Kept
 
 Indices = npt.NDArray[np.int64]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import lower
+from edgedense.converters.network.stock import converted
 from edgedense.converters.passes.pool_first import pool_first
-from edgedense.converters.tflite.stock import converted
 
 # In multiply-accumulates of a convolution, what else takes time in XNNPACK's int8 kernels: to requantize and store one
 # output, and to read, compare and copy one channel of a concatenation. Fitted to the times of ten networks on x86-64

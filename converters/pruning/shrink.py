@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.kept import Kept
 from edgedense.converters.network.program import lower
 from edgedense.converters.pruning.channels import Selection, correspondence, cut
 from edgedense.converters.pruning.cost import macs
 from edgedense.converters.pruning.importance import Criterion, measure_importance
 from edgedense.converters.pruning.reconstruct import reconstruct
 from edgedense.converters.pruning.selection import cuts
-from edgedense.converters.recovery.kept import Kept
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels
 

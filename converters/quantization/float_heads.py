@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgedense.converters.network.graph import FloatHead
-from edgedense.converters.tflite.stock import converted
+from edgedense.converters.network.stock import converted
 from edgedense.errors import EdgedenseError
 
 _KNOWN = "a head of pooling, Flatten, Dense, BatchNormalization and activation layers, one behind the other"

@@ -14,9 +14,9 @@ from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import Array
 from edgedense.converters.network.program import Program
 from edgedense.converters.tflite import execute
-from edgedense.deployed.layer_noise import LayerNoise, NoiseMeter, layer_outputs
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels
+from edgedense.measures.layer_noise import LayerNoise, NoiseMeter, layer_outputs
 
 ENTRY = "equalization.npz"  # in the archive of the deployed file
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from edgedense.converters.network.graph import Activation, Array
 from edgedense.converters.network.program import CONSTANT, IMAGE, SAME_SCALE, SCORES, Op, Program
+from edgedense.converters.network.stock import FEATURES, LOGITS, converted
 from edgedense.converters.tflite.flatbuffer import Operator, Quantization, Tensor, write
-from edgedense.converters.tflite.stock import FEATURES, LOGITS, converted
 
 Range = tuple[float, float]  # lowest and highest real value that must be represented
 FIXED_RANGES = {  # outputs whose quantization the kernels prescribe

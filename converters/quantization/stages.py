@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from edgedense.measures import metrics
 from edgedense.progress import progress
 
 BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
+HEADINGS = ("step", "MACs, M", "MB", "gzip", "ms", "ratio", "agreement", "accuracy")  # of `rows`
 ROUNDS = 40  # inferences of each file, in turn, so that what slows the machine down slows all of them
 
 
@@ -116,3 +117,20 @@ def _figures(stage: Stage, file: bytes, time: float, scores: np.ndarray, labels:
         accuracy,
         time,
     )
+
+
+def rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
+    """Each step's cells; the ratio is that of the latency to the first."""
+    return [
+        (
+            s.name,
+            f"{s.macs / 1e6:,.1f}",
+            f"{s.flatbuffer_bytes / 1e6:.2f}",
+            f"{s.compressed_bytes / 1e6:.2f}",
+            f"{s.latency_ms:.2f}",
+            f"{s.latency_ms / stages[0].latency_ms:.2f}",
+            f"{100 * s.agreement:.2f}",
+            "" if s.accuracy is None else f"{100 * s.accuracy:.2f}",
+        )
+        for s in stages
+    ]

@@ -1,7 +1,7 @@
 """What pruning and quantization cost is won back by training against the unpruned network, without labels."""
 
+from edgedense.converters.network.kept import Kept, identity
 from edgedense.converters.recovery.checkpoint import Epoch
-from edgedense.converters.recovery.kept import Kept, identity
 from edgedense.converters.recovery.pictures import Pictures, find_pictures, read_pictures
 from edgedense.converters.recovery.recover import Recovered, recover
 from edgedense.converters.recovery.training import Course, RecoverySpec

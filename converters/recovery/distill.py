@@ -8,8 +8,8 @@ from typing import Any
 
 from edgedense.converters.network.evaluate import logits_tensor
 from edgedense.converters.network.graph import Array, DenseNet, Pool
+from edgedense.converters.network.kept import Indices, Kept
 from edgedense.converters.network.program import Program
-from edgedense.converters.recovery.kept import Indices, Kept
 from edgedense.converters.recovery.pictures import UNLABELLED
 
 TEMPERATURE = 2.0  # divides logits, so that the classes that are not the answer count as well

@@ -10,9 +10,9 @@ import numpy as np
 
 from edgedense.converters.network.evaluate import run_op
 from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.kept import Indices, Kept
 from edgedense.converters.network.program import CONSTANT, IMAGE, Op, Program, lower
 from edgedense.converters.network.weights import with_weights
-from edgedense.converters.recovery.kept import Indices, Kept
 from edgedense.images.preprocessing import Pixels
 
 DEAD = 1e-8  # a variance below this share of the operator's mean variance is none

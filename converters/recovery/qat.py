@@ -9,12 +9,12 @@ from typing import Any
 
 from edgedense.converters.network.evaluate import run_op
 from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.kept import Kept
 from edgedense.converters.network.program import IMAGE, SAME_SCALE, Op, Program, lower
 from edgedense.converters.quantization.attempts import Prepared
 from edgedense.converters.quantization.quantize import SMALLEST_SCALE
 from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.distill import Feature, Objective, features
-from edgedense.converters.recovery.kept import Kept
 from edgedense.converters.recovery.norms import estimating, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable

@@ -10,11 +10,11 @@ import numpy as np
 
 from edgedense.converters.network.evaluate import evaluate, logits_tensor
 from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.kept import Kept, check
 from edgedense.converters.network.program import lower
 from edgedense.converters.network.weights import with_weights
 from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.distill import Objective, ending, features, score_loss
-from edgedense.converters.recovery.kept import Kept, check
 from edgedense.converters.recovery.norms import estimating, match_norms, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from edgedense.converters.network.evaluate import forward
 from edgedense.converters.network.program import Program
+from edgedense.converters.network.stock import converted
 from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, make_folder, save
 from edgedense.converters.recovery.distill import Objective
 from edgedense.converters.recovery.pictures import Pictures
-from edgedense.converters.tflite.stock import converted
 from edgedense.errors import EdgedenseError
 from edgedense.progress import progress
 

@@ -25,7 +25,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 from edgedense.measures import metrics
 from edgedense.progress import progress
-from edgedense.report.terminal import Extra
+from edgedense.report.wording import Section
 
 ROUNDS, WARM_UP = 60, 5
 PICTURES = 16  # different ones in the rounds
@@ -187,7 +187,7 @@ def interleaved(
     return [float(np.median(kept)) for kept in times]
 
 
-def table(found: Comparison) -> Extra:
+def table(found: Comparison) -> Section:
     """Both side by side, and ours as a share of the peer's."""
     ours, peer = found.ours, found.peer
     rows = (
@@ -213,4 +213,4 @@ def table(found: Comparison) -> Extra:
         f"int8: {ours.name} by {ours.converter}, {peer.name} by {peer.converter}. Latency: medians of {ROUNDS} "
         "rounds in turns, on this machine."
     )
-    return Extra(f"{ours.name} and {peer.name}", said, ("", ours.name, peer.name, "ratio"), rows)
+    return Section(f"{ours.name} and {peer.name}", said, ("", ours.name, peer.name, "ratio"), rows)

@@ -27,7 +27,7 @@ from edgedense.device.live.smoothing import Smoother
 from edgedense.device.monitor.watch import Watch
 from edgedense.device.preview.state import Board
 from edgedense.device.service.notify import Notifier
-from edgedense.explanations.heatmap import relative
+from edgedense.explanations.colormap import relative
 
 _PATIENCE = 4.0  # seconds that an orderly end may take after a signal
 _REMEMBERED = 4096  # frames over which medians and percentiles are taken

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from edgedense.explanations.heatmap import overlay
+from edgedense.explanations.colormap import overlay
 from edgedense.images.preprocessing import Floats, Pixels
 
 _WATCHED = 5.0  # seconds after a page's last request during which pictures are kept for it

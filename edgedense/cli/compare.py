@@ -14,8 +14,8 @@ from edgedense.cli.printing import print_missing, print_notes, render
 from edgedense.errors import EdgedenseError
 
 if TYPE_CHECKING:
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.device.classifier import Classifier
+    from edgedense.measures.layer_noise import LayerNoise
 
 
 def compare(
@@ -64,24 +64,19 @@ def compare(
         models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
         with progress("comparing", len(images.paths)) as tick:
             result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                max_drop=max_drop,
-                recipe=recipe,
-                thumbnails=report is not None,
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
     print_missing(images.missing)
-    render(result, as_json, report)
+    render(result, as_json, report, data)
 
 
 def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:
     """Layer by layer on a few pictures; nothing where the two files take different pixels."""
-    from edgedense.deployed import bundle, layer_noise
+    from edgedense.deployed import bundle
     from edgedense.device.engines.replay import keeping_interpreter
     from edgedense.images.preprocessing import load_image
+    from edgedense.measures import layer_noise
 
     if old.preprocessing != new.preprocessing:
         return ()

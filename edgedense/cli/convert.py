@@ -14,6 +14,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edgedense.converters.pipeline import Conversion
 
 
@@ -194,11 +196,10 @@ def convert(
     from rich.console import Console
 
     from edgedense.converters import pipeline
-    from edgedense.converters.page import conversion_report
+    from edgedense.converters.conversion_page import conversion_report
     from edgedense.converters.slimming import Slimming
     from edgedense.device.classifier import read_labels
     from edgedense.files import check_writable, write_atomically
-    from edgedense.report import tables
 
     if out.suffix != ".tflite":  # a slip must not overwrite the trained model
         raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
@@ -244,9 +245,36 @@ def convert(
         write_atomically(report, page)
     if work is None and slimming.work is not None:
         shutil.rmtree(slimming.work, ignore_errors=True)
-    tables.print_conversion(result, str(out), Console())
+    _print_conversion(result, str(out), Console())
     if target == "coral":
         _compile_for_coral(result, out)
+
+
+def _print_conversion(conversion: Conversion, name: str, console: Console) -> None:
+    """The steps with their error in float, the range estimators tried, and the result."""
+    from edgedense.converters.quantization.stages import HEADINGS, rows
+    from edgedense.report.terminal import table
+
+    steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
+    console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
+    if conversion.stages:
+        title = "The int8 file behind each step (MACs: multiply-accumulates; ms: one thread here)"
+        console.print(table(title, HEADINGS, rows(conversion.stages)))
+    if conversion.trials:
+        tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
+        console.print(table("Validation", ("tried", "drop, points"), tried))
+    if conversion.candidates:
+        tried = [(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates]
+        console.print(
+            table("Ranges, fitted on one half of the pictures", ("estimator", "mean KL on the other half"), tried)
+        )
+    figures = conversion.figures
+    console.print(
+        f"{name}: {len(conversion.data) / 1e6:.2f} MB, {len(conversion.labels)} labels. On {figures['images']} "
+        f"calibration pictures it agrees with the float model on {100 * figures['calibration_agreement']:.2f} %, mean "
+        f"KL {figures['calibration_kl_mean']:.6f}.",
+        soft_wrap=True,
+    )
 
 
 def _compile_for_coral(result: Conversion, out: Path) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgedense.errors import EdgedenseError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgedense.converters.readers.keras.summary import Summary
+    from edgedense.deployed.bundle import Bundle
+    from edgedense.device.engines.contents import Contents, TensorInfo
+    from edgedense.measures.layer_noise import LayerNoise
 
 
 def inspect(
@@ -43,30 +52,87 @@ def inspect(
 
     from edgedense.deployed import bundle
     from edgedense.files import check_writable, write_atomically
-    from edgedense.report import tables
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
     if layers:
         from edgedense.converters.layers import inspect_layers
-        from edgedense.report.page import noise_to_html
+        from edgedense.report.validation_page import noise_to_html
 
         if reference is None or data is None:
             raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
         if report is not None:
             check_writable(report)
         found = inspect_layers(Path(file), reference, data, images)
-        tables.print_noise(found, Path(file).name, Console())
+        _print_noise(found, Path(file).name, Console())
         if report is not None:
             write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
     elif file.endswith(".tflite"):
         from edgedense.device.engines.contents import contents
 
         content = bundle.read(file)
-        tables.print_contents(contents(content.model), content, Path(file).name, Console())
+        _print_contents(contents(content.model), content, Path(file).name, Console())
     else:
         from edgedense.converters.readers.keras import reader as keras_reader
         from edgedense.converters.readers.keras.summary import summarize
 
         size = (input_size, input_size) if input_size else None
-        tables.print_summary(summarize(keras_reader.read(file, size)), Console())
+        _print_summary(summarize(keras_reader.read(file, size)), Console())
+
+
+def _print_noise(layers: LayerNoise, name: str, console: Console) -> None:
+    """Signal-to-quantization-noise ratio per layer, worst first."""
+    from edgedense.report.terminal import table
+
+    rows = [(layer, f"{ratio:.1f}") for layer, ratio in sorted(layers, key=lambda pair: pair[1])]
+    console.print(table(f"{name}: noise by layer, worst first", ("layer", "signal to noise, dB"), rows))
+
+
+def _print_summary(summary: Summary, console: Console) -> None:
+    """A Keras model: blocks with output shapes, parameters and multiply-accumulates, and totals."""
+    from edgedense.report.terminal import table
+
+    rows = [
+        (r.name, r.content, " x ".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.macs / 1e6:,.1f} M")
+        for r in summary.rows
+    ]
+    rows.append(("total", "", "", f"{summary.parameters:,}", f"{summary.macs / 1e6:,.1f} M"))
+    console.print(table(summary.name, ("part", "content", "output", "parameters", "multiply-accumulates"), rows))
+
+
+def _print_contents(found: Contents, bundle: Bundle, name: str, console: Console) -> None:
+    """A .tflite file: operators, inputs and outputs, metadata, recipe."""
+    from edgedense.report.terminal import table
+    from edgedense.report.wording import recipe_rows
+
+    operators = [(o.code, str(o.version), o.arithmetic, str(o.count)) for o in found.operators]
+    console.print(table(f"{name}: operators", ("operator", "version", "arithmetic", "count"), operators))
+    ends = [_end("input", t) for t in found.inputs] + [_end("output", t) for t in found.outputs]
+    console.print(table("Ends", ("", "name", "shape", "type", "scale", "zero point"), ends))
+    if any(t.zero_point is not None for t in (*found.inputs, *found.outputs)):
+        console.print("An integer q stands for the real value scale x (q - zero point).", soft_wrap=True)
+    console.print(
+        f"{len(bundle.model) / 1e6:.2f} MB, of which {found.weight_bytes / 1e6:.2f} MB are constants; "
+        f"{found.tensors} tensors; TFLite metadata: {'yes' if found.has_metadata else 'no'}; "
+        f"labels: {', '.join(bundle.labels) or 'none'}",
+        soft_wrap=True,
+    )
+    if "float_head" in bundle.recipe:
+        console.print(_float_head(bundle.recipe["float_head"]), soft_wrap=True)
+    if bundle.recipe:
+        console.print(table("Recipe", ("entry", "value"), recipe_rows(bundle.recipe)))
+
+
+def _float_head(facts: Mapping[str, Any]) -> str:
+    """Which part of a file is float32, and what that costs."""
+    return (
+        f"The head is float32, all before it int8: {sum(facts['operators'].values())} operators behind DEQUANTIZE with "
+        f"{facts['parameters']:,} weights, {facts['bytes']:,} bytes and {facts['multiply_accumulates']:,} "
+        f"multiply-accumulates. The reason is {facts['reason']}."
+    )
+
+
+def _end(which: str, t: TensorInfo) -> tuple[str, ...]:
+    scale = "" if t.scale is None else f"{t.scale:.6g}"
+    zero_point = "" if t.zero_point is None else str(t.zero_point)
+    return which, t.name, " x ".join(map(str, t.shape)), t.dtype, scale, zero_point

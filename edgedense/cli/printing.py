@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgedense.errors import GateError
 
 if TYPE_CHECKING:
-    from edgedense.report.terminal import Report
+    from edgedense.measures.result import Report
 
 
 def print_notes(model: Path, notes: list[str]) -> None:
@@ -26,18 +26,20 @@ def print_missing(missing: tuple[str, ...]) -> None:
         )
 
 
-def render(result: Report, as_json: bool, page: Path | None) -> None:
-    """Print, write the page, and only then fail: the report says why."""
+def render(result: Report, as_json: bool, page: Path | None, pictures: Path) -> None:
+    """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
+    below."""
     from rich.console import Console
 
     from edgedense.files import write_atomically
-    from edgedense.report import terminal
-    from edgedense.report.page import to_html
+    from edgedense.report import terminal, thumbnails
+    from edgedense.report.validation_page import to_html
 
     if page is not None:
-        write_atomically(page, to_html(result).encode())
+        shown = thumbnails.changed(result.drift, pictures.joinpath)
+        write_atomically(page, to_html(result, shown).encode())
     if as_json:
-        print(terminal.to_json(result))
+        print(result.to_json())
     else:
         terminal.print_tables(result, Console())
     if page is not None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Normalization
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgedense.converters.training.train import Training
+    from edgedense.report.wording import Section
 
 
 def train(
@@ -134,8 +141,8 @@ def train(
     from rich.console import Console
 
     from edgedense.converters.training import compare as side_by_side
-    from edgedense.converters.training import page
     from edgedense.converters.training import train as module
+    from edgedense.converters.training import training_page
     from edgedense.converters.training.augmentation import Augmentation
     from edgedense.files import check_writable, write_atomically
 
@@ -180,6 +187,30 @@ def train(
         say(f"stopped; the same command goes on after the last whole epoch, which is kept in {folder}")
         raise typer.Exit(130) from None
     if report is not None:
-        write_atomically(report, page.to_html(result, [compared] if compared else ()).encode())
+        write_atomically(report, training_page.to_html(result, [compared] if compared else ()).encode())
     module.clear(folder)
-    page.print_result(result, out, compared, Console())
+    _print_result(result, out, compared, Console())
+
+
+def _print_result(result: Training, out: Path, compared: Section | None, console: Console) -> None:
+    """The classification report and the confusion matrix for people, a comparison, and what to do next."""
+    from edgedense.converters.training import training_page
+    from edgedense.measures.result import Report
+    from edgedense.report import terminal
+
+    terminal.print_tables(Report(training_page.title(result), result.evaluation), console)
+    console.print(
+        f"{out}: {len(result.data) / 1e6:.1f} MB. {training_page.summary(result)}", highlight=False, soft_wrap=True
+    )
+    if compared is not None:
+        console.print(terminal.table(compared.title, compared.headings, compared.rows))
+        console.print(compared.said, highlight=False, soft_wrap=True)
+    console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
+
+
+def convert_line(result: Training, out: Path) -> str:
+    """The command that makes the deployed file of this model."""
+    words = ["edgedense", "convert", str(out), "--calibration", str(result.train_folder)]
+    if result.test_folder:
+        words += ["--validation", str(result.test_folder), "--max-drop", "1"]
+    return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])

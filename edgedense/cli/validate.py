@@ -16,8 +16,8 @@ from edgedense.cli.printing import print_missing, print_notes, render
 from edgedense.errors import EdgedenseError, GateError
 
 if TYPE_CHECKING:
-    from edgedense.deployed.layer_noise import LayerNoise
     from edgedense.images.preprocessing import Preprocessing
+    from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.validation import Model
 
 
@@ -70,18 +70,12 @@ def validate(
             models.insert(0, _reference(reference, classifier.preprocessing, recipe))
         with progress("validating", len(images.paths)) as tick:
             result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                max_drop=max_drop,
-                recipe=recipe,
-                thumbnails=report is not None,
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
     if reference is not None and report is not None:
         result = replace(result, layer_noise=_noise_against(model, reference, data))
     print_missing(images.missing)
-    render(result, as_json, report)
+    render(result, as_json, report, data)
 
 
 def _reference(path: Path, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> Model:

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgedense.deployed.layer_noise import layer_outputs
 from edgedense.errors import EdgedenseError
 from edgedense.measures import metrics
+from edgedense.measures.layer_noise import layer_outputs
 
 Pixels = npt.NDArray[np.uint8]
 Invoke = Callable[[Pixels], npt.NDArray[Any]]  # uint8 [1, height, width, 3] -> raw output [classes] or [1, classes]

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from edgedense.errors import EdgedenseError
-from edgedense.explanations import heatmap
-from edgedense.explanations.sheet import Row, sheet
+from edgedense.explanations import colormap
+from edgedense.explanations.contact_sheet import Row, sheet
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Exif, Floats, Pixels, load_picture
 
@@ -65,19 +65,19 @@ def pictures(
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
-    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
+    NAME-LABEL-colormap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
     picture = shown(explanation.picture)
     rows = []
     slugs = _slugs([heat.label for heat in explanation.heats])
     for heat, slug in zip(explanation.heats, slugs, strict=True):
-        share = heatmap.relative(heat.values)
-        coloured = heatmap.colours(heatmap.enlarged(share, *picture.shape[:2]))
-        laid_over = heatmap.overlay(picture, share)
-        yield f"{name}-{slug}-heatmap.png", heatmap.png(coloured)
-        yield f"{name}-{slug}-overlay.png", heatmap.png(laid_over)
+        share = colormap.relative(heat.values)
+        coloured = colormap.colours(colormap.enlarged(share, *picture.shape[:2]))
+        laid_over = colormap.overlay(picture, share)
+        yield f"{name}-{slug}-colormap.png", colormap.png(coloured)
+        yield f"{name}-{slug}-overlay.png", colormap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
         rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
-    yield f"{name}-explained.png", heatmap.png(sheet(rows, _SCALE))
+    yield f"{name}-explained.png", colormap.png(sheet(rows, _SCALE))
 
 
 def shown(picture: Pixels) -> Pixels:

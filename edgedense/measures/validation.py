@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
-from edgedense.report.terminal import SHOWN, Gate, Report
+from edgedense.measures.result import Gate, Report
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
 BATCH = 32
@@ -75,12 +73,11 @@ def judge(
     activation: str = "softmax",
     max_drop: float | None = None,
     recipe: Mapping[str, Any] | None = None,
-    thumbnails: bool = False,
 ) -> Report:
     """Score one model, or a reference and then the model under test, and report on the last of them.
 
-    `max_drop` is the gate in points of 100 and needs a reference. `thumbnails` are made for the HTML
-    page. Raises EdgedenseError when a model does not score as many classes as there are labels.
+    `max_drop` is the gate in points of 100 and needs a reference. Raises EdgedenseError when a model does not score as
+    many classes as there are labels.
     """
     scores = score(images.paths, models, tick)
     for model, found in zip(models, scores, strict=True):
@@ -103,9 +100,7 @@ def judge(
         activation=activation,
     )
     gate = None if max_drop is None else Gate(max_drop, both.drop)
-    shown = [change.image for change in both.changed[:SHOWN]] if thumbnails else []
-    pictures = {name: thumbnail(images.root / name) for name in shown}
-    return Report(title, both.after, both, gate, recipe or {}, thumbnails=pictures)
+    return Report(title, both.after, both, gate, recipe or {})
 
 
 def read_labelled(folder: Path | str, names: Sequence[str]) -> LabelledImages:
@@ -144,16 +139,6 @@ def score(
             scores.append(np.asarray(model.predict(pixels[model.preprocessing]), np.float64))
         tick(len(paths))
     return [np.concatenate(parts) for parts in found]
-
-
-def thumbnail(path: Path, size: int = 96) -> bytes:
-    """A small JPEG of an image, at most `size` pixels on either side, for the report."""
-    with Image.open(path) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((size, size))
-        target = io.BytesIO()
-        small.save(target, "JPEG", quality=80)
-    return target.getvalue()
 
 
 def _listed(names: Iterable[str], limit: int = 6) -> str:

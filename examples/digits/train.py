@@ -16,7 +16,7 @@ from pathlib import Path
 
 import images
 
-from edgedense.converters.training import page, train
+from edgedense.converters.training import train, training_page
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.files import sha256, write_atomically
 
@@ -50,9 +50,9 @@ def main() -> None:
     )
     write_atomically(given.folder / "digits.keras", result.data)
     write_atomically(given.folder / "digits.keras.sha256", f"{sha256(result.data)}  digits.keras\n".encode())
-    write_atomically(given.folder / "report.html", page.to_html(result).encode())
+    write_atomically(given.folder / "report.html", training_page.to_html(result).encode())
     train.clear(given.folder / "work")
-    print(page.summary(result))
+    print(training_page.summary(result))
     print(f"{result.evaluation.accuracy:.1%} of {result.evaluation.images} held-out pictures")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense.explanations.heatmap import overlay
+from edgedense.explanations.colormap import overlay
 from tests.browser.chromium import Browser, chromium
 from tests.device.conftest import CARDS, Rpicam
 

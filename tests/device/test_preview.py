@@ -21,7 +21,7 @@ from PIL import Image
 from edgedense.device.preview.address import Address, parse_address, read_token
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
-from edgedense.explanations.heatmap import overlay
+from edgedense.explanations.colormap import overlay
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from edgedense.converters.network.quiet import silent
 from edgedense.errors import EdgedenseError
 
 FORMATS = "a .keras file, an .h5 file, a Keras SavedModel folder, or densenet121:imagenet"
@@ -100,23 +100,6 @@ def _tf_keras() -> Any:
     except ImportError as error:
         raise EdgedenseError("tf_keras", str(error), "pip install 'edgedense[convert]'") from error
     return tf_keras
-
-
-@contextlib.contextmanager
-def silent() -> Iterator[None]:
-    """TensorFlow's native code writes past Python's sys.stderr and any log level: a greeting with its build options at
-    the import, remarks of its converter. What fails raises all the same.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes later
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _safe(path: Path) -> dict[str, bool]:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import FloatHead
+from edgedense.converters.network.quiet import silent
 from edgedense.converters.readers.keras import weights as keras_weights
-from edgedense.converters.readers.keras.files import silent
 from edgedense.converters.readers.keras.layers import Layer, Ref
 from edgedense.errors import EdgedenseError
 

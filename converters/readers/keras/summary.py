@@ -16,9 +16,9 @@ from edgedense.converters.network.graph import (
     Pool,
     WindowPool,
 )
+from edgedense.converters.network.stock import converted
 from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.keras.weights import Size, reduced
-from edgedense.converters.tflite.stock import converted
 
 Shape = tuple[int, ...]
 SHOWN_KINDS = 6  # of layers that stay float

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.graph import Activation, Affine, Conv, DenseNet, Flatten, Pool
+from edgedense.converters.network.kept import check
 from edgedense.converters.pruning.channels import LayerChannels, Selection, correspondence, cut, everything
-from edgedense.converters.recovery.kept import check
 from tests import networks
 
 PART = LayerChannels(np.array([0, 2, 3]), np.array([1, 3]))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgedense.converters.network.graph import DenseNet
-from edgedense.converters.recovery.kept import Kept, identity
+from edgedense.converters.network.kept import Kept, identity
 from edgedense.converters.recovery.pictures import UNLABELLED, Pictures
 from tests import networks
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.graph import Activation, Dense, Flatten
+from edgedense.converters.network.kept import identity
 from edgedense.converters.network.program import lower
 from edgedense.converters.recovery.distill import (
     FEATURES,
@@ -18,7 +19,6 @@ from edgedense.converters.recovery.distill import (
     label_loss,
     score_loss,
 )
-from edgedense.converters.recovery.kept import identity
 from tests import networks
 from tests.converters.recovery import nets
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.kept import identity
 from edgedense.converters.network.program import lower
-from edgedense.converters.recovery.kept import identity
 from edgedense.converters.recovery.norms import LARGEST_FACTOR, MOST, estimating, match_norms, moments
 from edgedense.measures import metrics
 from tests import networks

@@ -11,11 +11,11 @@ import pytest
 from edgedense.converters.calibration.ranges import RangeSpec
 from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import DenseNet, Form
+from edgedense.converters.network.kept import identity
 from edgedense.converters.network.program import IMAGE, lower
 from edgedense.converters.quantization import attempts
 from edgedense.converters.quantization.attempts import Attempt, Prepared
 from edgedense.converters.quantization.quantize import Quantized
-from edgedense.converters.recovery.kept import identity
 from edgedense.converters.recovery.norms import moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.qat import CHECKPOINT, SPEC, Simulated, corrected, limits, tune

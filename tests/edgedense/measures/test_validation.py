@@ -68,14 +68,7 @@ def test_models_with_equal_preprocessing_share_one_array(folder: Path) -> None:
     assert arrays[0] is arrays[1]
 
 
-def test_thumbnails_are_small_jpegs(tmp_path: Path) -> None:
-    Image.new("RGBA", (400, 100)).save(tmp_path / "wide.png")
-    data = validation.thumbnail(tmp_path / "wide.png")
-    assert data.startswith(b"\xff\xd8")
-    assert len(data) < 2000
-
-
-def test_judge_reports_on_the_last_model_with_gate_and_thumbnails(folder: Path) -> None:
+def test_judge_reports_on_the_last_model_with_a_gate(folder: Path) -> None:
     images = validation.read_labelled(folder, ("cat", "fox"))
 
     def says(*scores: float) -> validation.Predict:
@@ -83,15 +76,14 @@ def test_judge_reports_on_the_last_model_with_gate_and_thumbnails(folder: Path) 
 
     before = validation.Model("float", SMALL, says(0.9, 0.9, 0.2))
     after = validation.Model("int8", SMALL, says(0.9, 0.3, 0.2))
-    result = validation.judge(images, [before, after], lambda n: None, max_drop=10, thumbnails=True)
+    result = validation.judge(images, [before, after], lambda n: None, max_drop=10)
     assert result.title == "int8"
     assert result.drift is not None
     assert result.drift.drop == pytest.approx(100 / 3)
     assert result.gate is not None
     assert not result.gate.passed
-    assert list(result.thumbnails) == ["cat/20.png"]
     alone = validation.judge(images, [after], lambda n: None)
-    assert (alone.drift, alone.gate, alone.thumbnails) == (None, None, {})
+    assert (alone.drift, alone.gate) == (None, None)
 
 
 def test_judge_takes_a_single_sigmoid_beside_two_columns(folder: Path) -> None:

@@ -6,8 +6,6 @@ converter's names carry counters and places in source files; here every tensor i
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import numpy as np
 
 from edgedense.converters.network import float_head
 from edgedense.converters.network.graph import FloatHead
-from edgedense.converters.readers.keras.files import silent
+from edgedense.converters.network.quiet import silent, unwarned
 from edgedense.converters.tflite.flatbuffer import TYPES, Operator, Tensor
 from edgedense.errors import EdgedenseError
 
@@ -74,24 +72,12 @@ def _convert(head: FloatHead) -> bytes:
     import tensorflow as tf
 
     try:
-        with silent(), _without_warnings():
+        with silent(), unwarned():
             converter = tf.lite.TFLiteConverter.from_concrete_functions([float_head.fixed(head)])
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             return converter.convert()
     except Exception as error:  # ConverterError is private to TensorFlow; others come from its passes
         raise _refused(head, str(error)) from error
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """The converter warns of what it chooses by itself, at each call."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _refused(head: FloatHead, message: str) -> EdgedenseError:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edgedense.converters.pipeline import Conversion
-from edgedense.converters.quantization.stages import ROUNDS, StageFigures
+from edgedense.converters.quantization.stages import HEADINGS, ROUNDS, StageFigures, rows
 from edgedense.measures import drift, metrics
-from edgedense.measures.validation import thumbnail
-from edgedense.report import plots
-from edgedense.report.page import to_html
-from edgedense.report.tables import STAGE_HEADINGS, stage_rows
-from edgedense.report.terminal import Extra, Report
+from edgedense.measures.result import Report
+from edgedense.report import plots, thumbnails
+from edgedense.report.validation_page import to_html
+from edgedense.report.wording import Section
 
 
 def conversion_report(conversion: Conversion) -> str:
@@ -33,20 +32,21 @@ def conversion_report(conversion: Conversion) -> str:
     both = drift.compare(
         before, after, truth, names, images=images, models=("float", "int8"), activation=conversion.recipe["activation"]
     )
-    thumbnails = {change.image: thumbnail(pictures.paths[images.index(change.image)]) for change in both.changed}
+    places = dict(zip(images, pictures.paths, strict=True))
+    small = thumbnails.changed(both, places.__getitem__)
     title = f"{conversion.recipe['source']['name']}: float against int8 on the calibration pictures"
     steps = tuple((step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps)
     tried = tuple((c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates)
     extras = (
         *_steps(conversion.stages),
         *_float_head(conversion.recipe),
-        Extra(
+        Section(
             "Rewriting",
             "How far each exact rewrite moved the logits, relative to the largest.",
             ("step", "change"),
             steps,
         ),
-        Extra(
+        Section(
             "Ranges",
             "Mean KL divergence on the half of the pictures that the ranges were not fitted on.",
             ("estimator", "mean KL"),
@@ -54,18 +54,11 @@ def conversion_report(conversion: Conversion) -> str:
         ),
     )
     return to_html(
-        Report(
-            title,
-            both.after,
-            both,
-            recipe=conversion.recipe,
-            thumbnails=thumbnails,
-            extras=tuple(extra for extra in extras if extra.rows),
-        )
+        Report(title, both.after, both, recipe=conversion.recipe), small, [extra for extra in extras if extra.rows]
     )
 
 
-def _float_head(recipe: Mapping[str, Any]) -> tuple[Extra, ...]:
+def _float_head(recipe: Mapping[str, Any]) -> tuple[Section, ...]:
     """What a head that stays float consists of and costs."""
     facts = recipe.get("float_head")
     if facts is None:
@@ -81,7 +74,7 @@ def _float_head(recipe: Mapping[str, Any]) -> tuple[Extra, ...]:
         ("bytes", f"{facts['bytes']:,}"),
         ("multiply-accumulates", f"{facts['multiply_accumulates']:,}"),
     )
-    return (Extra("The head in float32", said, ("", "content"), rows),)
+    return (Section("The head in float32", said, ("", "content"), rows),)
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -90,7 +83,7 @@ def _names(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(path.relative_to(root).as_posix() for path in paths)
 
 
-def _steps(stages: Sequence[StageFigures]) -> tuple[Extra, ...]:
+def _steps(stages: Sequence[StageFigures]) -> tuple[Section, ...]:
     """What each step did to the file: a plot against the first, and the figures."""
     if not stages:
         return ()
@@ -108,8 +101,8 @@ def _steps(stages: Sequence[StageFigures]) -> tuple[Extra, ...]:
     )
     told = tuple((stage.name, line) for stage in stages for line in _told(stage.parameters))
     return (
-        Extra("Steps", said, STAGE_HEADINGS, tuple(stage_rows(stages)), plot),
-        Extra("Parameters of the steps", "", ("step", "parameters"), told),
+        Section("Steps", said, HEADINGS, tuple(rows(stages)), plot),
+        Section("Parameters of the steps", "", ("step", "parameters"), told),
     )
 
 

@@ -7,11 +7,11 @@ import io
 import numpy as np
 from PIL import Image
 
-from edgedense.explanations import heatmap
+from edgedense.explanations import colormap
 
 
 def test_the_colours_go_from_dark_to_light() -> None:
-    shown = heatmap.colours(np.linspace(0, 1, 256)[None])[0].astype(float)
+    shown = colormap.colours(np.linspace(0, 1, 256)[None])[0].astype(float)
     lightness = shown @ (0.2126, 0.7152, 0.0722)
     assert (np.diff(lightness) > -1.0).all()  # whole levels: each channel rounds by half of one
     assert lightness[-1] - lightness[0] > 200
@@ -19,19 +19,19 @@ def test_the_colours_go_from_dark_to_light() -> None:
 
 
 def test_values_outside_are_clipped() -> None:
-    assert (heatmap.colours(np.array([[-1.0, 2.0]])) == heatmap.colours(np.array([[0.0, 1.0]]))).all()
+    assert (colormap.colours(np.array([[-1.0, 2.0]])) == colormap.colours(np.array([[0.0, 1.0]]))).all()
 
 
 def test_relative_is_the_share_of_the_largest() -> None:
-    assert heatmap.relative(np.array([[0.0, 2.0], [4.0, 1.0]])).tolist() == [[0, 0.5], [1, 0.25]]
-    assert not heatmap.relative(np.zeros((2, 2))).any()
+    assert colormap.relative(np.array([[0.0, 2.0], [4.0, 1.0]])).tolist() == [[0, 0.5], [1, 0.25]]
+    assert not colormap.relative(np.zeros((2, 2))).any()
 
 
 def test_a_cell_is_enlarged_where_it_stands() -> None:
     """Bilinear with half-pixel centres: the centre of mass stays, in shares of the picture."""
     heat = np.zeros((7, 5))
     heat[2, 3] = 1
-    full = heatmap.enlarged(heat, 140, 100)
+    full = colormap.enlarged(heat, 140, 100)
     rows, columns = np.indices(full.shape) + 0.5
     assert full.shape == (140, 100)
     assert np.isclose((rows * full).sum() / full.sum() / 140, 2.5 / 7, atol=1e-3)
@@ -42,15 +42,15 @@ def test_an_overlay_changes_the_picture_only_where_it_is_hot() -> None:
     picture = np.full((40, 60, 3), 100, np.uint8)
     heat = np.zeros((4, 6))
     heat[0, 0] = 1
-    laid_over = heatmap.overlay(picture, heat)
+    laid_over = colormap.overlay(picture, heat)
     assert (laid_over[20:, 30:] == 100).all()
-    hottest = heatmap.colours(np.ones((1, 1)))[0, 0]
-    expected = np.rint(100 * (1 - heatmap.STRENGTH) + hottest * heatmap.STRENGTH)
+    hottest = colormap.colours(np.ones((1, 1)))[0, 0]
+    expected = np.rint(100 * (1 - colormap.STRENGTH) + hottest * colormap.STRENGTH)
     assert (np.abs(laid_over[0, 0] - expected) <= 1).all()  # rounding
 
 
 def test_a_png_holds_the_pixels_and_is_the_same_each_time() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
-    data = heatmap.png(picture)
+    data = colormap.png(picture)
     assert (np.asarray(Image.open(io.BytesIO(data))) == picture).all()
-    assert heatmap.png(picture) == data
+    assert colormap.png(picture) == data

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgedense.cli.train import convert_line
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
-from edgedense.converters.training.page import convert_line, summary, to_html
 from edgedense.converters.training.train import Options, Training
+from edgedense.converters.training.training_page import summary, to_html
 from edgedense.measures import drift
 from edgedense.report import plots
-from edgedense.report.terminal import Extra
+from edgedense.report.wording import Section
 
 LABELS = ("glioma", "<b>no tumor</b>")
 
@@ -87,7 +88,7 @@ def test_names_are_escaped_and_nothing_is_fetched(result: Training) -> None:
 
 
 def test_further_tables_are_shown(result: Training) -> None:
-    page = Tags(to_html(result, [Extra("Beside a ResNet50", "said", ("", "a"), (("accuracy", "87 %"),))]))
+    page = Tags(to_html(result, [Section("Beside a ResNet50", "said", ("", "a"), (("accuracy", "87 %"),))]))
     assert "Beside a ResNet50" in page.text
     assert "87 %" in page.text
 

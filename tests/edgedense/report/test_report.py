@@ -12,12 +12,13 @@ import pytest
 from rich.console import Console
 
 from edgedense.measures import drift
-from edgedense.report import page, plots, terminal
+from edgedense.measures.result import Gate, Report
+from edgedense.report import plots, terminal, thumbnails, validation_page, wording
 
 NAMES = ("cat", "<b>dog</b>", "fox")
 
 
-def example(*, changes: bool = True) -> terminal.Report:
+def example(*, changes: bool = True) -> Report:
     before = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.4, 0.3, 0.3]])
     after = before.copy()
     if changes:
@@ -30,16 +31,10 @@ def example(*, changes: bool = True) -> terminal.Report:
         images=("cat/1", "dog/1", "fox/1", "cat/2"),
         models=("float.keras", "int8.tflite"),
     )
-    return terminal.Report(
-        "int8.tflite",
-        result.after,
-        result,
-        thumbnails={"cat/2": b"\xff\xd8jpeg"},
-        recipe={"edgedense": "1", "options": {"resize": "nearest"}},
-    )
+    return Report("int8.tflite", result.after, result, recipe={"edgedense": "1", "options": {"resize": "nearest"}})
 
 
-def printed(content: terminal.Report) -> str:
+def printed(content: Report) -> str:
     target = io.StringIO()
     terminal.print_tables(content, Console(file=target, width=120))
     return target.getvalue()
@@ -64,7 +59,7 @@ class _Balance(HTMLParser):
 
 
 def test_json_is_one_line_with_every_figure_and_no_thumbnail() -> None:
-    text = terminal.to_json(replace(example(), gate=terminal.Gate(1.0, 25.0), layer_noise=(("conv1", 12.5),)))
+    text = replace(example(), gate=Gate(1.0, 25.0), layer_noise=(("conv1", 12.5),)).to_json()
     assert "\n" not in text
     content = json.loads(text)
     assert content["evaluation"]["accuracy"] == 0.5
@@ -77,7 +72,7 @@ def test_json_is_one_line_with_every_figure_and_no_thumbnail() -> None:
 
 
 def test_json_without_reference_says_null() -> None:
-    content = json.loads(terminal.to_json(replace(example(), drift=None)))
+    content = json.loads(replace(example(), drift=None).to_json())
     assert content["drift"] is None
     assert content["gate"] is None
 
@@ -94,26 +89,28 @@ def test_terminal_shows_both_models_classes_and_the_verdict() -> None:
 def test_terminal_leaves_out_a_confusion_matrix_that_does_not_fit() -> None:
     names = tuple(f"c{i}" for i in range(13))
     wide = drift.evaluate(np.eye(13), np.arange(13), names, model="m")
-    assert "Confusion" not in printed(terminal.Report("m", wide))
+    assert "Confusion" not in printed(Report("m", wide))
     assert "Confusion" in printed(example())
 
 
 def test_verdict_tells_chance_from_drop_and_no_change_from_proof() -> None:
-    assert "may be chance" in terminal.verdict(example())
+    assert "may be chance" in wording.verdict(example())
     same = example(changes=False)
-    assert "No image out of 4" in terminal.verdict(same)
+    assert "No image out of 4" in wording.verdict(same)
     assert same.drift is not None
     real = replace(same, drift=replace(same.drift, lost=30, won=2, p_value=1e-6))
-    assert "more than chance" in terminal.verdict(real)
+    assert "more than chance" in wording.verdict(real)
 
 
 @pytest.mark.parametrize(("drop", "passed"), [(0.5, True), (0.51, False), (-3.0, True)])
 def test_gate_is_kept_at_the_limit_and_by_gains(drop: float, passed: bool) -> None:
-    assert terminal.Gate(0.5, drop).passed is passed
+    assert Gate(0.5, drop).passed is passed
 
 
 def test_page_is_whole_and_needs_no_network_nor_script() -> None:
-    html = page.to_html(replace(example(), gate=terminal.Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0))))
+    html = validation_page.to_html(
+        replace(example(), gate=Gate(1, 25), layer_noise=(("conv1", 12.5), ("fc", 3.0))), {"cat/2": b"\xff\xd8jpeg"}
+    )
     parser = _Balance()
     parser.feed(html)
     assert parser.open == []
@@ -136,13 +133,13 @@ def test_page_is_whole_and_needs_no_network_nor_script() -> None:
 
 
 def test_page_escapes_names_that_come_from_folders() -> None:
-    html = page.to_html(example())
+    html = validation_page.to_html(example(), {"cat/2": b"\xff\xd8jpeg"})
     assert "<b>dog</b>" not in html
     assert "&lt;b&gt;dog&lt;/b&gt;" in html
 
 
 def test_page_shows_sections_only_where_there_is_something_to_show() -> None:
-    plain = page.to_html(replace(example(), drift=None, recipe={}))
+    plain = validation_page.to_html(replace(example(), drift=None, recipe={}))
     for part in ("label changed", "Recall, class by class", "Noise", "Recipe", "gate", "Thresholds"):
         assert part not in plain
 
@@ -152,8 +149,8 @@ def test_page_stays_small_when_many_images_change() -> None:
     assert content.drift is not None
     change = content.drift.changed[0]
     many = tuple(replace(change, image=f"cat/{i}") for i in range(100))
-    html = page.to_html(replace(content, drift=replace(content.drift, changed=many)))
-    assert html.count('class="card"') == terminal.SHOWN
+    html = validation_page.to_html(replace(content, drift=replace(content.drift, changed=many)))
+    assert html.count('class="card"') == thumbnails.SHOWN
     assert "40 more are not shown" in html
 
 
@@ -167,10 +164,10 @@ def test_sigmoid_heads_show_their_thresholds() -> None:
         models=("f", "q"),
         activation="sigmoid",
     )
-    content = terminal.Report("q", result.after, result)
+    content = Report("q", result.after, result)
     assert "-0.0500" in printed(content)
     assert "AUROC, ill" in printed(content)
-    assert "0.5000 → 0.4500" in page.to_html(content)
+    assert "0.5000 → 0.4500" in validation_page.to_html(content)
 
 
 @pytest.mark.parametrize(
@@ -201,4 +198,4 @@ def test_noise_marks_the_worst_layers() -> None:
 
 
 def test_style_is_a_file_beside_the_code() -> None:
-    assert (Path(page.__file__).parent / "report.css").is_file()
+    assert (Path(validation_page.__file__).parent / "report.css").is_file()

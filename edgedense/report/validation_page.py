@@ -4,19 +4,19 @@ SVG."""
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
-from typing import Any
 
-from edgedense.deployed.layer_noise import LayerNoise
 from edgedense.measures.drift import Changed, Drift
-from edgedense.report import plots, terminal
-from edgedense.report.terminal import SHOWN, Report
+from edgedense.measures.layer_noise import LayerNoise
+from edgedense.measures.result import Report
+from edgedense.report import plots, wording
+from edgedense.report.thumbnails import SHOWN
+from edgedense.report.wording import Section
 
 
-def to_html(content: Report) -> str:
+def to_html(content: Report, thumbnails: Mapping[str, bytes] | None = None, extras: Sequence[Section] = ()) -> str:
     """The page. Names of classes, files and layers are escaped: they come from folders that others may
     have named."""
     sections = [_head(content), _figures(content)]
@@ -28,14 +28,16 @@ def to_html(content: Report) -> str:
     if content.layer_noise:
         sections.append(_noise(content.layer_noise))
     if content.drift:
-        sections.append(_changed(content.drift, content))
-    sections += [_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras]
+        sections.append(_changed(content.drift, thumbnails or {}))
+    sections += [_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in extras]
     if content.recipe:
         sections.append(_recipe(content))
     return _page(content.title, sections)
 
 
-def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str]]) -> str:
+def training_to_html(
+    content: Report, said: str, curves: Iterable[tuple[str, str]], extras: Sequence[Section] = ()
+) -> str:
     """The page of `train`: what came out, said in a sentence, and (caption, SVG) for each learning curve."""
     figures = "".join(f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>" for caption, svg in curves)
     legend = '<p class="legend"><i class="before"></i>training<i class="after"></i>validation</p>'
@@ -51,9 +53,9 @@ def training_to_html(content: Report, said: str, curves: Iterable[tuple[str, str
         _classes(content),
         _confusion(content),
         _reliability(content),
-        *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in content.extras),
+        *(_section(e.title, e.said, e.plot + _table(e.headings, e.rows)) for e in extras),
     ]
-    made = _table(("", ""), _flat(content.recipe), "recipe")
+    made = _table(("", ""), wording.recipe_rows(content.recipe), "recipe")
     return _page(content.title, [*sections, _section("How it was made", "Pictures, options and versions.", made)])
 
 
@@ -83,21 +85,21 @@ def _head(content: Report) -> str:
     if gate is not None:
         kind, said = ("pass", "gate passed") if gate.passed else ("fail", "gate failed")
         badge = f'<span class="badge {kind}">{said}</span>'
-    return f"<header><h1>{escape(content.title)} {badge}</h1><p>{escape(terminal.verdict(content))}</p></header>"
+    return f"<header><h1>{escape(content.title)} {badge}</h1><p>{escape(wording.verdict(content))}</p></header>"
 
 
 def _figures(content: Report) -> str:
     drift, shown = content.drift, content.evaluation
     if drift is None:
-        tiles = [("accuracy", terminal.percent(shown.accuracy), f"{shown.images} images")]
+        tiles = [("accuracy", wording.percent(shown.accuracy), f"{shown.images} images")]
         if shown.top5 is not None:
-            tiles.append(("top-5", terminal.percent(shown.top5), ""))
-        tiles.append(("calibration error", terminal.percent(shown.calibration_error), ""))
+            tiles.append(("top-5", wording.percent(shown.top5), ""))
+        tiles.append(("calibration error", wording.percent(shown.calibration_error), ""))
     else:
         tiles = [
-            ("accuracy", terminal.percent(drift.after.accuracy), f"was {terminal.percent(drift.before.accuracy)}"),
+            ("accuracy", wording.percent(drift.after.accuracy), f"was {wording.percent(drift.before.accuracy)}"),
             ("drop, in points", f"{drift.drop:+.2f}", f"95 %: {drift.drop_low:+.2f} to {drift.drop_high:+.2f}"),
-            ("same decision", terminal.percent(drift.agreement), f"{len(drift.changed)} of {shown.images} changed"),
+            ("same decision", wording.percent(drift.agreement), f"{len(drift.changed)} of {shown.images} changed"),
             ("mean KL", f"{drift.kl_mean:.5f}", f"worst {drift.kl_worst:.3f}"),
         ]
     cards = "".join(
@@ -105,7 +107,7 @@ def _figures(content: Report) -> str:
         f"<small>{escape(note)}</small></div>"
         for name, value, note in tiles
     )
-    every = _table(terminal.headings(content), terminal.summary_rows(content), "figures")
+    every = _table(wording.headings(content), wording.summary_rows(content), "figures")
     return f'<section class="tiles">{cards}</section><details open><summary>All figures</summary>{every}</details>'
 
 
@@ -127,7 +129,7 @@ def _classes(content: Report) -> str:
     return _section(
         "Classes",
         "Precision: how much of what was called so is so. Recall: how much of it was found. In percent.",
-        _table(terminal.class_headings(content), terminal.class_rows(content)),
+        _table(wording.class_headings(content), wording.class_rows(content)),
     )
 
 
@@ -157,7 +159,7 @@ def _reliability(content: Report) -> str:
         )
     )
     errors = " → ".join(
-        terminal.percent(m.calibration_error) for m in ((drift.before, drift.after) if drift else (content.evaluation,))
+        wording.percent(m.calibration_error) for m in ((drift.before, drift.after) if drift else (content.evaluation,))
     )
     return _section(
         "Reliability",
@@ -173,7 +175,7 @@ def _thresholds(drift: Drift) -> str:
     return _section(
         "Thresholds",
         "The threshold that finds as many of a class's images as 0.5 did before, and what it costs.",
-        _table(terminal.THRESHOLD_HEADINGS, map(terminal.threshold_row, drift.thresholds)),
+        _table(wording.THRESHOLD_HEADINGS, map(wording.threshold_row, drift.thresholds)),
     )
 
 
@@ -182,14 +184,14 @@ def _noise(layers: LayerNoise) -> str:
     return _section(
         "Noise, layer by layer",
         "Signal-to-noise ratio of each layer's output against the model it is compared with, in dB; higher is "
-        f"better. {terminal.noise_verdict(layers)}",
+        f"better. {wording.noise_verdict(layers)}",
         plots.layer_profile(layers, "Signal-to-noise ratio by layer")
         + _table(("noisiest layers", "dB"), [(name, f"{value:.1f}") for name, value in worst]),
     )
 
 
-def _changed(drift: Drift, content: Report) -> str:
-    cards = "".join(_card(change, content.thumbnails.get(change.image)) for change in drift.changed[:SHOWN])
+def _changed(drift: Drift, thumbnails: Mapping[str, bytes]) -> str:
+    cards = "".join(_card(change, thumbnails.get(change.image)) for change in drift.changed[:SHOWN])
     hidden = len(drift.changed) - SHOWN
     more = f"<p>{hidden} more are not shown.</p>" if hidden > 0 else ""
     said = (
@@ -219,17 +221,8 @@ def _card(change: Changed, thumbnail: bytes | None) -> str:
 
 
 def _recipe(content: Report) -> str:
-    rows = list(_flat(content.recipe))
+    rows = wording.recipe_rows(content.recipe)
     return _section("Recipe", "How the file was made, as it says itself.", _table(("", ""), rows, "recipe"))
-
-
-def _flat(entry: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Nested entries as rows: {"a": {"b": 1}} -> ("a b", "1")."""
-    for key, value in entry.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key} ")
-        else:
-            yield above + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _section(title: str, said: str, body: str) -> str:

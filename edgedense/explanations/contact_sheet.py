@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from edgedense.explanations.heatmap import colours
+from edgedense.explanations.colormap import colours
 from edgedense.images.preprocessing import Pixels
 
 _PAPER, _INK, _QUIET = (255, 255, 255), (22, 32, 43), (81, 96, 111)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedense.deployed import layer_noise
+from edgedense.measures import layer_noise
 
 
 def test_signal_to_noise_by_hand() -> None:

@@ -1,27 +1,16 @@
-"""What came out of a training: tables for people, and one HTML page."""
+"""The HTML page of a training."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from edgedense.converters.training.train import Training
-from edgedense.report import plots, tables
-from edgedense.report.page import training_to_html
-from edgedense.report.terminal import Extra, Report, print_tables
-
-
-def print_result(result: Training, out: Path, compared: Extra | None, console: Any) -> None:
-    """The classification report and the confusion matrix for people, a comparison, and what to do next."""
-    print_tables(Report(title(result), result.evaluation), console)
-    console.print(f"{out}: {len(result.data) / 1e6:.1f} MB. {summary(result)}", highlight=False, soft_wrap=True)
-    if compared is not None:
-        console.print(tables.table(compared.title, compared.headings, compared.rows))
-        console.print(compared.said, highlight=False, soft_wrap=True)
-    console.print(f"Convert it:\n\n    {convert_line(result, out)}\n", highlight=False, soft_wrap=True)
+from edgedense.measures.result import Report
+from edgedense.report import plots
+from edgedense.report.validation_page import training_to_html
+from edgedense.report.wording import Section
 
 
 def title(result: Training) -> str:
@@ -41,15 +30,7 @@ def summary(result: Training) -> str:
     return said
 
 
-def convert_line(result: Training, out: Path) -> str:
-    """The command that makes the deployed file of this model."""
-    words = ["edgedense", "convert", str(out), "--calibration", str(result.train_folder)]
-    if result.test_folder:
-        words += ["--validation", str(result.test_folder), "--max-drop", "1"]
-    return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])
-
-
-def to_html(result: Training, extras: Sequence[Extra] = ()) -> str:
+def to_html(result: Training, extras: Sequence[Section] = ()) -> str:
     """The page: figures, learning curves, classes, confusion, reliability, every epoch, how it was made."""
     history = result.history
     curves = [
@@ -70,11 +51,11 @@ def to_html(result: Training, extras: Sequence[Extra] = ()) -> str:
             ),
         ),
     ]
-    content = Report(title(result), result.evaluation, recipe=_recipe(result), extras=(*extras, _epochs(result)))
-    return training_to_html(content, summary(result), curves)
+    content = Report(title(result), result.evaluation, recipe=_recipe(result))
+    return training_to_html(content, summary(result), curves, (*extras, _epochs(result)))
 
 
-def _epochs(result: Training) -> Extra:
+def _epochs(result: Training) -> Section:
     rows = tuple(
         (
             str(i + 1),
@@ -88,7 +69,7 @@ def _epochs(result: Training) -> Extra:
         )
         for i, e in enumerate(result.history)
     )
-    return Extra(
+    return Section(
         "Epochs",
         "Losses are mean cross-entropies; on training pictures weighted by class.",
         ("epoch", "phase", "rate", "loss", "accuracy", "validation loss", "accuracy", "time"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.recovery.kept import check, identity
+from edgedense.converters.network.kept import check, identity
 from tests.converters.recovery import nets
 
 

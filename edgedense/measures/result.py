@@ -1,0 +1,55 @@
+"""The result of a validation: one model on labelled images, or two, and whether a limit was kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgedense.measures.drift import Drift, Evaluation
+from edgedense.measures.layer_noise import LayerNoise
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A limit on the drop in accuracy, in points of 100, and whether the model kept it."""
+
+    max_drop: float
+    drop: float
+
+    @property
+    def passed(self) -> bool:
+        """True at the limit and below it; a model that became better passes."""
+        return self.drop <= self.max_drop
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report shows. `evaluation` is the file under test, `drift` its comparison with another model.
+
+    `layer_noise` holds (layer, signal-to-noise ratio in dB) from input to output. `recipe` is how the file says that it
+    was made.
+    """
+
+    title: str
+    evaluation: Evaluation
+    drift: Drift | None = None
+    gate: Gate | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    layer_noise: LayerNoise = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as dictionaries, lists, numbers and text. Shares are 0 to 1, `drop` is in points of 100."""
+        return {
+            "title": self.title,
+            "evaluation": asdict(self.evaluation),
+            "drift": asdict(self.drift) if self.drift else None,
+            "gate": {**asdict(self.gate), "passed": self.gate.passed} if self.gate else None,
+            "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in self.layer_noise],
+            "recipe": dict(self.recipe),
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one JSON object on one line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,164 @@
+"""What a report says, in sentences and in table cells: the same in a terminal and on a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgedense.measures.drift import Drift, Threshold
+from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
+from edgedense.measures.metrics import rule_of_three
+from edgedense.measures.result import Report
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with its title and what it says, for the terminal and for a page."""
+
+    title: str
+    said: str
+    headings: Row
+    rows: tuple[Row, ...]
+    plot: str = ""
+
+
+def verdict(report: Report) -> str:
+    """What the figures mean, in a sentence or two: is the drop real, and was the limit kept?"""
+    if report.drift is None:
+        return f"{report.evaluation.images} images."
+    drift, gate = report.drift, report.gate
+    if drift.lost == drift.won == 0:
+        bound = 100 * rule_of_three(drift.after.images)
+        said = (
+            f"No image out of {drift.after.images} went from right to wrong or back. "
+            f"With 95 % confidence less than {bound:.2g} % of such images would."
+        )
+    else:
+        real = "is more than chance" if drift.p_value < 0.05 else "may be chance"
+        said = (
+            f"{drift.lost} images went from right to wrong, {drift.won} from wrong to right: "
+            f"the difference {real} (McNemar, p = {drift.p_value:.2g})."
+        )
+    if gate is None:
+        return said
+    kept = "passed" if gate.passed else "failed"
+    return f"{said} Gate {kept}: drop {gate.drop:.2f} points, limit {gate.max_drop:g}."
+
+
+def noise_verdict(layers: LayerNoise) -> str:
+    """Where precision went, in a sentence."""
+    name, value = min(layers, key=lambda layer: layer[1])
+    if value >= CEILING:
+        return "All layers are equal."
+    said = f"The noisiest layer is {name} with {value:.1f} dB."
+    fall = sudden_fall(layers)
+    return said if fall is None else f"{said} Noise begins all at once at {fall}, with {dict(layers)[fall]:.1f} dB."
+
+
+def headings(report: Report) -> Row:
+    """Column names of the summary."""
+    if report.drift is None:
+        return "", report.evaluation.model
+    return "", report.drift.before.model, report.drift.after.model
+
+
+def summary_rows(report: Report) -> list[Row]:
+    """The figures of the summary: one row each, one column per model; what belongs to the pair stands
+    last."""
+    drift = report.drift
+    models = (drift.before, drift.after) if drift else (report.evaluation,)
+    rows = [("images", *(str(m.images) for m in models)), ("accuracy (top-1)", *(percent(m.accuracy) for m in models))]
+    if models[0].top5 is not None:
+        rows.append(("accuracy (top-5)", *(percent(m.top5) for m in models)))
+    rows.append(("calibration error", *(percent(m.calibration_error) for m in models)))
+    for i, ranking in enumerate(models[0].rankings):
+        rows.append((f"AUROC, {ranking.positive}", *(number(m.rankings[i].auroc) for m in models)))
+        rows.append(
+            (f"average precision, {ranking.positive}", *(number(m.rankings[i].average_precision) for m in models))
+        )
+    if drift:
+        rows += [(name, "", value) for name, value in pair_rows(drift)]
+    return rows
+
+
+def pair_rows(drift: Drift) -> list[tuple[str, str]]:
+    """The figures that belong to two models together."""
+    return [
+        ("drop", f"{drift.drop:+.2f} points"),
+        ("drop, 95 % interval", f"{drift.drop_low:+.2f} to {drift.drop_high:+.2f}"),
+        ("McNemar's p", f"{drift.p_value:.3g}"),
+        ("agreement (top-1)", percent(drift.agreement)),
+        ("KL divergence, mean", f"{drift.kl_mean:.5f}"),
+        ("KL divergence, worst", f"{drift.kl_worst:.4f} ({drift.kl_worst_image})"),
+        ("Jensen-Shannon, mean", f"{drift.js_mean:.5f}"),
+        ("cosine of logits", f"{drift.logit_cosine:.5f}"),
+    ]
+
+
+def class_headings(report: Report) -> Row:
+    """Column names of the per-class table."""
+    return ("class", "precision", "recall", "F1", *(["recall change"] if report.drift else []), "support")
+
+
+def class_rows(report: Report) -> list[Row]:
+    """One row per class, in percent; with two models as `before → after`."""
+    if report.drift is None:
+        return [
+            (c.name, percent(c.precision), percent(c.recall), percent(c.f1), str(c.support))
+            for c in report.evaluation.per_class
+        ]
+    return [
+        (
+            a.name,
+            _pair(b.precision, a.precision),
+            _pair(b.recall, a.recall),
+            _pair(b.f1, a.f1),
+            f"{100 * (a.recall - b.recall):+.1f}",
+            str(a.support),
+        )
+        for b, a in zip(report.drift.before.per_class, report.drift.after.per_class, strict=True)
+    ]
+
+
+THRESHOLD_HEADINGS = ("class", "threshold", "moved", "sensitivity", "specificity")
+
+
+def threshold_row(threshold: Threshold) -> Row:
+    """One row of the table of thresholds."""
+    return (
+        threshold.positive,
+        f"{threshold.before:.4f} → {threshold.after:.4f}",
+        f"{threshold.moved:+.4f}",
+        f"{percent(threshold.sensitivity_before)} → {percent(threshold.sensitivity_after)}",
+        f"{percent(threshold.specificity_before)} → {percent(threshold.specificity_after)}",
+    )
+
+
+def percent(share: float | None) -> str:
+    """0.8748 -> "87.48 %"; a dash where there is no figure."""
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def number(value: float | None) -> str:
+    """Four decimals; a dash where there is no figure."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _pair(before: float, after: float) -> str:
+    return f"{100 * before:.1f} → {100 * after:.1f}"
+
+
+def recipe_rows(recipe: Mapping[str, Any], above: str = "") -> list[Row]:
+    """Nested entries as rows, values as the JSON that they are: {"a": {"b": [1]}, "c": "d"} -> ("a.b", "[1]"),
+    ("c", "d")."""
+    rows: list[Row] = []
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            rows += recipe_rows(value, f"{above}{key}.")
+        else:
+            rows.append((above + key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return rows

@@ -1,0 +1,122 @@
+"""Who may import whom: an import goes down or sideways, never up.
+
+A room is a package. Modules that stand directly in `converters/` and `device/` use all rooms below them, but for those
+in ALONE, which others build on. `edgedense` itself (errors, files, progress) is for all, and imports nobody; its
+`__init__.py` is the door that opens all rooms, when a name is asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALONE = {"device.machine", "device.classifier"}
+
+# Each room, and the rooms that it may import besides itself and `edgedense`.
+MAY: dict[str, set[str]] = {
+    "edgedense": set(),
+    "edgedense.images": set(),
+    "edgedense.measures": {"edgedense.images"},
+    "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
+    "edgedense.explanations": {"edgedense.images"},
+    "edgedense.report": {"edgedense.deployed", "edgedense.measures"},
+}
+SHARED = set(MAY) - {"edgedense"}
+DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
+MAY |= {
+    "converters.network": DATA | {"converters.tflite"},
+    "converters.tflite": DATA,
+    "converters.calibration": DATA | {"converters.network"},
+    "converters.readers.keras": DATA | {"converters.network"},
+    "converters.readers": DATA | {"converters.network", "converters.calibration", "converters.readers.keras"},
+    "converters.passes": DATA | {"converters.network", "converters.calibration"},
+    "converters.pruning": DATA | {"converters.network", "converters.passes"},
+    "converters.quantization": DATA
+    | {f"converters.{name}" for name in ("network", "calibration", "passes", "pruning", "tflite")},
+    "converters.recovery": DATA | {"converters.network", "converters.quantization", "converters.tflite"},
+}
+BUILDING = {room for room in MAY if room.startswith("converters.")}
+MAY |= {"converters": SHARED | BUILDING, "converters.training": SHARED | BUILDING | {"converters"}}
+MAY |= {
+    "device.machine": set(),
+    "device.engines": DATA | {"device.machine"},
+    "device.classifier": DATA | {"device.engines"},
+    "device.camera": DATA,
+    "device.preview": DATA | {"edgedense.explanations"},
+    "device.service": DATA | {"device.camera"},
+    "device.monitor": DATA | {"device.classifier"},
+    "device.board": DATA | {"device.machine", "device.engines", "device.classifier"},
+}
+RUNNING = {room for room in MAY if room.startswith("device.")}
+MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
+MAY["edgedense.cli"] = set(MAY)
+
+
+def place(room: str) -> Path:
+    return ROOT.joinpath(*room.split("."))
+
+
+def files(room: str) -> list[Path]:
+    """The modules of a room."""
+    if room in ALONE:
+        return [place(room).with_suffix(".py")]
+    alone = {place(name).with_suffix(".py") for name in ALONE} | {ROOT / "edgedense" / "__init__.py"}
+    return sorted(path for path in place(room).glob("*.py") if path not in alone)
+
+
+def room_of(module: str) -> str:
+    """The room of something named as it is imported, such as edgedense.device.camera.sources.parse."""
+    parts = module.split(".")
+    parts = parts[1:] if len(parts) > 1 and parts[1] in ("converters", "device") else parts
+    if ".".join(parts[:2]) in ALONE:
+        return ".".join(parts[:2])
+    while not ROOT.joinpath(*parts).is_dir():
+        parts = parts[:-1]
+    return ".".join(parts)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a file imports of edgedense, also inside of functions and for types only."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "edgedense")
+        elif isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "edgedense":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_package_is_in_the_table() -> None:
+    found = {
+        ".".join(path.relative_to(ROOT).parent.parts)
+        for top in ("edgedense", "converters", "device")
+        for path in ROOT.joinpath(top).rglob("__init__.py")
+        if path.parts[len(ROOT.parts) : len(ROOT.parts) + 2]
+        not in (("edgedense", "converters"), ("edgedense", "device"))
+    }
+    assert found == set(MAY) - ALONE
+
+
+@pytest.mark.parametrize("room", MAY)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    found = defaultdict(set)
+    for path in files(room):
+        for module in imported(path):
+            found[room_of(module)].add(f"{path.name}: {module}")
+    allowed = MAY[room] | {room, "edgedense"}
+    assert {other: sorted(places) for other, places in found.items() if other not in allowed} == {}
+
+
+def test_nobody_may_import_what_imports_it() -> None:
+    tuple(TopologicalSorter(MAY).static_order())  # graphlib.CycleError if there were a circle
+
+
+def test_an_import_upwards_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "up.py"
+    path.write_text("def f():\n    from edgedense.device.live import loop\n")
+    assert [room_of(module) for module in imported(path)] == ["device.live"]
+    assert "device.live" not in MAY["device.camera"]
