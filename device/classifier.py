@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,6 +40,7 @@ class Classifier:
         self._interpreter: Any = make_interpreter(content.model, device, threads, self.notes)
         self._input, self._output, self._features = _tensors(self._interpreter)
         head = content.entries.get(gradcam.ENTRY)
+        self._no_heatmaps = _without_heatmaps(content.recipe)
         self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
         height, width = _input_size(self._input)
         outputs = _class_count(self._output)
@@ -74,8 +75,8 @@ class Classifier:
         if self._head is None or self._features is None:
             raise EdgedenseError(
                 "a file with the last feature map as its second output",
-                "one without",
-                "convert the model again with --explain",
+                self._no_heatmaps,
+                "edgedense explain on the Keras model, or convert it again with --explain",
             )
         raw = self._interpreter.tensor(self._features["index"])()[0]  # a view: a copy would cost as much as the rest
         if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
@@ -119,6 +120,13 @@ class Classifier:
                 _CONVERT,
             )
         return recipe
+
+
+def _without_heatmaps(recipe: Mapping[str, Any]) -> str:
+    """What to say of a file that heatmaps cannot be computed from."""
+    if "float_head" in recipe:
+        return f"one whose head is float32, which has no gradients on a device: {recipe['float_head']['reason']}"
+    return "one without"
 
 
 def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
