@@ -104,8 +104,8 @@ def main() -> None:
             images = validation.read_labelled(arguments.data, good.labels)
             models = [
                 reference(arguments.reference, good.preprocessing)[0],
-                validation.deployed("good", good),
-                validation.deployed("spoiled", bad),
+                validation.deployed("good", [good]),
+                validation.deployed("spoiled", [bad]),
             ]
             with progress("scoring", len(images.paths)) as tick:
                 float_scores, good_scores, bad_scores = validation.score(images.paths, models, tick)

@@ -40,7 +40,7 @@ from edgedense.measures.metrics import accuracy
 from edgedense.progress import progress
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "digits"
-EXAMPLE_IMAGES = Path("out") / "digits"
+EXAMPLE_IMAGES = Path("out") / "digits" / "images"  # where `make demo` puts them too
 CALIBRATION_IMAGES = 200
 WARMUPS = 5
 PICTURES = 16  # different pictures in the latency rounds
@@ -67,6 +67,13 @@ def _arguments() -> argparse.Namespace:
         help="folder of labelled pictures, one sub-folder per class, sorted as the model's classes are",
     )
     parser.add_argument("--images", type=int, help="labelled pictures, evenly from the folder (default: all)")
+    parser.add_argument(
+        "--calibration-images",
+        type=int,
+        default=CALIBRATION_IMAGES,
+        metavar="N",
+        help=f"calibration pictures that each converter gets (default: {CALIBRATION_IMAGES})",
+    )
     parser.add_argument("--preprocess", choices=get_args(Normalization), help="as in edgedense convert")
     parser.add_argument("--rounds", type=int, default=100, help="timed inferences of each peer (default: 100)")
     parser.add_argument("--threads", type=_threads, default=["1", "all"], help='such as "1,all", the default')
@@ -84,6 +91,8 @@ def _arguments() -> argparse.Namespace:
         parser.error("--model, --calibration and --data go together")
     if arguments.rounds < 1 or (arguments.images is not None and arguments.images < 1):
         parser.error("--rounds and --images need 1 or more")
+    if arguments.calibration_images < 2:
+        parser.error("--calibration-images needs 2 or more")
     return arguments
 
 
@@ -125,7 +134,7 @@ def _studies(arguments: argparse.Namespace, console: Console) -> Iterator[Study]
         )
         preprocessing = Preprocessing.from_dict(answer["preprocessing"])
         reference = np.load(folder / "reference.npy")
-        job = Job(Path(answer["model"]), calibration, CALIBRATION_IMAGES, preprocessing, folder)
+        job = Job(Path(answer["model"]), calibration, arguments.calibration_images, preprocessing, folder)
         study = _study(f"{model.name}, {answer['parameters']:,} parameters", job, arguments, console)
         runners = _time(study, job, paths, arguments)
         _score(study, runners, reference, paths, labels, preprocessing)
@@ -289,7 +298,7 @@ def _context(arguments: argparse.Namespace) -> dict[str, Any]:
         "command": shlex.join(sys.argv),
         "rounds": arguments.rounds,
         "warmups": WARMUPS,
-        "calibration_images": CALIBRATION_IMAGES,
+        "calibration_images": arguments.calibration_images,
         "seed": stage.SEED,
         "processor": _processor(),
         "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),

@@ -23,6 +23,7 @@ from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
 
 BATCH = 8  # pictures at once
@@ -82,7 +83,7 @@ def read(
 
 def explain(
     model: Model,
-    paths: Sequence[Path],
+    paths: Sequence[Picture],
     classes: Sequence[str] = (),
     layer: str | None = None,
     unreadable: Callable[[EdgedenseError], None] | None = None,
@@ -158,13 +159,13 @@ def tensor_of(program: Program, name: str | None) -> str:
 class Loaded:
     """A picture as it was read, and as the model sees it."""
 
-    path: Path
+    path: Picture
     picture: Pixels
     pixels: Pixels
 
 
 def batches(
-    model: Model, paths: Sequence[Path], unreadable: Callable[[EdgedenseError], None] | None
+    model: Model, paths: Sequence[Picture], unreadable: Callable[[EdgedenseError], None] | None
 ) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
     p = model.preprocessing

@@ -14,7 +14,8 @@ from edgedense.converters.network.evaluate import evaluate
 from edgedense.errors import EdgedenseError
 from edgedense.explanations import colormap
 from edgedense.explanations.contact_sheet import Row, sheet
-from edgedense.explanations.explanation import shown
+from edgedense.explanations.explanation import shown, write
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Floats, Pixels
 
 SHOWN, COLUMNS = 16, 8  # channels of each layer: those that vary most over the picture
@@ -23,16 +24,21 @@ _SIDE, _GAP = 96, 4  # pixels of a map's longer side, and between two maps
 
 @dataclass(frozen=True)
 class Features:
-    """A picture and the feature maps [h, w, channels] that it has, by layer."""
+    """A picture and the feature maps [h, w, channels] that it has, by layer; `path` and `name` as in Explanation."""
 
-    path: Path
+    path: Picture
     picture: Pixels
     maps: tuple[tuple[str, Floats], ...]
+    name: str = ""
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write NAME-features.png below `folder`, and return its path. Raises EdgedenseError when that fails."""
+        return write(files(self, self.name), Path(folder))
 
 
 def feature_maps(
     model: Model,
-    paths: Sequence[Path],
+    paths: Sequence[Picture],
     layers: Sequence[str] = (),
     unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Features]:

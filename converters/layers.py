@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import find_images, load_image
+from edgedense.images.pictures import PicturesLike, collect
+from edgedense.images.preprocessing import load_image
 from edgedense.measures.layer_noise import LayerNoise
 from edgedense.progress import progress
 
 
-def inspect_layers(model: Path, reference: str, data: Path, images: int) -> LayerNoise:
+def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int) -> LayerNoise:
     """Signal-to-quantization-noise ratio in dB of each layer, from input to output, on at most `images` pictures.
 
     Raises EdgedenseError when the file was not made by `edgedense convert`.
@@ -43,7 +45,7 @@ def inspect_layers(model: Path, reference: str, data: Path, images: int) -> Laye
     source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
-    paths = find_images(data)
+    paths = collect(data)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
     pixels = np.stack([load_image(path, preprocessing) for path in chosen])
     with progress("comparing layers", len(pixels)) as tick:

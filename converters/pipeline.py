@@ -13,7 +13,7 @@ import numpy as np
 
 from edgedense.converters import slimming
 from edgedense.converters.calibration import normalization
-from edgedense.converters.calibration.pictures import DEFAULT_IMAGES, CalibrationSet, read_calibration
+from edgedense.converters.calibration.pictures import DEFAULT_IMAGES, CalibrationLike, CalibrationSet, read_calibration
 from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import Activation, DenseNet
@@ -44,6 +44,8 @@ from edgedense.converters.tflite import edgetpu, execute
 from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
+from edgedense.files import write_atomically
+from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
 from edgedense.measures import metrics
 from edgedense.measures.validation import read_labelled
@@ -83,7 +85,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Conversion:
-    """The deployed file's bytes and everything worth telling about it."""
+    """The deployed file's bytes `data`, and everything worth telling about it.
+
+    `labels` are the class names that it carries, `recipe` all that decides its content, and what it measured, as it is
+    recorded in the file. `steps` are the exact rewrites with how far each moved a logit, `candidates` the range
+    estimators that were tried, `trials` what was tried until `max_drop` was kept, `stages` the int8 file behind each
+    step that made the network smaller. `notes` are remarks for the user, `outcome` the scores before and after.
+    """
 
     data: bytes
     labels: tuple[str, ...]
@@ -100,22 +108,45 @@ class Conversion:
         """The recipe's figures: agreement and divergence on the calibration set, sizes."""
         return self.recipe["figures"]
 
+    def save(self, path: Path | str) -> None:
+        """Write the file, whole or not at all. Raises EdgedenseError when that fails or the name is no .tflite."""
+        require_name(path)
+        write_atomically(path, self.data)
+
+    def for_edgetpu(self) -> edgetpu.Compiled | None:
+        """What edgetpu_compiler makes of it, with labels and recipe; None where there is no compiler on PATH.
+
+        Raises EdgedenseError when the compiler fails.
+        """
+        compiled = edgetpu.compile_model(bundle.without_archive(self.data))
+        if compiled is None:
+            return None
+        head = {name: data for name, data in bundle.parse(self.data).entries.items() if name == gradcam.ENTRY}
+        return replace(compiled, model=bundle.pack(compiled.model, self.labels, self.recipe, head))
+
+
+def require_name(path: Path | str) -> None:
+    """Raise EdgedenseError for a name that is none of a deployed file: a slip must not overwrite the trained model."""
+    if Path(path).suffix != ".tflite":
+        raise EdgedenseError("--out FILE.tflite", str(path), f"--out {Path(path).with_suffix('.tflite')}")
+
 
 def convert(
-    model: Path | str,
-    calibration: Path | str,
+    model: Any,
+    calibration: CalibrationLike,
     labels: tuple[str, ...] | None = None,
     options: Options | None = None,
-    validation: Path | str | None = None,
+    validation: LabelledLike | None = None,
 ) -> Conversion:
     """Read, rewrite, measure, quantize and prove. Writes nothing.
 
-    `validation` is the folder of labelled pictures on which `options.max_drop` is kept; GateError when it is not.
+    All is as for `edgedense.convert`, which calls it: `validation` are the labelled pictures on which
+    `options.max_drop` is kept; GateError when it is not.
     Raises EdgedenseError when the model is no DenseNet, the pictures are unusable, or labelled pictures show that
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
-    slimming.check(options.slimming)
+    _check(options, validation is not None)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     given, notes = _read(model, calibration, labels, options, validation)
@@ -161,6 +192,19 @@ def convert(
     )
 
 
+def _check(options: Options, validates: bool) -> None:
+    """Raise EdgedenseError for what does not go together, before anything is read."""
+    slimming.check(options.slimming)
+    hint = "--max-drop POINTS --validation FOLDER"
+    if options.max_drop is not None and not validates:
+        raise EdgedenseError("--validation with --max-drop", "--max-drop alone", hint)
+    changes = options.slimming.changes or options.slimming.qat or options.size
+    if validates and options.max_drop is None and not changes:
+        raise EdgedenseError(
+            "--max-drop, or something that makes the network smaller, with --validation", "--validation alone", hint
+        )
+
+
 @dataclass(frozen=True)
 class _Given:
     """All that a conversion reads.
@@ -196,11 +240,11 @@ class _Chosen:
 
 
 def _read(
-    model: Path | str,
-    calibration: Path | str,
+    model: Any,
+    calibration: CalibrationLike,
     labels: tuple[str, ...] | None,
     options: Options,
-    validation: Path | str | None,
+    validation: LabelledLike | None,
 ) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
     source, added = with_probabilities(keras_reader.read(model, options.size))
@@ -281,16 +325,16 @@ def _flatbuffer(built: Built, given: _Given, options: Options) -> bytes:
 
 
 def _validation(
-    trained: Trained, preprocessing: Preprocessing, folder: Path | str | None, names: tuple[str, ...]
+    trained: Trained, preprocessing: Preprocessing, data: LabelledLike | None, names: tuple[str, ...]
 ) -> Validation:
     """The gate's pictures, scored by the trained model itself."""
-    if folder is None or not names:
+    if data is None or not names:
         raise EdgedenseError(
             "labelled pictures for --max-drop",
             "none" if names else "a model without labels",
             "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"),
         )
-    images = read_labelled(folder, names)
+    images = read_labelled(data, names)
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
     if not trained.resized:
@@ -437,7 +481,12 @@ def _recipe(
         "edgedense": version("edgedense"),
         "preprocessing": given.preprocessing.to_dict(),
         "activation": last.kind if isinstance(last, Activation) else "linear",
-        "source": {"name": source.name, "sha256": source.sha256, "parameters": sum(source.parameters.values())},
+        "source": {
+            "name": source.name,
+            "sha256": source.sha256,
+            **({"hashed": source.hashed} if source.hashed != "file" else {}),
+            "parameters": sum(source.parameters.values()),
+        },
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
         "options": {
             "output_type": options.output_type,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgedense.deployed import bundle, gradcam
 from edgedense.device.engines.interpreter import make_interpreter, place
+from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 
@@ -24,20 +26,23 @@ class Classifier:
 
     `labels` are the class names, `preprocessing` says how an image becomes the input (see
     `edgedense.images.preprocessing.load_image` and `resize`), `notes` are remarks for the user about what the file
-    does not say, `invoke_seconds` is how long the last inference took. `explains` says whether there are heatmaps.
+    does not say, `device` is what runs it, `invoke_seconds` is how long the last inference took. `explains` says
+    whether there are heatmaps.
 
-    A network with one output and two labels is binary, its output being the probability of the second class;
-    it then scores both. Raises EdgedenseError when the file, its input, its operators, its metadata or its
-    labels are not what they should be, and DeviceError when there is no runtime.
+    `activation` is what the scores come from: "softmax" where classes exclude each other, "sigmoid" where each is
+    scored alone. A network with one output and two labels is binary, its output being the probability of the second
+    class; it then scores both, and they exclude each other. Raises EdgedenseError when the file, its input, its
+    operators, its metadata or its labels are not what they should be, and DeviceError when there is no runtime.
     """
 
     def __init__(
         self, path: Path | str, device: str = "cpu", threads: int | None = None, labels: tuple[str, ...] | None = None
     ) -> None:
-        path, device, remark = place(Path(path), device)
+        path, self.device, remark = place(Path(path), device)
         self.notes: list[str] = [remark] if remark else []
         content = bundle.read(path)
-        self._interpreter: Any = make_interpreter(content.model, device, threads, self.notes)
+        self._model, self._threads = content.model, threads
+        self._interpreter: Any = make_interpreter(self._model, self.device, threads, self.notes)
         self._input, self._output, self._features = _tensors(self._interpreter)
         head = content.entries.get(gradcam.ENTRY)
         self._no_heatmaps = _without_heatmaps(content.recipe)
@@ -46,8 +51,16 @@ class Classifier:
         outputs = _class_count(self._output)
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
+        self._outputs = outputs
         self._is_pair = outputs == 1 and len(self.labels) == 2
+        self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.invoke_seconds = 0.0
+
+    def twin(self) -> Classifier:
+        """Another one of the same file and on the same device, for another thread. The file is not read again."""
+        other = copy.copy(self)
+        other._interpreter = make_interpreter(self._model, self.device, self._threads)
+        return other
 
     @property
     def explains(self) -> bool:
@@ -68,6 +81,16 @@ class Classifier:
         self._interpreter.invoke()
         self.invoke_seconds = time.perf_counter() - started
         return self._scores(self._interpreter.get_tensor(self._output["index"])[0])
+
+    def rule(self, threshold: float | None = None) -> Rule:
+        """When a class counts as seen. `threshold` is that of every class in place of the usual one; of two classes
+        that one sigmoid tells apart it is the second one's."""
+        return rule(self.labels, self.activation, self._outputs, threshold)
+
+    def predict(self, image: Pixels, top: int = 1, threshold: float | None = None) -> Prediction:
+        """uint8 [height, width, 3] in RGB -> what is seen: the `top` best classes, or where each class is scored alone,
+        all that reach their threshold (see `edgedense.device.prediction.decide`)."""
+        return decide(self.classify(image), self.rule(threshold), top)
 
     def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
@@ -111,7 +134,10 @@ class Classifier:
 
     def _checked_preprocessing(self, recipe: Preprocessing | None, height: int, width: int) -> Preprocessing:
         if recipe is None:
-            self.notes.append("the file carries no edgedense recipe: bilinear resizing to raw RGB is assumed")
+            self.notes.append(
+                "the file carries no edgedense recipe: bilinear resizing to raw RGB is assumed, and that classes "
+                "exclude each other"
+            )
             return Preprocessing(height, width, normalize="none")
         if (recipe.height, recipe.width) != (height, width):
             raise EdgedenseError(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import resize
 
 
 def explain(
     classifier: Classifier,
-    paths: Sequence[Path],
+    paths: Sequence[Picture],
     classes: Sequence[str] = (),
     unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:

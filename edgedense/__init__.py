@@ -1,1 +1,97 @@
-"""From a trained Keras DenseNet to a camera that classifies at the edge."""
+"""From a trained Keras DenseNet to a camera that classifies at the edge.
+
+import edgedense
+
+conversion = edgedense.convert("flowers.keras", "pictures/")
+conversion.save("flowers.tflite")
+report = edgedense.validate("flowers.tflite", "labelled/", reference="flowers.keras")
+print(report.evaluation.accuracy)
+
+These names are all that other programs should use. Each is loaded when it is first asked for: `import edgedense` loads
+neither TensorFlow nor a runtime, and what runs a file needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgedense.api.compare import compare as compare
+    from edgedense.api.convert import convert as convert
+    from edgedense.api.explain import explain as explain
+    from edgedense.api.explain import feature_maps as feature_maps
+    from edgedense.api.inspect import inspect as inspect
+    from edgedense.api.inspect import inspect_layers as inspect_layers
+    from edgedense.api.page import to_html as to_html
+    from edgedense.api.validate import validate as validate
+    from edgedense.converters.features import Features as Features
+    from edgedense.converters.pipeline import Conversion as Conversion
+    from edgedense.converters.pipeline import Options as Options
+    from edgedense.converters.readers.keras.summary import Summary as Summary
+    from edgedense.converters.slimming import Slimming as Slimming
+    from edgedense.deployed.golden import Replay as Replay
+    from edgedense.device.classifier import Classifier as Classifier
+    from edgedense.device.engines.contents import DeployedFile as DeployedFile
+    from edgedense.errors import DeviceError as DeviceError
+    from edgedense.errors import EdgedenseError as EdgedenseError
+    from edgedense.errors import GateError as GateError
+    from edgedense.explanations.explanation import Explanation as Explanation
+    from edgedense.explanations.explanation import Heat as Heat
+    from edgedense.images.preprocessing import Preprocessing as Preprocessing
+    from edgedense.images.preprocessing import load_image as load_image
+    from edgedense.images.preprocessing import resize as resize
+    from edgedense.measures.drift import Drift as Drift
+    from edgedense.measures.drift import Evaluation as Evaluation
+    from edgedense.measures.result import Gate as Gate
+    from edgedense.measures.result import Report as Report
+
+# Where each public name stands. The imports above are the same for type checkers; a test compares them.
+_PLACES = {
+    "convert": "edgedense.api.convert",
+    "validate": "edgedense.api.validate",
+    "compare": "edgedense.api.compare",
+    "inspect": "edgedense.api.inspect",
+    "inspect_layers": "edgedense.api.inspect",
+    "explain": "edgedense.api.explain",
+    "feature_maps": "edgedense.api.explain",
+    "to_html": "edgedense.api.page",
+    "Classifier": "edgedense.device.classifier",
+    "load_image": "edgedense.images.preprocessing",
+    "resize": "edgedense.images.preprocessing",
+    "Options": "edgedense.converters.pipeline",
+    "Slimming": "edgedense.converters.slimming",
+    "Preprocessing": "edgedense.images.preprocessing",
+    "Conversion": "edgedense.converters.pipeline",
+    "Report": "edgedense.measures.result",
+    "Gate": "edgedense.measures.result",
+    "Evaluation": "edgedense.measures.drift",
+    "Drift": "edgedense.measures.drift",
+    "Replay": "edgedense.deployed.golden",
+    "Summary": "edgedense.converters.readers.keras.summary",
+    "DeployedFile": "edgedense.device.engines.contents",
+    "Explanation": "edgedense.explanations.explanation",
+    "Heat": "edgedense.explanations.explanation",
+    "Features": "edgedense.converters.features",
+    "EdgedenseError": "edgedense.errors",
+    "GateError": "edgedense.errors",
+    "DeviceError": "edgedense.errors",
+}
+
+__all__ = [*_PLACES]
+
+logging.getLogger("edgedense").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'edgedense' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

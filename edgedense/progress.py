@@ -1,36 +1,49 @@
-"""A progress bar on stderr for whatever takes longer than two seconds."""
+"""How far the work is: whoever wants to know is called with the step, the pieces that are done, and all of them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+Progress = Callable[[str, int, int], None]  # the step's name, pieces that are done, pieces in all
 
-PATIENCE = 2.0  # seconds; what is done by then needs no bar
+_listener: ContextVar[Progress | None] = ContextVar("edgedense_progress", default=None)
 
 
 @contextmanager
-def progress(description: str, total: int, *, patience: float = PATIENCE) -> Iterator[Callable[[int], None]]:
-    """Yields `tick(n)`: call it after every n of `total` pieces. The bar goes away when the work is done,
-    and is not drawn at all where stderr is no terminal."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(description, total=total)
-    started, shown = time.monotonic(), False
+def reporting(listener: Progress | None) -> Iterator[None]:
+    """For this long `listener` is told of every step of the work in this thread. None changes nothing.
+
+    It is called with 0 pieces when a step begins, after each piece, and with all of them when the step has ended, also
+    where there were fewer pieces than foreseen. Steps may begin within steps. What it raises ends the work.
+    """
+    if listener is None:
+        yield
+        return
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+@contextmanager
+def progress(step: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A step of the work. Yields `tick(n)`: call it after every n of `total` pieces."""
+    listener = _listener.get() or _nobody
+    done = 0
 
     def tick(pieces: int = 1) -> None:
-        nonlocal shown
-        bar.update(task, advance=pieces)
-        if not shown and time.monotonic() - started > patience:
-            bar.start()
-            shown = True
+        nonlocal done
+        done = min(done + pieces, total)
+        listener(step, done, total)
 
-    try:
-        yield tick
-    finally:
-        if shown:
-            bar.stop()
+    listener(step, 0, total)
+    yield tick
+    if done < total:
+        listener(step, total, total)
+
+
+def _nobody(step: str, done: int, total: int) -> None:
+    pass

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ALONE = {"device.machine", "device.classifier"}
+ALONE = {"device.machine", "device.classifier", "device.prediction"}
 
 # Each room, and the rooms that it may import besides itself and `edgedense`.
 MAY: dict[str, set[str]] = {
@@ -25,7 +25,7 @@ MAY: dict[str, set[str]] = {
     "edgedense.measures": {"edgedense.images"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
     "edgedense.explanations": {"edgedense.images"},
-    "edgedense.report": {"edgedense.deployed", "edgedense.measures"},
+    "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures"},
 }
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
@@ -46,15 +46,17 @@ MAY |= {"converters": SHARED | BUILDING, "converters.training": SHARED | BUILDIN
 MAY |= {
     "device.machine": set(),
     "device.engines": DATA | {"device.machine"},
-    "device.classifier": DATA | {"device.engines"},
+    "device.prediction": set(),
+    "device.classifier": DATA | {"device.engines", "device.prediction"},
     "device.camera": DATA,
     "device.preview": DATA | {"edgedense.explanations"},
     "device.service": DATA | {"device.camera"},
-    "device.monitor": DATA | {"device.classifier"},
-    "device.board": DATA | {"device.machine", "device.engines", "device.classifier"},
+    "device.monitor": DATA | {"device.classifier", "device.prediction"},
+    "device.board": DATA | {"edgedense.report", "device.machine", "device.engines", "device.classifier"},
 }
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
+MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 
 

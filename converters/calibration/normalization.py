@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from edgedense.converters.network.graph import Affine, DenseNet
 from edgedense.errors import EdgedenseError
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import NORMALIZATIONS, Normalization, Pixels, Preprocessing, Resize, load_image
 from edgedense.measures.metrics import binomial_sign_test, predicted
 
@@ -51,7 +51,7 @@ class BetterChoice:
 
 
 def better_choice(
-    in_force: Preprocessing, scores: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray, score: Score
+    in_force: Preprocessing, scores: np.ndarray, paths: tuple[Picture, ...], labels: np.ndarray, score: Score
 ) -> BetterChoice | None:
     """The best of the other choices that beats the one in force by more than chance, or None.
 
@@ -95,7 +95,7 @@ def _others(in_force: Preprocessing) -> Iterator[Preprocessing]:
 
 
 def _right(
-    preprocessing: Preprocessing, indices: np.ndarray, paths: tuple[Path, ...], labels: np.ndarray, score: Score
+    preprocessing: Preprocessing, indices: np.ndarray, paths: tuple[Picture, ...], labels: np.ndarray, score: Score
 ) -> np.ndarray:
     if not indices.size:
         return np.zeros(0, bool)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
+from edgedense.images.in_memory import Picture
+from edgedense.images.pictures import PictureLike, first, one, pairs
+from edgedense.images.pictures import names as picture_names
 from edgedense.images.preprocessing import (
     IMAGE_SUFFIXES,
     Pixels,
@@ -23,6 +27,9 @@ from edgedense.images.preprocessing import (
     find_labelled,
     resize,
 )
+
+# A folder, some pictures, or pairs (picture, class name).
+CalibrationLike: TypeAlias = Path | str | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
 
 DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
 FEW_IMAGES = 50
@@ -35,11 +42,11 @@ RANDOM = 0.1  # correlation of neighbouring pixels; photographs have 0.8 and mor
 class CalibrationSet:
     """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3].
 
-    `labels` [N] are indices into `names`, where pictures stand in class folders; `sha256` hashes every picture's
-    path and content; `notes` are remarks for the user.
+    `labels` [N] are indices into `names`, where pictures stand in class folders or came with labels; `sha256` hashes
+    every picture's name and content; `notes` are remarks for the user.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[Picture, ...]
     pixels: Pixels
     labels: npt.NDArray[np.int64] | None
     names: tuple[str, ...]
@@ -54,27 +61,40 @@ class CalibrationSet:
 
 
 @dataclass(frozen=True)
+class _Found:
+    """The pictures there are: their names, the class of each, what they are called together, remarks."""
+
+    pictures: list[Picture]
+    image_names: tuple[str, ...]
+    labels: npt.NDArray[np.int64] | None
+    names: list[str]
+    called: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Picture:
-    path: Path
+    path: Picture
     sha256: str
     pixels: Pixels | None  # None: the file is no picture
     problem: str = ""
 
 
 def read_calibration(
-    folder: Path | str,
+    source: CalibrationLike,
     preprocessing: Preprocessing,
     limit: int = DEFAULT_IMAGES,
     tick: Callable[[int], None] = lambda n: None,
 ) -> CalibrationSet:
-    """Read at most `limit` pictures of `folder`, evenly from its classes where it has class folders.
+    """Read at most `limit` pictures, evenly from the classes where these are known.
 
-    Raises EdgedenseError when no picture is left, or when the pictures are noise or all the same.
+    `source` is a folder, with or without a sub-folder per class, or pictures (paths or pictures in memory), or pairs
+    (picture, class name). Of something that can be gone through only once, the first pictures are taken. Raises
+    EdgedenseError when no picture is left, or when the pictures are noise or all the same.
     """
-    paths, labels, names = _listed(Path(folder))
-    beside = _beside(Path(folder)) if names else 0
-    chosen = _spread(labels, len(paths), limit)
-    paths, labels = [paths[i] for i in chosen], None if labels is None else labels[chosen]
+    found = _in_folder(Path(source)) if isinstance(source, str | Path) else _in_list(source, limit)
+    chosen = _spread(found.labels, len(found.pictures), limit)
+    paths, labels = [found.pictures[i] for i in chosen], None if found.labels is None else found.labels[chosen]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pictures = []
         for picture in pool.map(lambda path: _read(path, preprocessing), paths):
@@ -82,33 +102,60 @@ def read_calibration(
             tick(1)
     good = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
     if not good:
-        raise EdgedenseError(f"pictures that can be decoded in {folder}", pictures[0].problem, "another folder")
+        raise EdgedenseError(f"pictures that can be decoded in {found.called}", pictures[0].problem, "other pictures")
     pixels = np.stack([picture.pixels for picture in pictures if picture.pixels is not None])
     kept = None if labels is None else labels[good]
-    _refuse_unusable(pixels, folder)
+    _refuse_unusable(pixels, found.called)
     notes = (
         *_broken_notes(pictures),
         *_picture_notes([pictures[i] for i in good], pixels),
-        *_class_notes(kept, names),
-        *([f"{beside} pictures beside the class folders were left out"] if beside else []),
+        *_class_notes(kept, found.names),
+        *found.notes,
     )
     manifest = hashlib.sha256()
     for i in good:
-        manifest.update(f"{pictures[i].path.relative_to(folder).as_posix()}\0{pictures[i].sha256}\n".encode())
-    return CalibrationSet(tuple(paths[i] for i in good), pixels, kept, tuple(names), manifest.hexdigest(), notes)
+        manifest.update(f"{found.image_names[chosen[i]]}\0{pictures[i].sha256}\n".encode())
+    return CalibrationSet(tuple(paths[i] for i in good), pixels, kept, tuple(found.names), manifest.hexdigest(), notes)
 
 
-def _listed(folder: Path) -> tuple[list[Path], npt.NDArray[np.int64] | None, list[str]]:
+def _in_folder(folder: Path) -> _Found:
     if not folder.is_dir():
         raise EdgedenseError(
             "a folder of calibration pictures",
             f"{folder}, which is no folder",
             "--calibration FOLDER with 100 to 300 pictures like those the camera will see",
         )
+    labels: npt.NDArray[np.int64] | None = None
+    names: list[str] = []
+    beside = 0
     if any(item.is_dir() and not item.name.startswith(".") for item in folder.iterdir()):
         paths, labels, names = find_labelled(folder)
-        return paths, labels, names
-    return find_images(folder), None, []
+        beside = _beside(folder)
+    else:
+        paths = find_images(folder)
+    notes = (f"{beside} pictures beside the class folders were left out",) if beside else ()
+    image_names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    return _Found(list(paths), image_names, labels, names, str(folder), notes)
+
+
+def _in_list(source: Iterable[Any], limit: int) -> _Found:
+    """At most `limit` of them: what is not used is not copied."""
+    items, more = first(source, limit)
+    if not items:
+        raise EdgedenseError("calibration pictures", "none: the list is empty", "100 to 300 pictures")
+    labels: npt.NDArray[np.int64] | None = None
+    names: list[str] = []
+    if any(isinstance(item, tuple) for item in items):
+        items, given = pairs(items)
+        if unnamed := [label for label in given if not isinstance(label, str)]:
+            raise EdgedenseError("a class name with each calibration picture", repr(unnamed[0]), "names[number]")
+        names = sorted(set(given))
+        labels = np.array([names.index(label) for label in given], np.int64)
+    chosen = _spread(labels, len(items), limit)
+    pictures = [one(items[i], i) for i in chosen]
+    kept = None if labels is None else labels[chosen]
+    notes = (f"only the first {limit} pictures were taken: a list would be taken from evenly",) if more else ()
+    return _Found(pictures, picture_names(pictures), kept, names, "the list", notes)
 
 
 def _beside(folder: Path) -> int:
@@ -130,7 +177,7 @@ def _spread(labels: npt.NDArray[np.int64] | None, count: int, limit: int) -> lis
     return sorted(int(i) for group in spread for i in group)
 
 
-def _read(path: Path, preprocessing: Preprocessing) -> _Picture:
+def _read(path: Picture, preprocessing: Preprocessing) -> _Picture:
     try:
         data = path.read_bytes()
         image = decode(data, preprocessing.exif)
@@ -152,7 +199,7 @@ def neighbour_correlation(pixels: Pixels) -> npt.NDArray[np.float64]:
     return np.where(power > 0, (left * right).sum(axis=(1, 2)) / np.where(power > 0, power, 1), 1.0)
 
 
-def _refuse_unusable(pixels: Pixels, folder: Path | str) -> None:
+def _refuse_unusable(pixels: Pixels, folder: str) -> None:
     hint = "pictures like those the camera will see"
     if (pixels.std(axis=(1, 2, 3)) < FLAT).all():
         raise EdgedenseError("calibration pictures that show something", f"only single-coloured ones in {folder}", hint)
@@ -171,8 +218,8 @@ def _broken_notes(pictures: Sequence[_Picture]) -> list[str]:
 
 def _picture_notes(pictures: Sequence[_Picture], pixels: Pixels) -> list[str]:
     notes = []
-    first: dict[str, Path] = {}
-    again = [p.path.name for p in pictures if first.setdefault(p.sha256, p.path) != p.path]
+    firsts: dict[str, Picture] = {}
+    again = [p.path.name for p in pictures if firsts.setdefault(p.sha256, p.path) != p.path]
     flat = [p.path.name for p, x in zip(pictures, pixels, strict=True) if x.std() < FLAT]
     dark = [p.path.name for p, x in zip(pictures, pixels, strict=True) if x.mean() < DARK and x.std() >= FLAT]
     for found, what in (

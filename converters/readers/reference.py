@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.probabilities import with_probabilities
 from edgedense.images.preprocessing import NORMALIZATIONS, Preprocessing
 from edgedense.measures.validation import Model
 
 
-def reference(path: Path | str, preprocessing: Preprocessing) -> tuple[Model, str]:
-    """(the Keras model at `path` as a model under test, the SHA-256 of its file).
+def reference(model: Any, preprocessing: Preprocessing) -> tuple[Model, Source]:
+    """(a Keras model, at a path or in memory, as a model under test, and what was read).
 
     It gets the pixels that the deployed file gets, normalized as the recipe says: the deployed graph does
     that itself. Raises EdgedenseError when the model cannot be read.
     """
-    source, _ = with_probabilities(keras_reader.read(path, (preprocessing.height, preprocessing.width)))
+    source, _ = with_probabilities(keras_reader.read(model, (preprocessing.height, preprocessing.width)))
     mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS[preprocessing.normalize])
 
     def predict(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return source.predict((pixels.astype(np.float32) - mean) / std)
 
-    return Model(Path(path).name, preprocessing, predict), source.sha256
+    return Model(source.name, preprocessing, predict), source
+
+
+def is_source(source: Source, recipe: Mapping[str, Any]) -> bool:
+    """Whether a deployed file was made from `source`, as far as its `recipe` says."""
+    recorded = recipe.get("source", {})
+    if recorded.get("hashed", "file") != source.hashed:  # a file and a model in memory cannot be compared
+        return True
+    return recorded.get("sha256") in (None, source.sha256)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from edgedense.converters.calibration import normalization
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.progress import progress
 
@@ -25,7 +27,7 @@ class Trained:
     preprocessing: Preprocessing
     resized: bool
 
-    def load(self, paths: tuple[Path, ...] | list[Path], what: str) -> Pixels:
+    def load(self, paths: Sequence[Picture], what: str) -> Pixels:
         """Pictures as the training saw them, uint8 [N, height, width, 3]."""
         with progress(f"reading {what} pictures", len(paths)) as tick:
             rows = []
@@ -48,7 +50,7 @@ class Trained:
         return self.source.predict(normalization.normalized(pixels, normalize))
 
 
-def trained(model: Path | str, source: Source, preprocessing: Preprocessing) -> Trained:
+def trained(model: Any, source: Source, preprocessing: Preprocessing) -> Trained:
     """The model as it was trained; `source` and `preprocessing` are those of what is deployed."""
     own = source.trained_size
     if own is None or own == (preprocessing.height, preprocessing.width):

@@ -9,8 +9,9 @@ from typing import Any
 from edgedense.converters.training.train import Training
 from edgedense.measures.result import Report
 from edgedense.report import plots
-from edgedense.report.validation_page import training_to_html
-from edgedense.report.wording import Section
+from edgedense.report.template import render
+from edgedense.report.validation_page import judged
+from edgedense.report.wording import Section, recipe_rows
 
 
 def title(result: Training) -> str:
@@ -30,29 +31,23 @@ def summary(result: Training) -> str:
     return said
 
 
-def to_html(result: Training, extras: Sequence[Section] = ()) -> str:
+def to_html(result: Training, further: Sequence[Section] = ()) -> str:
     """The page: figures, learning curves, classes, confusion, reliability, every epoch, how it was made."""
     history = result.history
-    curves = [
-        (
-            "Loss",
-            plots.learning_curves(
-                [e.loss for e in history], [e.validation_loss for e in history], result.best, "Loss over the epochs"
-            ),
+    curves = (
+        plots.learning_curves([e.loss for e in history], [e.validation_loss for e in history], result.best, "Loss"),
+        plots.learning_curves(
+            [e.accuracy for e in history], [e.validation_accuracy for e in history], result.best, "Accuracy", top=1.0
         ),
-        (
-            "Accuracy",
-            plots.learning_curves(
-                [e.accuracy for e in history],
-                [e.validation_accuracy for e in history],
-                result.best,
-                "Accuracy over the epochs",
-                top=1.0,
-            ),
-        ),
-    ]
-    content = Report(title(result), result.evaluation, recipe=_recipe(result))
-    return training_to_html(content, summary(result), curves, (*extras, _epochs(result)))
+    )
+    return render(
+        "training.html",
+        **judged(Report(title(result), result.evaluation)),
+        summary=summary(result),
+        curves=curves,
+        further=(*further, _epochs(result)),
+        recipe=recipe_rows(_recipe(result)),
+    )
 
 
 def _epochs(result: Training) -> Section:
@@ -71,8 +66,8 @@ def _epochs(result: Training) -> Section:
     )
     return Section(
         "Epochs",
-        "Losses are mean cross-entropies; on training pictures weighted by class.",
-        ("epoch", "phase", "rate", "loss", "accuracy", "validation loss", "accuracy", "time"),
+        "The rate is the size of training's steps. On training pictures the loss counts rare classes more.",
+        ("epoch", "phase", "rate", "loss", "accuracy", "validation loss", "validation accuracy", "time"),
         rows,
     )
 

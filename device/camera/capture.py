@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import mmap
 import os
 import select
 import sys
@@ -18,9 +17,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from edgedense.device.camera.frames import SLOTS, CaptureJob, Layout
+from edgedense.device.camera.frames import SLOTS, CaptureJob, Layout, Slot
 from edgedense.device.camera.motion import MotionDetector
-from edgedense.device.camera.readers import RawFrame, die_with_parent, end_programs, read_frames
+from edgedense.device.camera.readers import RawFrame, die_with_parent, end_programs, network_fault, read_frames
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Pixels, decode, resize
 
@@ -135,11 +134,9 @@ class _Cap:
 class _Writer:
     """Puts frames into the shared memory, and tells the parent."""
 
-    def __init__(self, job: CaptureJob, parent: _Parent, memory_file: int) -> None:
-        self._job, self._parent, self._memory_file = job, parent, memory_file
+    def __init__(self, job: CaptureJob, parent: _Parent, slots: list[Slot]) -> None:
+        self._job, self._parent, self._slots = job, parent, slots
         self._motion = MotionDetector() if job.watch_motion else None
-        self._layout: Layout | None = None
-        self._memory: mmap.mmap | None = None
         self._damaged = self._handed = 0
 
     def write(self, item: _Numbered, slot: int) -> None:
@@ -149,8 +146,10 @@ class _Writer:
             self._parent.take_back(slot)
             return
         picture = self._job.view.apply(picture)
-        layout, memory = self._opened(picture)
-        shared_picture, shared_input = layout.views(memory, slot)
+        height, width = picture.shape[:2]
+        layout = Layout(height, width, self._job.height, self._job.width)
+        self._slots[slot].grow(layout)
+        shared_picture, shared_input = self._slots[slot].views(layout)
         shared_picture[:] = picture
         shared_input[:] = resize(shared_picture, layout.input_height, layout.input_width, self._job.resize)
         moving = self._motion is None or self._motion.is_moving(shared_input, item.frame.captured)
@@ -161,6 +160,7 @@ class _Writer:
         lost = 0 if self._job.fps else item.number + 1 - self._handed
         self._parent.send(
             slot=slot,
+            size=[height, width],
             number=item.number,
             captured=captured,
             wall=time.time() - (now - captured),
@@ -176,23 +176,14 @@ class _Writer:
         except EdgedenseError as error:
             self._damaged += 1
             if self._damaged > _MOST_DAMAGED:
-                raise DeviceError("pictures that can be decoded", str(error.found)) from error
+                raise DeviceError(
+                    "pictures that can be read",
+                    f"that {self._damaged} pictures in a row cannot be read; the last one is {error.found}",
+                ) from error
+            self._parent.send(damaged=error.found)
             return None
         self._damaged = 0
         return picture
-
-    def _opened(self, picture: Pixels) -> tuple[Layout, mmap.mmap]:
-        height, width = picture.shape[:2]
-        if self._layout is None or self._memory is None:
-            self._layout = Layout(height, width, self._job.height, self._job.width)
-            os.ftruncate(self._memory_file, SLOTS * self._layout.slot_bytes)
-            self._memory = mmap.mmap(self._memory_file, SLOTS * self._layout.slot_bytes)
-            self._parent.send(open=[height, width])
-        elif (height, width) != (self._layout.height, self._layout.width):
-            raise DeviceError(
-                f"pictures of {self._layout.width}x{self._layout.height} as before", f"one of {width}x{height}"
-            )
-        return self._layout, self._memory
 
 
 def _numbered(job: CaptureJob, parent: _Parent) -> Iterator[_Numbered]:
@@ -224,8 +215,8 @@ def _paced(frames: Iterator[RawFrame]) -> Iterator[RawFrame]:
         yield RawFrame(time.monotonic(), frame.picture)
 
 
-def _capture(job: CaptureJob, parent: _Parent, memory_file: int) -> None:
-    cap, writer = _Cap(job.fps), _Writer(job, parent, memory_file)
+def _capture(job: CaptureJob, parent: _Parent, slots: list[Slot]) -> None:
+    cap, writer = _Cap(job.fps), _Writer(job, parent, slots)
     for item in _numbered(job, parent):
         if not cap.admits(item.frame.captured):
             parent.sign_of_life()
@@ -235,7 +226,7 @@ def _capture(job: CaptureJob, parent: _Parent, memory_file: int) -> None:
 
 
 def main() -> None:
-    """Standard input: the job as a line of JSON, then bytes, each a free slot. Argument: the shared file."""
+    """Standard input: the job as a line of JSON, then bytes, each a free slot. Arguments: the slots' files."""
     die_with_parent()
     # Libraries that print would spoil the messages: from here on standard output is standard error.
     messages_out = os.dup(1)
@@ -244,11 +235,11 @@ def main() -> None:
     parent = _Parent(0, messages_out)
     try:
         with contextlib.suppress(_ParentGoneError):
-            _capture(job, parent, int(sys.argv[1]))
+            _capture(job, parent, [Slot(int(file)) for file in sys.argv[1:]])
     except EdgedenseError as error:
         _send_error(parent, error)
     except (OSError, http.client.HTTPException) as error:
-        _send_error(parent, DeviceError(f"{job.source} to go on", f"{type(error).__name__}: {error}"))
+        _send_error(parent, DeviceError(f"{job.source} to go on", network_fault(error)))
     end_programs()
     sys.stderr.flush()
     os._exit(0)  # without waiting for the reading thread: OpenCV aborts when Python cuts it short

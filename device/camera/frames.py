@@ -1,12 +1,14 @@
 """Frames in memory that two processes share: their layout, and the messages about them.
 
 The capture process owns the slots that it was sent (one byte on its standard input per slot), fills one, and
-hands it over with a line of JSON. So a slot has one owner at any time and no lock is needed.
+hands it over with a line of JSON that says how large its picture is. So a slot has one owner at any time and no lock
+is needed, also where a slot has to grow for a larger picture.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,8 +63,9 @@ class CaptureJob:
 
 @dataclass(frozen=True)
 class Layout:
-    """One slot: the picture, uint8 [height, width, 3], then the input, uint8 [input_height, input_width,
-    3].
+    """One slot: the picture, uint8 [height, width, 3], then the input, uint8 [input_height, input_width, 3].
+
+    Each frame has a layout of its own, since a camera may change the size of its pictures at any time.
     """
 
     height: int
@@ -72,13 +75,33 @@ class Layout:
 
     @property
     def slot_bytes(self) -> int:
-        """The size of a slot, a multiple of 64 so that every slot begins on a cache line."""
-        return -(-3 * (self.height * self.width + self.input_height * self.input_width) // 64) * 64
+        """The size of a slot that holds such a frame."""
+        return 3 * (self.height * self.width + self.input_height * self.input_width)
 
-    def views(self, memory: mmap.mmap, slot: int) -> tuple[Pixels, Pixels]:
-        """(picture, input) of a slot, without copying."""
-        start, picture_bytes = slot * self.slot_bytes, 3 * self.height * self.width
-        picture = np.frombuffer(memory, np.uint8, picture_bytes, start)
-        input_bytes = 3 * self.input_height * self.input_width
-        pixels = np.frombuffer(memory, np.uint8, input_bytes, start + picture_bytes)
-        return (picture.reshape(self.height, self.width, 3), pixels.reshape(self.input_height, self.input_width, 3))
+    def views(self, memory: mmap.mmap) -> tuple[Pixels, Pixels]:
+        """(picture, input) in a slot's memory, without copying."""
+        picture_bytes, input_bytes = 3 * self.height * self.width, 3 * self.input_height * self.input_width
+        picture = np.frombuffer(memory, np.uint8, picture_bytes)
+        pixels = np.frombuffer(memory, np.uint8, input_bytes, picture_bytes)
+        return picture.reshape(self.height, self.width, 3), pixels.reshape(self.input_height, self.input_width, 3)
+
+
+class Slot:
+    """The memory of one frame, a file that both processes have open. It grows with the frames and never shrinks: the
+    other process may have it mapped as large as it was.
+    """
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+        self._memory: mmap.mmap | None = None
+
+    def grow(self, layout: Layout) -> None:
+        """Make room for such a frame: for the process that fills the slot."""
+        if os.fstat(self.file).st_size < layout.slot_bytes:
+            os.ftruncate(self.file, layout.slot_bytes)
+
+    def views(self, layout: Layout) -> tuple[Pixels, Pixels]:
+        """(picture, input) in the slot. Views that were given before stay valid: they keep the memory that they had."""
+        if self._memory is None or len(self._memory) < layout.slot_bytes:
+            self._memory = mmap.mmap(self.file, os.fstat(self.file).st_size)
+        return layout.views(self._memory)

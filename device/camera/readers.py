@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,7 +86,7 @@ def _rpicam(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         try:
             yield from _jpegs_from(child.stdout)
             status = child.wait()
-            raise DeviceError(f"{source} to go on", f"rpicam-vid ended with {status}: {_last_lines(log)}")
+            raise DeviceError(f"{source} to go on", f"that rpicam-vid ended with {status}: {_last_lines(log)}")
         finally:
             _end(child)
 
@@ -129,12 +132,13 @@ def _http(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
         if kind.startswith("multipart/"):
             return _until_the_end(source, response)
     except OSError as error:
-        raise DeviceError("a stream of pictures", f"{source}: {error}", "check the address in a browser") from error
+        hint = "check the address in a browser"
+        raise DeviceError(f"pictures from {source}", network_fault(error), hint) from error
     response.close()
     if not kind.startswith(("video/", "application/")):
         raise DeviceError(
-            "a stream of JPEGs or a video",
-            f"{source}, which sends {kind}",
+            f"a stream of JPEGs or a video from {source}",
+            f"that it sends {kind}",
             "the camera's own stream address, often .../stream or .../video.mjpg",
         )
     return _opencv(source.name, "CAP_FFMPEG", source)
@@ -155,10 +159,28 @@ def _request(url: str) -> tuple[str, Any]:
     return response.headers.get_content_type(), response
 
 
+def network_fault(error: Exception) -> str:
+    """What is wrong with a connection, as a clause about the camera."""
+    reason = getattr(error, "reason", None)
+    if isinstance(error, urllib.error.HTTPError):
+        return f"that it answers {error.code} {reason}"
+    cause = reason if isinstance(reason, Exception) else error  # urllib wraps what it is told by the system
+    clauses: tuple[tuple[type[Exception], str], ...] = (
+        (TimeoutError, f"that it sent nothing for {_NETWORK_TIMEOUT:.0f} seconds"),
+        (ConnectionRefusedError, "that it refuses the connection"),
+        (ConnectionError, "that it broke off the connection"),
+        (http.client.IncompleteRead, "that it ended the connection in the middle of a picture"),
+        (socket.gaierror, "that its name is not known in this network"),
+        (http.client.HTTPException, "that it does not keep to HTTP"),
+    )
+    clause = next((clause for kind, clause in clauses if isinstance(cause, kind)), "that the connection failed")
+    return f"{clause} ({cause or type(cause).__name__})"
+
+
 def _until_the_end(source: Source, response: Any) -> Iterator[RawFrame]:
     with response:
         yield from _jpegs_from(response)
-    raise DeviceError(f"{source} to go on", "the end of its stream")
+    raise DeviceError(f"{source} to go on", "that it ended its stream")
 
 
 def _snapshots(source: Source, response: Any, fps: float) -> Iterator[RawFrame]:
@@ -207,7 +229,9 @@ def _opencv(
     for wish, value in wishes or ():
         capture.set(wish, value)
     yield from _opencv_frames(cv2, capture)
-    raise DeviceError(f"{source} to go on", "no further picture")
+    raise DeviceError(
+        f"{source} to go on", "that it gives no further picture: it was unplugged, or its stream has ended"
+    )
 
 
 def _import_opencv() -> Any:
@@ -252,9 +276,15 @@ def _opencv_frames(cv2: Any, capture: Any) -> Iterator[RawFrame]:
             is_there, picture = capture.read()
             if not is_there:
                 return
-            yield RawFrame(time.monotonic(), cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            yield RawFrame(time.monotonic(), _rgb(cv2, picture))
     finally:
         capture.release()
+
+
+def _rgb(cv2: Any, picture: Any) -> Pixels:
+    """uint8 [H, W, 3] in RGB of what OpenCV gives: [H, W, 3] in BGR, from some cameras [H, W] or [H, W, 1] in grey."""
+    is_grey = picture.ndim == 2 or picture.shape[2] == 1
+    return cast(Pixels, cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB if is_grey else cv2.COLOR_BGR2RGB))
 
 
 def _picamera2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:

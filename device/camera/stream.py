@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import os
 import select
 import signal
@@ -25,14 +24,14 @@ from types import TracebackType
 from typing import Any
 
 import edgedense
-from edgedense.device.camera.frames import SLOTS, CaptureJob, Layout
+from edgedense.device.camera.frames import SLOTS, CaptureJob, Layout, Slot
 from edgedense.errors import DeviceError
 from edgedense.images.preprocessing import Pixels
 
 _FIRST_FRAME = 20.0  # seconds; a network camera may need ten to begin
 _STALL = 3.0  # seconds without a frame; a slow source gets three of its periods
 _BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt to reopen; the last one stays
-_LONG_ENOUGH = 30.0  # seconds of a run after which the attempts are counted anew
+_GOOD = 2.0  # seconds of frames after which the attempts are counted anew
 _GENTLE = 0.5  # seconds that the capture process is given to end by itself
 
 
@@ -68,40 +67,34 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Handed:
-    """A message about a filled slot."""
+    """A frame, and the slot that it takes until it is given back."""
 
     process: _CaptureProcess
     slot: int
-    number: int
-    captured: float
-    wall: float
-    moving: bool
-    resumed: bool
+    frame: Frame
 
 
 class _CaptureProcess:
     """One run of the capture process."""
 
     def __init__(self, job: CaptureJob) -> None:
-        self._job = job
-        self._memory_file = _unnamed_file()
-        self.layout: Layout | None = None
-        self.memory: mmap.mmap | None = None
+        self._files = [_unnamed_file() for _ in range(SLOTS)]
+        self.slots = [Slot(file) for file in self._files]
         # The package is where it was found here, which need not be an installation; it must not hide other modules.
         root = str(Path(edgedense.__file__).resolve().parents[1])
         program = f"import sys; sys.path.append({root!r}); from edgedense.device.camera.capture import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, str(self._memory_file)],
+            [sys.executable, "-c", program, *map(str, self._files)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[self._memory_file],
+            pass_fds=self._files,
             bufsize=0,
             start_new_session=True,  # a group of its own: it is killed whole, and Ctrl-C does not reach it
             env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
-        self._slots = self._process.stdin
+        self._free = self._process.stdin
         with contextlib.suppress(OSError):
-            self._slots.write(json.dumps(job.to_dict()).encode() + b"\n")  # type: ignore[union-attr]
+            self._free.write(json.dumps(job.to_dict()).encode() + b"\n")  # type: ignore[union-attr]
         self._rest = b""
 
     def messages(self, timeout: float) -> Iterator[dict[str, Any]]:
@@ -118,28 +111,24 @@ class _CaptureProcess:
         *lines, self._rest = (self._rest + data).split(b"\n")
         yield from (json.loads(line) for line in lines)
 
-    def map_memory(self, height: int, width: int) -> None:
-        """The pictures' size is known now, and with it that of the shared memory."""
-        self.layout = Layout(height, width, self._job.height, self._job.width)
-        self.memory = mmap.mmap(self._memory_file, SLOTS * self.layout.slot_bytes)
-
     def give_back(self, slot: int) -> None:
         """The slot can be filled again."""
         with contextlib.suppress(OSError, ValueError):  # it has ended
-            self._slots.write(bytes([slot]))  # type: ignore[union-attr]
+            self._free.write(bytes([slot]))  # type: ignore[union-attr]
 
     def end(self) -> int:
         """Ask it to end, kill it and all that it started, and return its exit status. May be called again."""
         if self._process.returncode is not None:
             return self._process.returncode
-        self._slots.close()  # type: ignore[union-attr]
+        self._free.close()  # type: ignore[union-attr]
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GENTLE)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         status = self._process.wait()
         self._process.stdout.close()  # type: ignore[union-attr]
-        os.close(self._memory_file)
+        for file in self._files:  # frames that are still in use keep their memory
+            os.close(file)
         return status
 
 
@@ -172,7 +161,9 @@ class Stream:
         self._lost_in_capture = self._lost_before = 0
         self._gaps, self._gap_seconds = 0, 0.0
         self._lost_at: float | None = None  # when the last frame before a gap came
-        self._last_sign, self._run_had_frame = 0.0, False
+        self._lost_why = ""  # what was said about this gap
+        self._first_frame: float | None = None  # of this run of the capture process
+        self._last_sign, self._damage = 0.0, ""
         self._thread = threading.Thread(target=self._supervise, name="capture", daemon=True)
 
     def __enter__(self) -> Stream:
@@ -223,10 +214,7 @@ class Stream:
                 return None
             handed = self._held = self._waiting.popleft()
             self._taken += 1
-        assert handed.process.layout is not None
-        assert handed.process.memory is not None
-        picture, pixels = handed.process.layout.views(handed.process.memory, handed.slot)
-        return Frame(handed.number, handed.captured, handed.wall, picture, pixels, handed.moving, handed.resumed)
+        return handed.frame
 
     def _release(self) -> None:
         if self._held:
@@ -246,50 +234,59 @@ class Stream:
         """Run the capture process again and again, until there is a reason to stop."""
         attempt = 0
         while not self._stop.is_set():
-            started = time.monotonic()
             try:
                 self._run_once()
             except DeviceError as error:
                 self._lose(error)
             if self._ended or self._error:
                 return
-            attempt = 0 if time.monotonic() - started > _LONG_ENOUGH else attempt
+            attempt = 0 if self._good_seconds >= _GOOD else attempt
             self._stop.wait(_BACKOFF[min(attempt, len(_BACKOFF) - 1)])
             attempt += 1
 
     def _run_once(self) -> None:
         """One run of the capture process. Raises DeviceError when it fails, ends or stalls."""
         process = _CaptureProcess(self._job)
-        self._run_had_frame, self._last_sign = False, time.monotonic()
+        self._first_frame, self._last_sign, self._damage = None, time.monotonic(), ""
         try:
             while not (self._stop.is_set() or self._ended):
                 for message in process.messages(timeout=0.1):
-                    self._last_sign = time.monotonic()
                     self._handle(process, message)
                 self._check_for_stall()
         except EOFError:
-            raise DeviceError("the capture process to go on", f"that it ended with {process.end()}") from None
+            raise DeviceError(
+                "the capture process to go on", f"that the process which reads it ended with {process.end()}"
+            ) from None
         finally:
             process.end()
             self._before, self._lost_before = self._captured, self._lost_in_capture
 
+    @property
+    def _good_seconds(self) -> float:
+        """For how long frames came in this run of the capture process."""
+        return self._last_sign - self._first_frame if self._first_frame is not None else 0.0
+
     def _check_for_stall(self) -> None:
-        if self._run_had_frame and not self._job.drop:
+        had_frame = self._first_frame is not None
+        if had_frame and not self._job.drop:
             return  # it may wait for a slot
-        limit = self._stall if self._run_had_frame else _FIRST_FRAME
+        limit = self._stall if had_frame else _FIRST_FRAME
         if time.monotonic() - self._last_sign > limit:
+            damage = f"; the last one that came could not be read: {self._damage}" if self._damage else ""
             raise DeviceError(
                 "a picture at least every now and then",
-                f"none for {limit:.0f} seconds",
+                f"that no {'whole ' if damage else ''}picture came for {limit:.0f} seconds{damage}",
                 "check the cable and the power supply",
             )
 
     def _handle(self, process: _CaptureProcess, message: dict[str, Any]) -> None:
         if "error" in message:
             raise DeviceError(*message["error"])
-        if "open" in message:
-            process.map_memory(*message["open"])
-        elif "slot" in message:
+        if "damaged" in message:
+            self._damage = message["damaged"]
+            return
+        self._last_sign = time.monotonic()
+        if "slot" in message:
             self._hand_over(process, message)
         elif "end" in message:
             with self._condition:
@@ -297,20 +294,22 @@ class Stream:
                 self._condition.notify()
 
     def _hand_over(self, process: _CaptureProcess, message: dict[str, Any]) -> None:
-        resumed = self._end_gap(message["captured"])
-        self._run_had_frame = True
-        number, moving = self._before + message["number"], message["moving"]
+        self._first_frame, self._damage = self._first_frame or self._last_sign, ""
+        resumed, moving = self._end_gap(message["captured"]), message["moving"]
+        number = self._before + message["number"]
+        height, width = message["size"]
+        layout = Layout(height, width, self._job.height, self._job.width)
+        picture, pixels = process.slots[message["slot"]].views(layout)
         with self._condition:
             self._captured = number + 1
             self._lost_in_capture = self._lost_before + message["lost"]
             while self._job.drop and self._waiting:  # the newest wins, and takes over what the older one knew
                 older = self._waiting.popleft()
                 older.process.give_back(older.slot)
-                moving, resumed = moving or older.moving, resumed or older.resumed
+                moving, resumed = moving or older.frame.moving, resumed or older.frame.resumed
                 self._superseded += 1
-            self._waiting.append(
-                _Handed(process, message["slot"], number, message["captured"], message["wall"], moving, resumed)
-            )
+            frame = Frame(number, message["captured"], message["wall"], picture, pixels, moving, resumed)
+            self._waiting.append(_Handed(process, message["slot"], frame))
             self._condition.notify()
 
     def _lose(self, error: DeviceError) -> None:
@@ -321,7 +320,10 @@ class Stream:
                 return
             if self._lost_at is None:
                 self._lost_at, self._gaps = self._last_sign, self._gaps + 1
-        self._report(f"{self._job.source} is lost, {error.found}; it will be reopened")
+        why = error.found.removeprefix("that ")
+        if why != self._lost_why:  # a camera that stays away is told of once
+            self._report(f"{self._job.source} is lost: {why}. It will be opened again.")
+        self._lost_why = why
 
     def _end_gap(self, now: float) -> bool:
         """Whether a gap ends with the frame captured at `now`."""
@@ -329,6 +331,6 @@ class Stream:
             return False
         gap = now - self._lost_at
         with self._condition:
-            self._gap_seconds, self._lost_at = self._gap_seconds + gap, None
+            self._gap_seconds, self._lost_at, self._lost_why = self._gap_seconds + gap, None, ""
         self._report(f"{self._job.source} is back after {gap:.1f} seconds")
         return True

@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from edgedense.deployed import bundle
+from edgedense.deployed.bundle import Bundle
 from edgedense.errors import DeviceError, EdgedenseError
 
 SHOWN_SCALES = 1  # a per-channel quantization is told by its number of scales
@@ -43,6 +46,21 @@ class Contents:
     tensors: int
     weight_bytes: int
     has_metadata: bool
+
+
+@dataclass(frozen=True)
+class DeployedFile:
+    """A .tflite file: its name, its network in short, and its labels and recipe."""
+
+    name: str
+    contents: Contents
+    bundle: Bundle
+
+
+def read(path: Path | str) -> DeployedFile:
+    """The file at `path`. Raises EdgedenseError when it cannot be read, and as `contents` does."""
+    content = bundle.read(path)
+    return DeployedFile(Path(path).name, contents(content.model), content)
 
 
 def contents(model: bytes) -> Contents:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from edgedense.device.engines import edgetpu
 from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.workers import cores
 
 # LiteRT is the maintained one. tflite-runtime ended with 2.14; it serves 32-bit and older installations.
 _RUNTIMES = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
@@ -58,8 +58,7 @@ def find_runtime() -> Runtime:
 
 def default_threads() -> int:
     """As many threads as this process has processor cores, at most four."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST_THREADS)
+    return min(cores(), _MOST_THREADS)
 
 
 def make_interpreter(

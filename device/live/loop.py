@@ -20,11 +20,11 @@ from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.stream import Counts, Frame, Stream
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Prediction, rank
 from edgedense.device.live.results import FrameResult
 from edgedense.device.live.saving import Saver
 from edgedense.device.live.smoothing import Smoother
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import Prediction, Rule, decide, doubt
 from edgedense.device.preview.state import Board
 from edgedense.device.service.notify import Notifier
 from edgedense.explanations.colormap import relative
@@ -89,11 +89,11 @@ class _Times:
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """`top` classes that score at least `threshold`, over the mean of `smooth` frames; with `on_change` only
-    when the best one is another; with `when_moving` only while the picture moves."""
+    """`top` classes of those that are seen by `rule`, over the mean of `smooth` frames; with `on_change` only when what
+    is seen is something else than before; with `when_moving` only while the picture moves."""
 
+    rule: Rule
     top: int = 1
-    threshold: float = 0.0
     smooth: int = 1
     on_change: bool = False
     when_moving: bool = False
@@ -119,6 +119,8 @@ class LiveRun:
         self._report, self._stop, self._saver, self._board = report, stop, saver, board
         self._watch = watch
         self._notifier, self._clock, self._times = Notifier(), Clock(), _Times()
+        # The page shows the best classes also where the answer is left open.
+        self._page_rule = options.rule if options.rule.independent else classifier.rule()
         self._smoother = Smoother(options.smooth)
         self._recent: deque[float] = deque(maxlen=64)  # when the last frames were classified
         self._classified = 0
@@ -129,7 +131,7 @@ class LiveRun:
     def run(self) -> Summary:
         """Loop. Raises DeviceError when the source cannot be opened."""
         started = time.monotonic()
-        with Stream(self._job, self._report) as stream:
+        with contextlib.closing(self._notifier), Stream(self._job, self._report) as stream:
             try:
                 while not self._stop.is_set():
                     if not self._step(stream):
@@ -180,13 +182,12 @@ class LiveRun:
         if self._watch:
             self._watch.offer(raw, frame.pixels, frame.wall)
         scores = self._smoother.smooth(raw, frame.captured)
-        prediction = rank(scores, self._classifier.labels, self._options.top, self._options.threshold)
-        if not self._options.on_change or self._told is None or prediction.label != self._told.label:
+        prediction = decide(scores, self._options.rule, self._options.top)
+        if not self._options.on_change or self._told is None or prediction.answer != self._told.answer:
             self._print(frame, prediction)
             self._told = prediction
         if self._saver:
-            best = int(raw.argmax())
-            self._saver.offer(frame.picture, frame.number, frame.wall, self._classifier.labels[best], float(raw[best]))
+            self._saver.offer(frame.picture, frame.number, frame.wall, doubt(raw, self._options.rule))
         if self._board:
             self._show(self._board, frame, scores)
         self._count(frame, time.perf_counter() - taken)
@@ -213,10 +214,11 @@ class LiveRun:
         self._times.other.append(busy - self._classifier.invoke_seconds)
 
     def _show(self, board: Board, frame: Frame, scores: NDArray[np.float32]) -> None:
-        best = rank(scores, self._classifier.labels, _BARS)
+        best = decide(scores, self._page_rule, _BARS)
         facts: dict[str, object] = {
             "frame": frame.number,
-            "top": best.top,
+            "top": (best.top + best.below),
+            "seen": len(best.top) if best.independent else None,
             "latency_ms": self._classifier.invoke_seconds * 1e3,
         }
         self._heat = None
@@ -247,8 +249,8 @@ class LiveRun:
     def _status(self, stream: Stream) -> str:
         if stream.is_lost:
             return f"{self._job.source} is lost and will be reopened"
-        label = self._told.label if self._told else None
-        return f"{label or 'nothing'} seen, {self._rate():.1f} frames a second"
+        seen = ", ".join(self._told.answer) if self._told else ""
+        return f"{seen or 'nothing'} seen, {self._rate():.1f} frames a second"
 
 
 @contextlib.contextmanager

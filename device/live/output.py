@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TextIO
 
 from edgedense.device.live.results import FrameResult, ImageResult
+from edgedense.device.prediction import Prediction
 
 _WIDEST_LABEL = 32
 
@@ -16,12 +17,15 @@ _WIDEST_LABEL = 32
 class Output:
     """Writes one line per result to `stream` and flushes it, so that a reader of a pipe sees it at once.
 
-    With `in_place` the rows of a table overwrite each other, as suits a terminal that watches a camera.
+    With `in_place` the rows of a table overwrite each other, as suits a terminal that watches a camera. `independent`
+    leaves room for the mark of a class that is named although it does not reach its threshold.
     """
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, as_json: bool, in_place: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, labels: Sequence[str], *, as_json: bool, in_place: bool = False, independent: bool = False
+    ) -> None:
         self._stream, self._as_json, self._in_place = stream, as_json, in_place and not as_json
-        self._width = max(len("label"), min(_WIDEST_LABEL, max(map(len, labels))))
+        self._width = max(len("label"), min(_WIDEST_LABEL, max(map(len, labels))) + (2 if independent else 0))
         self._has_header = as_json
 
     def write(self, result: ImageResult | FrameResult) -> None:
@@ -47,13 +51,29 @@ class Output:
             self._stream.flush()
 
     def _row(self, result: ImageResult | FrameResult) -> str:
-        label, score = result.prediction.label, result.prediction.score
-        shown = "-" if label is None else _shortened(label)
+        shown, score, rest = _told(result.prediction)
         percent = "-" if score is None else f"{score:.1%}"
-        others = ", ".join(f"{name} {value:.1%}" for name, value in result.prediction.top[1:])
-        return f"{shown:<{self._width}}  {percent:>7}  {result.latency * 1e3:>6.1f} ms  {_origin(result)}" + (
-            f"  ({others})" if others else ""
-        )
+        return f"{shown:<{self._width}}  {percent:>7}  {result.latency * 1e3:>6.1f} ms  {_origin(result)}{rest}"
+
+
+def _told(prediction: Prediction) -> tuple[str, float | None, str]:
+    """(the class in the row's first column, its score, what stands at the row's end). Classes in parentheses are not
+    what is seen, but the next best."""
+    if not prediction.independent:
+        others = f"  ({_listed(prediction.top[1:])})" if prediction.top[1:] else ""
+        return "-" if prediction.label is None else _shortened(prediction.label), prediction.score, others
+    if not prediction.top:
+        (label, score), *rest = prediction.below
+        others = f"  ({_listed(rest)})" if rest else ""
+        return f"({_shortened(label)})", score, f"  no finding{others}"
+    (label, score), *rest = prediction.top
+    findings = f"  and {_listed(rest)}" if rest else ""
+    others = f"  ({_listed(prediction.below)})" if prediction.below else ""
+    return _shortened(label), score, findings + others
+
+
+def _listed(classes: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{label} {score:.1%}" for label, score in classes)
 
 
 def _shortened(label: str) -> str:

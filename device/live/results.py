@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from edgedense.device.live.prediction import Prediction
+from edgedense.device.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ImageResult:
     latency: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON line: file, label, score, top, latency_ms."""
+        """The JSON line: file, label, score, top, latency_ms, and findings where each class is scored alone."""
         return {"file": self.file, **_prediction_entries(self.prediction, self.latency)}
 
 
@@ -52,9 +52,14 @@ class FrameResult:
 
 
 def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any]:
-    top = [{"label": label, "score": round(score, 6)} for label, score in prediction.top]
-    best = top[0] if top else {"label": None, "score": None}
-    return {**best, "top": top, "latency_ms": round(latency * 1e3, 3)}
+    seen, below = _scored(prediction.top), _scored(prediction.below)
+    best = seen[0] if seen else {"label": None, "score": None}
+    findings = {"findings": seen} if prediction.independent else {}
+    return {**best, **findings, "top": seen + below, "latency_ms": round(latency * 1e3, 3)}
+
+
+def _scored(classes: tuple[tuple[str, float], ...]) -> list[dict[str, Any]]:
+    return [{"label": label, "score": round(score, 6)} for label, score in classes]
 
 
 def _iso(wall: float) -> str:

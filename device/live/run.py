@@ -17,6 +17,7 @@ from edgedense.device.live.loop import LiveOptions, LiveRun, Summary, stop_on_si
 from edgedense.device.live.output import Output
 from edgedense.device.live.saving import Saver, SavingRules
 from edgedense.device.monitor.watch import Watch
+from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
@@ -89,9 +90,13 @@ def run_live(
             "a file with heatmaps for --explain", f"{title}, which has none", "convert the model again with --explain"
         )
     output = Output(
-        sys.stdout, classifier.labels, as_json=as_json, in_place=sys.stdout.isatty() and not options.on_change
+        sys.stdout,
+        classifier.labels,
+        as_json=as_json,
+        in_place=sys.stdout.isatty() and not options.on_change,
+        independent=options.rule.independent,
     )
-    saver = Saver(saving, _report) if saving else None
+    saver = Saver(saving, _report, usual_doubt(options.rule)) if saving else None
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
             run = LiveRun(

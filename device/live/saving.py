@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from edgedense.device.prediction import Doubt
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Pixels
@@ -24,11 +25,12 @@ _INTERVAL = 1.0  # seconds; frames that follow each other closely look alike
 
 @dataclass(frozen=True)
 class SavingRules:
-    """Save to `folder` what scores below `below`, until the folder holds `cap` bytes or the disk has only `floor`
-    bytes left."""
+    """Save to `folder` what the model is less sure of than `below` (see `edgedense.device.prediction.doubt`; None
+    for what is usual with its kind of answer), until the folder holds `cap` bytes or the disk has only `floor` bytes
+    left."""
 
     folder: Path
-    below: float = 0.5
+    below: float | None = None
     cap: int = 500 * _MB
     floor: int = 1000 * _MB
 
@@ -44,7 +46,7 @@ def saving_rules(folder: Path | None, below: float | None, cap: int | None, floo
         return None
     return SavingRules(
         folder,
-        SavingRules.below if below is None else below,
+        below,
         SavingRules.cap if cap is None else cap * _MB,
         SavingRules.floor if floor is None else floor * _MB,
     )
@@ -53,11 +55,14 @@ def saving_rules(folder: Path | None, below: float | None, cap: int | None, floo
 class Saver:
     """Writes JPEGs in a thread of its own, at most one a second; it never makes the inference wait.
 
-    `report` is called once with a sentence when saving has stopped, and why.
+    `usual` is how sure a prediction must be where the rules do not say. A file's name tells when its frame was
+    captured, the frame's number, and the class that was in doubt with its score. `report` is called once with a
+    sentence when saving has stopped, and why.
     """
 
-    def __init__(self, rules: SavingRules, report: Callable[[str], None]) -> None:
+    def __init__(self, rules: SavingRules, report: Callable[[str], None], usual: float = 0.5) -> None:
         self._rules, self._report = rules, report
+        self._below = usual if rules.below is None else rules.below
         try:
             rules.folder.mkdir(parents=True, exist_ok=True)
             self._used = sum(path.stat().st_size for path in rules.folder.iterdir() if path.is_file())
@@ -70,15 +75,16 @@ class Saver:
         self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
         self._thread.start()
 
-    def offer(self, picture: Pixels, number: int, wall: float, label: str | None, score: float) -> None:
+    def offer(self, picture: Pixels, number: int, wall: float, doubt: Doubt) -> None:
         """uint8 [H, W, 3] of frame `number`: a copy is queued if it is due, else nothing happens."""
         now = time.monotonic()
-        if self._has_stopped or score >= self._rules.below or now - self._offered_at < _INTERVAL or self._queue.full():
+        is_late = now - self._offered_at >= _INTERVAL
+        if self._has_stopped or doubt.sureness >= self._below or not is_late or self._queue.full():
             return
         self._offered_at = now
         moment = datetime.fromtimestamp(wall, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-        guess = "".join(c if c.isalnum() else "-" for c in label or "none")[:40]
-        self._queue.put_nowait((picture.copy(), f"{moment}_{number:06d}_{guess}_{score:.3f}.jpg"))
+        guess = "".join(c if c.isalnum() else "-" for c in doubt.label)[:40]
+        self._queue.put_nowait((picture.copy(), f"{moment}_{number:06d}_{guess}_{doubt.score:.3f}.jpg"))
 
     def close(self, timeout: float = 1.0) -> None:
         """Finish the frame that is being written."""

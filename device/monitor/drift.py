@@ -1,8 +1,7 @@
 """Drift in the field, without labels: is what the camera sees, and what the model says about it, still as
 usual?
 
-Each sample becomes a few numbers: confidence, entropy and class of the prediction, and brightness,
-contrast, sharpness and colour of the picture. A window of the last 100 samples is compared with windows
+Each sample becomes a few numbers (see `samples`). A window of the last 100 samples is compared with windows
 that were learned on site. What makes it hold in the field:
 
 - Frames of a video are nearly copies of each other, and a test that takes them for independent samples
@@ -32,10 +31,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.device.monitor.samples import CLASS, FEATURES, TESTS, Counts, Floats, measure
+from edgedense.device.monitor.words import ORDER, describe, most_moved
+from edgedense.device.prediction import Rule
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
-
-Floats = npt.NDArray[np.float64]
 
 PART, PARTS = 25, 4  # a window is four parts of 25 samples; each full part is a look
 LEARNED = 32  # learned windows that are kept; the two most alike are merged beyond that
@@ -50,39 +50,10 @@ WANDER = 1.3  # windows may be this much less usual than the least usual one whi
 
 
 @dataclass(frozen=True)
-class Feature:
-    """A number per sample, counted between `low` and `high` in steps of `step`: a shift by much less than
-    a step is no news, whatever its significance. `fell` and `rose` say what it means when it moves."""
-
-    name: str
-    low: float
-    high: float
-    step: float
-    fell: str
-    rose: str
-
-    @property
-    def nodes(self) -> int:
-        return round((self.high - self.low) / self.step) + 1
-
-
-FEATURES = (
-    Feature("brightness", 0, 255, 15, "the camera got dark", "the camera got bright"),
-    Feature("contrast", 0, 128, 8, "the picture got flat", "the picture got harsh"),
-    Feature("sharpness", -8, 2, 0.5, "the picture got blurred", "the picture got sharper or noisier"),
-    Feature("colour", -128, 128, 16, "colours turned to blue", "colours turned to red"),
-    Feature("confidence", 0, 1, 1 / 16, "confidence fell", "confidence rose"),
-    Feature("entropy", 0, 1, 1 / 16, "predictions got more decided", "predictions got less decided"),
-)
-CLASS = "class"
-TESTS = len(FEATURES) + 1
-
-
-@dataclass(frozen=True)
 class Shift:
-    """One thing that moved. `statistic` is Kolmogorov-Smirnov's distance (the population stability index
-    for the class) from the most similar learned window, `limit` what it may be; `psi` is the index, where
-    0.25 is called a major shift. `before` and `after` are means of all that was learned and of the window
+    """One thing that moved, and in `said` what a person sees of it. `statistic` is Kolmogorov-Smirnov's distance (the
+    population stability index for the class) from the most similar learned window, `limit` what it may be; `psi` is the
+    index, where 0.25 is called a major shift. `before` and `after` are means of all that was learned and of the window
     (for the class its share)."""
 
     feature: str
@@ -108,8 +79,8 @@ class Alert:
 
     @property
     def message(self) -> str:
-        """One line for a person."""
-        return "; ".join(f"{s.said} ({s.before:.3g} before, {s.after:.3g} now)" for s in self.shifts)
+        """One line for a person. Two statistics that move together may be one thing to see."""
+        return "; ".join(dict.fromkeys(shift.said for shift in self.shifts))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON Lines."""
@@ -119,61 +90,6 @@ class Alert:
             "samples": self.samples,
             "shifts": [shift.to_dict() for shift in self.shifts],
         }
-
-
-@dataclass
-class Counts:
-    """Histograms of `samples` samples: one per feature, and one of the predicted classes."""
-
-    samples: int
-    features: list[Floats]
-    classes: Floats
-
-    @classmethod
-    def empty(cls, classes: int) -> Counts:
-        return cls(0, [np.zeros(feature.nodes) for feature in FEATURES], np.zeros(classes))
-
-    def add(self, values: Sequence[float], decided: int) -> None:
-        """Count a sample. A value between two nodes counts for both, by its distance: a narrow
-        distribution that crosses a bin's edge would otherwise look like a leap. The mean is kept
-        exactly."""
-        for feature, counts, value in zip(FEATURES, self.features, values, strict=True):
-            place = (min(max(value, feature.low), feature.high) - feature.low) / feature.step
-            node = min(int(place), feature.nodes - 2)
-            counts[node] += 1 - (place - node)
-            counts[node + 1] += place - node
-        self.classes[decided] += 1
-        self.samples += 1
-
-    def plus(self, other: Counts) -> Counts:
-        return Counts(
-            self.samples + other.samples,
-            [a + b for a, b in zip(self.features, other.features, strict=True)],
-            self.classes + other.classes,
-        )
-
-    def mean(self, index: int) -> float:
-        feature = FEATURES[index]
-        nodes = feature.low + feature.step * np.arange(feature.nodes)
-        return float(nodes @ self.features[index]) / max(self.samples, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "samples": self.samples,
-            "features": [np.round(f, 3).tolist() for f in self.features],
-            "classes": self.classes.astype(int).tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, entry: dict[str, Any]) -> Counts:
-        counts = cls(
-            int(entry["samples"]),
-            [np.array(f, np.float64) for f in entry["features"]],
-            np.array(entry["classes"], np.float64),
-        )
-        if [len(f) for f in counts.features] != [feature.nodes for feature in FEATURES]:
-            raise ValueError("histograms of other features")
-        return counts
 
 
 def kolmogorov_smirnov(a: Floats, b: Floats) -> float:
@@ -207,38 +123,19 @@ def psi_limit(rate: float, n: int, m: int, bins: int) -> float:
     return (1 / n + 1 / m) * k * (1 - 2 / (9 * k) + z * math.sqrt(2 / (9 * k))) ** 3
 
 
-def measure(scores: npt.NDArray[Any], image: npt.NDArray[np.uint8]) -> tuple[list[float], int]:
-    """(a value per feature, the decided class) of scores [classes] and the picture uint8 [H, W, 3] they
-    are for.
-    """
-    p = np.asarray(scores, np.float64)
-    p = np.array([1 - p[0], p[0]]) if p.size == 1 else p
-    shares = np.maximum(p, 1e-9) / np.maximum(p, 1e-9).sum()
-    pixels = image.astype(np.float32)
-    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-    spread = float(luma.std())
-    slope = float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean()) if luma.size > 1 else 0.0
-    return [
-        float(luma.mean()),
-        spread,
-        math.log2((slope + 0.1) / (spread + 1)),  # relative to the contrast, which exposure changes
-        float((pixels[..., 0] - pixels[..., 2]).mean()),
-        float(p.max()),
-        float(-(shares * np.log(shares)).sum() / math.log(p.size)),
-    ], int(p.argmax())
-
-
 class Monitor:
     """Watches a stream of predictions. Feed it with `update`; keep it across restarts with `save` and `load`.
 
-    `labels` are the model's class names. It first learns for `learn_samples` samples and, where times are
-    given, for `learn_seconds`. `interval` is the time between samples, in seconds.
+    `labels` are the model's class names; `rule` says when a class counts as seen, None that it is the best one. It
+    first learns for `learn_samples` samples and, where times are given, for `learn_seconds`. `interval` is the time
+    between samples, in seconds.
     """
 
     def __init__(
         self,
         labels: Sequence[str],
         *,
+        rule: Rule | None = None,
         learn_samples: int = LEARN_SAMPLES,
         learn_seconds: float = LEARN_SECONDS,
         interval: float = INTERVAL,
@@ -246,6 +143,7 @@ class Monitor:
         if learn_samples < 2 * PART * PARTS:
             raise EdgedenseError(f"{2 * PART * PARTS} samples or more to learn from", str(learn_samples))
         self.labels = tuple(labels)
+        self.rule = rule
         self.learn_samples, self.learn_seconds, self.interval = learn_samples, learn_seconds, interval
         self.learning = True
         self.samples = 0  # taken since the start, and again since the end of learning
@@ -269,7 +167,7 @@ class Monitor:
             return None
         if not self._parts or self._parts[-1].samples == PART:
             self._parts.append(self._empty())
-        self._parts[-1].add(*measure(scores, image))
+        self._parts[-1].add(*measure(scores, image, self.rule))
         self.samples += 1
         if self._parts[-1].samples < PART or len(self._parts) < PARTS:
             return None
@@ -318,7 +216,9 @@ class Monitor:
         news, self._moved = moved - self._moved, moved
         if not news:
             return None
-        return Alert(time, self.samples, tuple(self._shift(name, window, rate) for name in _names() if name in moved))
+        names = [name for name in ORDER if name in moved]
+        said = describe(names, _sum(self._learned), self._now(window), self._outcomes)
+        return Alert(time, self.samples, tuple(self._shift(name, said[name], window, rate) for name in names))
 
     def _usual(self, index: int) -> list[float]:
         """How unusual a learned window would have been, judged by the others."""
@@ -336,35 +236,36 @@ class Monitor:
         ]
         return [min(column) for column in zip(*table, strict=True)]
 
-    def _shift(self, name: str, window: Counts, rate: float) -> Shift:
+    def _now(self, window: Counts) -> dict[str, Counts]:
+        """What a person sees now, for each statistic. A window may be half of what was before a change: so it is the
+        newest part of the window, unless that has moved less than the whole."""
+        usual, newest = _sum(self._learned), self._parts[-1]
+        moved = zip(_distances(newest, usual), _distances(window, usual), strict=True)
+        return {name: newest if a >= b else window for name, (a, b) in zip(_names(), moved, strict=True)}
+
+    def _shift(self, name: str, said: str, window: Counts, rate: float) -> Shift:
         usual, index = _sum(self._learned), _names().index(name)
         distances = [_distances(window, c)[index] for c in self._learned]
         nearest = self._learned[int(np.argmin(distances))]
         limit = _limits(window, nearest, rate)[index] * max(1.0, WANDER * self._wander[index])
         if name == CLASS:
-            shares, now = usual.classes / usual.samples, window.classes / window.samples
-            top = int(np.argmax(np.abs(now - shares)))
-            more = "took over" if now[top] > 0.5 else "became more frequent"
-            verb = more if now[top] > shares[top] else "became rare"
-            return Shift(
-                name,
-                f"class {self.labels[top]} {verb}",
-                min(distances),
-                limit,
-                stability_index(window.classes, usual.classes),
-                float(shares[top]),
-                float(now[top]),
-            )
-        feature, before, after = FEATURES[index], usual.mean(index), window.mean(index)
-        return Shift(
-            name,
-            feature.rose if after > before else feature.fell,
-            min(distances),
-            limit,
-            stability_index(window.features[index], usual.features[index]),
-            before,
-            after,
-        )
+            psi, top = stability_index(window.classes, usual.classes), most_moved(usual, window)
+            before, now = (float(counts.classes[top] / counts.samples) for counts in (usual, window))
+        else:
+            psi = stability_index(window.features[index], usual.features[index])
+            before, now = usual.mean(name), window.mean(name)
+        return Shift(name, said, min(distances), limit, psi, before, now)
+
+    @property
+    def _outcomes(self) -> list[str]:
+        """What is counted as a class, in words."""
+        names = [f"class {label}" for label in self.labels]
+        return [*names, "no finding"] if self.rule is not None and self.rule.independent else names
+
+    @property
+    def _thresholds(self) -> tuple[float, ...] | None:
+        """Those that decide what is counted: with others the counts would mean something else."""
+        return None if self.rule is None or self.rule.kind == "best" else self.rule.thresholds
 
     def _is_sample(self, image: npt.NDArray[np.uint8], time: float | None) -> bool:
         """Whether this frame is one to count: late enough, and of a new scene or late enough for an old
@@ -385,13 +286,14 @@ class Monitor:
         return True
 
     def _empty(self) -> Counts:
-        return Counts.empty(max(2, len(self.labels)))
+        return Counts.empty(max(2, len(self._outcomes)))
 
     def save(self, path: Path | str) -> None:
         """Write the state, whole or not at all. Raises EdgedenseError when it cannot be written."""
         state = {
             "version": 1,
             "labels": self.labels,
+            "thresholds": self._thresholds,
             "learning": self.learning,
             "samples": self.samples,
             "looks": self._looks,
@@ -425,6 +327,13 @@ class Monitor:
                 f"another one in {path}",
                 "delete it to learn again, or name another file",
             )
+        learned_with = state.get("thresholds")
+        if (None if learned_with is None else tuple(learned_with)) != monitor._thresholds:
+            raise EdgedenseError(
+                "a state that was learned with these thresholds",
+                f"other ones in {path}",
+                "the --threshold that it was learned with, or delete it to learn again",
+            )
         try:
             monitor._restore(state)
         except (KeyError, TypeError, ValueError) as error:
@@ -440,6 +349,8 @@ class Monitor:
         self._scene = None if state["scene"] is None else np.array(state["scene"], np.float64)
         self._parts = [Counts.from_dict(part) for part in state["parts"]]
         self._learned = [Counts.from_dict(counts) for counts in state["learned"]]
+        if any(counts.classes.shape != self._empty().classes.shape for counts in (*self._parts, *self._learned)):
+            raise ValueError("counts of other classes")
 
 
 def _names() -> list[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgedense.device.classifier import Classifier
 from edgedense.device.monitor.drift import Monitor
+from edgedense.device.prediction import Rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, find_images, load_image
 from edgedense.progress import progress
@@ -24,25 +25,28 @@ _SAVE_EVERY = 600.0  # seconds: what a power cut may cost, against the wear of a
 class Watch:
     """Use it as a context manager; the state is written at its end, and every ten minutes.
 
-    `baseline` is a folder of images to learn from where the file `state` does not exist yet; without one the monitor
-    learns on site. Alerts go to stderr, and with `as_json` to stdout as well, as a JSON line with the key "alert".
-    Raises EdgedenseError when the state is damaged, belongs to another model or cannot be written.
+    `rule` says which classes count as seen. `baseline` is a folder of images to learn from where the file `state` does
+    not exist yet; without one the monitor learns on site. Alerts go to stderr, and with `as_json` to stdout as well, as
+    a JSON line with the key "alert". Raises EdgedenseError when the state is damaged, belongs to another model or
+    cannot be written.
     """
 
     def __init__(
         self,
         state: Path,
         classifier: Classifier,
+        rule: Rule,
         *,
         baseline: Path | None = None,
         as_json: bool = False,
+        busy: Callable[[], None] = lambda: None,
         report: Callable[[str], None] = lambda text: print(f"edgedense: {text}", file=sys.stderr),
     ) -> None:
         self._state, self._as_json, self._report = state, as_json, report
         is_new = not state.exists()
-        self._monitor = Monitor.load(state, classifier.labels)
+        self._monitor = Monitor.load(state, rule.labels, rule=rule)
         if is_new and baseline:
-            _learn(self._monitor, classifier, baseline)
+            _learn(self._monitor, classifier, baseline, busy)
         self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written
         self._saved_at = time.monotonic()
         if self._monitor.learning:
@@ -76,7 +80,7 @@ class Watch:
         self._save()
 
 
-def _learn(monitor: Monitor, classifier: Classifier, folder: Path) -> None:
+def _learn(monitor: Monitor, classifier: Classifier, folder: Path, busy: Callable[[], None]) -> None:
     """Learn from images in random order: in the order of their folders each window would hold one class."""
     paths = find_images(folder)
     with progress("learning", len(paths)) as tick:
@@ -84,5 +88,6 @@ def _learn(monitor: Monitor, classifier: Classifier, folder: Path) -> None:
             pixels = load_image(paths[i], classifier.preprocessing)
             monitor.update(classifier.classify(pixels), pixels)
             tick(1)
+            busy()
     if monitor.learning:
         monitor.finish_learning()

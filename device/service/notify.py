@@ -8,9 +8,11 @@ import socket
 import time
 from collections.abc import Mapping
 
+_STARTING = 5.0  # seconds between two messages before the start is over
+
 
 class Notifier:
-    """Sends to the socket that systemd names in the environment; without one it does nothing.
+    """Sends to the socket that systemd names in the environment; without one it does nothing. `close` it at the end.
 
     `alive` is called by the inference loop and by nothing else, so that the pings stop when it hangs. It
     sends a ping at most four times in the interval that systemd waits for one.
@@ -25,6 +27,12 @@ class Notifier:
         self._interval = _watchdog_seconds(environment) / 4
         self._pinged_at = float("-inf")
         self._is_ready = False
+
+    def starting(self, status: str) -> None:
+        """Work before the first frame goes on: systemd is to wait for another minute (sd_notify(3))."""
+        if time.monotonic() - self._pinged_at >= _STARTING:
+            self._send(f"EXTEND_TIMEOUT_USEC=60000000\nSTATUS={status}")
+            self._pinged_at = time.monotonic()
 
     def ready(self) -> None:
         """The first frame was there. Only the first call counts."""
@@ -41,6 +49,12 @@ class Notifier:
     def stopping(self) -> None:
         """The end was asked for."""
         self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Nothing more will be said."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
 
     def _send(self, message: str) -> None:
         if self._socket:

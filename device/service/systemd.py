@@ -5,7 +5,9 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgedense.device.camera.sources import Source
+from edgedense.device.service import places
+from edgedense.device.service.places import Place
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.files import write_atomically
 
@@ -68,9 +72,10 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class Service:
-    """What is to run: `options` are those of edgedense run, `save` the folder that it may write to.
+    """What is to run: `options` are those of edgedense run, with whole paths.
 
-    `source` is None for the first camera. `has_token` says that the preview page's token comes as a credential.
+    The user must be able to read `reads`, and may write to `places`. `source` is None for the first camera. `has_token`
+    says that the preview page's token comes as a credential.
     """
 
     name: str
@@ -78,8 +83,13 @@ class Service:
     source: Source | None
     user: str
     options: tuple[str, ...] = ()
-    save: Path | None = None
+    reads: tuple[Path, ...] = ()
+    places: tuple[Place, ...] = ()
     has_token: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
+            raise EdgedenseError("a service's name of letters, digits and - _ .", repr(self.name), "--name door")
 
     @property
     def unit_path(self) -> Path:
@@ -90,6 +100,11 @@ class Service:
     def token_path(self) -> Path:
         """Where the token is kept; only root can read it, and systemd hands it to the service."""
         return TOKENS / f"{self.name}.token"
+
+    @property
+    def state_folder(self) -> Path:
+        """Where relative paths of what it writes begin. systemd makes it for the service's user."""
+        return places.STATE / self.name
 
 
 def unit_text(service: Service) -> str:
@@ -115,13 +130,30 @@ def unit_text(service: Service) -> str:
         user=service.user,
         groups=" ".join(_present_groups()),
         credential=f"LoadCredential=preview-token:{service.token_path}\n" if service.has_token else "",
-        writable=f"ReadWritePaths={_quoted(str(service.save))}\n" if service.save else "",
+        writable=_writable(service),
     )
 
 
+def _writable(service: Service) -> str:
+    """What the service may write to, although it sees the rest of the system read-only."""
+    states = {service.state_folder} if any(place.in_state for place in service.places) else set()
+    states |= {place.folder for place in service.places if place.in_state}
+    others = {place.folder for place in service.places if not place.in_state}
+    names = [_quoted_path(str(folder.relative_to(places.STATE))) for folder in sorted(states)]
+    lines = [f"StateDirectory={' '.join(names)}\nStateDirectoryMode=0750\n"] if names else []
+    if others:
+        lines.append(f"ReadWritePaths={' '.join(_quoted_path(str(folder)) for folder in sorted(others))}\n")
+    return "".join(lines)
+
+
 def _quoted(word: str) -> str:
-    """A word for a unit file: no specifiers, no variables, one word (systemd.service(5), COMMAND LINES)."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """A word of a command: no specifiers, no variables, one word (systemd.service(5), COMMAND LINES)."""
+    return _quoted_path(word).replace("$", "$$")
+
+
+def _quoted_path(word: str) -> str:
+    """A path in a unit file: no specifiers, one word. Variables are known in commands alone."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"' if escaped != word or not escaped or set(escaped) & set(" \t;'#") else escaped
 
 
@@ -153,9 +185,8 @@ def install(service: Service) -> str | None:
     """
     _require_root()
     _require_access(service)
-    if service.save:
-        service.save.mkdir(parents=True, exist_ok=True)
-        shutil.chown(service.save, service.user)
+    for place in service.places:
+        _make(place, service.user)
     token = _kept_token(service.token_path) if service.has_token else None
     write_atomically(service.unit_path, unit_text(service).encode())
     service.unit_path.chmod(0o644)
@@ -163,6 +194,16 @@ def install(service: Service) -> str | None:
     _systemctl("enable", service.name)
     _systemctl("restart", "--no-block", service.name)  # it is ready only when the camera is
     return token
+
+
+def _make(place: Place, user: str) -> None:
+    """Make a folder that is missing, for the user. One that is there stays its owner's."""
+    missing = [folder for folder in (place.folder, *place.folder.parents) if not folder.exists()]
+    if place.in_state or not missing:
+        return
+    place.folder.mkdir(parents=True)
+    for folder in missing:
+        shutil.chown(folder, user)
 
 
 def _kept_token(path: Path) -> str:
@@ -180,28 +221,56 @@ def _kept_token(path: Path) -> str:
 def _require_root() -> None:
     if os.geteuid() != 0:
         # The whole path: sudo does not look into virtual environments.
-        arguments = " ".join(sys.argv[1:])
+        arguments = shlex.join(sys.argv[1:])
         raise EdgedenseError(
             "root, who alone can change services", "another user", f"sudo {sys.executable} -m edgedense.cli {arguments}"
         )
 
 
+# Run as the service's user; arguments: so many paths to read, then those paths, then folders to write to.
+_ACCESS = """
+import os, sys
+import edgedense.device
+count = int(sys.argv[1])
+for path in sys.argv[2:2 + count]:
+    os.listdir(path) if os.path.isdir(path) else open(path).close()
+for folder in sys.argv[2 + count:]:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(13, "Permission to write denied", folder)
+"""
+
+
 def _require_access(service: Service) -> None:
     """A home folder is closed to other users on Raspberry Pi OS, with everything in it."""
-    check = "import sys; import edgedense.device; open(sys.argv[1]).close()"
-    command = ["runuser", "-u", service.user, "--", sys.executable, "-c", check, str(service.model)]
+    reads = [str(path) for path in (service.model, *service.reads)]
+    folders = [place.folder for place in service.places if not place.in_state]
+    for place in service.places:
+        is_folder = place.folder.is_dir() or (place.kind == "folder" and not place.folder.exists())  # it will be made
+        if not place.in_state and not is_folder:
+            raise EdgedenseError(
+                f"a folder to write {place.path.name} in" if place.kind == "file" else "a folder to write in",
+                f"{place.folder}, which {'is a file' if place.folder.exists() else 'does not exist'}",
+                f"a relative path, which is kept in {service.state_folder}",
+            )
+    written = [str(folder) for folder in folders if folder.exists()]
+    command = ["runuser", "-u", service.user, "--", sys.executable, "-c", _ACCESS, str(len(reads)), *reads, *written]
     result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     if result.returncode:
         why = (result.stderr.strip().splitlines() or ["it failed"])[-1]
         raise EdgedenseError(
-            f"that {service.user} can read {service.model} and run {sys.executable}",
+            f"that {service.user} can read {', '.join(reads)}"
+            + (f", write to {', '.join(written)}" if written else "")
+            + f" and run {sys.executable}",
             why,
             "--user with their owner's name, or move them out of a home folder",
         )
 
 
-def remove(name: str) -> None:
-    """Stop the service and delete its unit and token. Raises EdgedenseError when there is none."""
+def remove(name: str) -> Path:
+    """Stop the service and delete its unit and token, but not what it wrote: the path of its state folder.
+
+    Raises EdgedenseError when there is no such service.
+    """
     _require_root()
     service = Service(name, Path(), None, "")
     if not service.unit_path.is_file():
@@ -210,6 +279,7 @@ def remove(name: str) -> None:
     service.unit_path.unlink()
     service.token_path.unlink(missing_ok=True)
     _systemctl("daemon-reload")
+    return service.state_folder
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
+from edgedense.cli.bars import bars
+from edgedense.cli.printing import messages
+from edgedense.cli.wording import Command
 from edgedense.errors import EdgedenseError
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
@@ -16,15 +21,28 @@ DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate f
 app = typer.Typer(
     help="Takes a trained Keras DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgedense {version('edgedense')}")
+        raise typer.Exit
+
+
 @app.callback()
-def edgedense() -> None:
-    """Keeps the commands as sub-commands."""
+def edgedense(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show which version this is and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Prepares every command: remarks and bars go to stderr."""
+    context.with_resource(messages())
+    context.with_resource(bars())
 
 
 for _command in (
@@ -38,7 +56,7 @@ for _command in (
     benchmark.benchmark,
     doctor.doctor,
 ):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 app.add_typer(service.app, name="service")
 
 

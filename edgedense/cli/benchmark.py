@@ -42,14 +42,17 @@ def benchmark(
     included. Each line is a process of its own.
     """
     from edgedense.device.board import benchmark as module
-    from edgedense.device.board.benchmark_plot import plot as draw
-    from edgedense.files import write_atomically
+    from edgedense.files import check_writable, write_atomically
     from edgedense.progress import progress
 
     counts = _thread_counts(threads)
+    if plot is not None:
+        check_writable(plot)
     with progress("measuring", len(counts) + (device != "cpu")) as tick:
         measured = module.benchmark(model, device, counts, duration, tick)
     if plot is not None:
+        from edgedense.device.board.benchmark_plot import plot as draw
+
         write_atomically(plot, draw(measured, model.name).encode())
     if as_json:
         print(json.dumps({"model": model.name, "runs": [run.to_dict() for run in measured]}))

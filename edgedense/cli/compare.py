@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgedense.cli.options import ReportPage, Threads
-from edgedense.cli.printing import print_missing, print_notes, render
-from edgedense.errors import EdgedenseError
-
-if TYPE_CHECKING:
-    from edgedense.device.classifier import Classifier
-    from edgedense.measures.layer_noise import LayerNoise
+from edgedense.cli.printing import render
 
 
 def compare(
@@ -40,45 +33,7 @@ def compare(
     ] = None,
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
-    from edgedense.deployed import bundle
-    from edgedense.device.classifier import Classifier, read_labels
-    from edgedense.measures import validation
-    from edgedense.progress import progress
+    import edgedense
 
-    recipe = bundle.read(second).recipe
-    names = read_labels(labels) if labels else None
-    with (
-        Classifier(first, threads=threads, labels=names) as old,
-        Classifier(second, threads=threads, labels=names) as new,
-    ):
-        for path, classifier in ((first, old), (second, new)):
-            print_notes(path, classifier.notes)
-        if old.labels != new.labels:
-            raise EdgedenseError(
-                f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
-                f"{', '.join(new.labels[:6])} in {second}",
-                "--labels FILE for both",
-            )
-        images = validation.read_labelled(data, new.labels)
-        called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-        models = [validation.deployed(name, one) for name, one in zip(called, (old, new), strict=True)]
-        with progress("comparing", len(images.paths)) as tick:
-            result = validation.judge(
-                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
-            )
-        result = replace(result, layer_noise=_noise_between(first, second, images.paths[:4], old, new))
-    print_missing(images.missing)
+    result = edgedense.compare(first, second, data, max_drop=max_drop, labels=labels, threads=threads)
     render(result, as_json, report, data)
-
-
-def _noise_between(first: Path, second: Path, paths: Sequence[Path], old: Classifier, new: Classifier) -> LayerNoise:
-    """Layer by layer on a few pictures; nothing where the two files take different pixels."""
-    from edgedense.deployed import bundle
-    from edgedense.device.engines.replay import keeping_interpreter
-    from edgedense.images.preprocessing import load_image
-    from edgedense.measures import layer_noise
-
-    if old.preprocessing != new.preprocessing:
-        return ()
-    before, after = (keeping_interpreter(bundle.read(path).model) for path in (first, second))
-    return layer_noise.between(before, after, (load_image(path, new.preprocessing)[None] for path in paths))

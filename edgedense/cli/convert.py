@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Exif, Normalization, Resize
 
 if TYPE_CHECKING:
@@ -195,31 +194,18 @@ def convert(
     """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
 
-    from edgedense.converters import pipeline
-    from edgedense.converters.conversion_page import conversion_report
-    from edgedense.converters.slimming import Slimming
-    from edgedense.device.classifier import read_labels
+    import edgedense
+    from edgedense.converters.pipeline import require_name
     from edgedense.files import check_writable, write_atomically
 
-    if out.suffix != ".tflite":  # a slip must not overwrite the trained model
-        raise EdgedenseError("--out FILE.tflite", str(out), f"--out {out.with_suffix('.tflite')}")
+    require_name(out)
     for path in (out, report):
         if path is not None:
             check_writable(path)
-    slimming = Slimming(prune_channels, fit, fit_latency, importance, sparsity, recover, epochs, qat, work)
-    if max_drop is not None and validation is None:
-        raise EdgedenseError(
-            "--validation with --max-drop", "--max-drop alone", "--max-drop POINTS --validation FOLDER"
-        )
-    if validation is not None and max_drop is None and not (slimming.changes or qat or input_size):
-        raise EdgedenseError(
-            "--max-drop, or something that makes the network smaller, with --validation",
-            "--validation alone",
-            "--max-drop POINTS --validation FOLDER",
-        )
+    slimming = edgedense.Slimming(prune_channels, fit, fit_latency, importance, sparsity, recover, epochs, qat, work)
     if (recover is not None or qat) and work is None:
         slimming = replace(slimming, work=out.with_suffix(".work"))
-    options = pipeline.Options(
+    options = edgedense.Options(
         preprocess=preprocess,
         resize=resize,
         exif=exif,
@@ -235,12 +221,9 @@ def convert(
         explain=explain,
         slimming=slimming,
     )
-    names = read_labels(labels) if labels else None
-    result = pipeline.convert(model, calibration, names, options, validation)
-    for note in result.notes:
-        print(f"edgedense: {note}", file=sys.stderr)
-    page = None if report is None else conversion_report(result).encode()
-    write_atomically(out, result.data)
+    result = edgedense.convert(model, calibration, labels=labels, validation=validation, options=options)
+    page = None if report is None else edgedense.to_html(result).encode()
+    result.save(out)
     if report is not None and page is not None:
         write_atomically(report, page)
     if work is None and slimming.work is not None:
@@ -280,10 +263,9 @@ def _print_conversion(conversion: Conversion, name: str, console: Console) -> No
 def _compile_for_coral(result: Conversion, out: Path) -> None:
     """Write NAME_edgetpu.tflite and print what runs where; without a compiler say how to get one."""
     from edgedense.converters.tflite import edgetpu
-    from edgedense.deployed import bundle, gradcam
     from edgedense.files import write_atomically
 
-    compiled = edgetpu.compile_model(bundle.without_archive(result.data))
+    compiled = result.for_edgetpu()
     if compiled is None:
         print(
             f"edgedense: {out} is ready for the Edge TPU compiler, which is not on PATH: {edgetpu.GET_IT}",
@@ -291,8 +273,7 @@ def _compile_for_coral(result: Conversion, out: Path) -> None:
         )
         return
     path = out.with_name(out.stem + "_edgetpu.tflite")
-    head = {name: data for name, data in bundle.parse(result.data).entries.items() if name == gradcam.ENTRY}
-    write_atomically(path, bundle.pack(compiled.model, result.labels, result.recipe, head))
+    write_atomically(path, compiled.model)
     log = compiled.log
     print(
         f"{path}: subgraphs {log.subgraphs}, {log.on_chip / 2**20:.2f} MiB of weights on the chip, "

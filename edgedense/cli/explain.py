@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgedense.cli.printing import print_notes
 from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
 
@@ -102,74 +100,45 @@ def explain(
     shows where the evidence is, each from none to its own strongest, and not how much of it there is. For a .tflite
     file it needs no TensorFlow.
     """
-    from edgedense.device.classifier import read_labels
-    from edgedense.explanations import explanation
+    import edgedense
 
     if features and classes:
         raise EdgedenseError("--class with heatmaps", "it with --features", "leave one of them out")
     if not features and layers and len(layers) > 1:
         raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
+    size = (input_size, input_size) if input_size else None
     paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
-    beside = Path(model).with_suffix(".labels.txt")
-    if labels is None and not model.endswith(".tflite") and beside.is_file():
-        labels = beside
-    names = read_labels(labels) if labels else None
-    if model.endswith(".tflite"):
-        of_keras = {
-            "--layer": layers,
-            "--features": features,
-            "--preprocess": preprocess,
-            "--resize": resize,
-            "--exif": exif,
-            "--input-size": input_size,
-        }
-        if given := [option for option, value in of_keras.items() if value]:
-            raise EdgedenseError(f"a Keras model for {' and '.join(given)}", model)
-        _explain_deployed(Path(model), device, names, paths, classes or (), out)
-        return
-    if device != "cpu":
-        raise EdgedenseError("a .tflite file for --device", model)
-    from edgedense.converters import explain as keras
-    from edgedense.converters import features as grids
-
-    opened = keras.read(
-        model,
-        names,
-        preprocess,
-        resize or "bilinear",
-        exif or "ignore",
-        (input_size, input_size) if input_size else None,
-    )
-    print_notes(Path(model), list(opened.notes))
-    with _named(paths) as (called, unreadable):
-        if features:
-            for found in grids.feature_maps(opened, paths, layers or (), unreadable):
-                print(*explanation.write(grids.files(found, called[found.path]), out), sep="\n")
-            return
-        for one in keras.explain(opened, paths, classes or (), layers[0] if layers else None, unreadable):
-            _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
-
-
-def _explain_deployed(
-    model: Path, device: str, labels: tuple[str, ...] | None, paths: Sequence[Path], classes: Sequence[str], out: Path
-) -> None:
-    from edgedense.device.classifier import Classifier
-    from edgedense.device.explain import explain
-    from edgedense.explanations import explanation
-
-    with Classifier(model, device, labels=labels) as classifier, _named(paths) as (called, unreadable):
-        print_notes(model, classifier.notes)
-        for one in explain(classifier, paths, classes, unreadable):
-            _print_explanation(one, explanation.write(explanation.files(one, called[one.path]), out))
-
-
-@contextmanager
-def _named(paths: Sequence[Path]) -> Iterator[tuple[dict[Path, str], Callable[[EdgedenseError], None]]]:
-    """A file name for each picture, and what to call for one that cannot be read: told of when all others are done."""
-    from edgedense.explanations import explanation
-
     failures: list[EdgedenseError] = []
-    yield dict(zip(paths, explanation.names(paths), strict=True)), failures.append
+    if features:
+        if device != "cpu" and not model.endswith(".tflite"):
+            raise EdgedenseError("a .tflite file for --device", model)
+        for found in edgedense.feature_maps(
+            model,
+            paths,
+            layers=layers or (),
+            labels=labels,
+            preprocess=preprocess,
+            resize=resize,
+            exif=exif,
+            size=size,
+            unreadable=failures.append,
+        ):
+            print(*found.save(out), sep="\n")
+    else:
+        for one in edgedense.explain(
+            model,
+            paths,
+            classes=classes or (),
+            layer=layers[0] if layers else None,
+            labels=labels,
+            preprocess=preprocess,
+            resize=resize,
+            exif=exif,
+            size=size,
+            device=device,
+            unreadable=failures.append,
+        ):
+            _print_explanation(one, one.save(out))
     raise_unreadable(failures, len(paths))
 
 

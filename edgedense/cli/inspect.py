@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edgedense.converters.readers.keras.summary import Summary
     from edgedense.deployed.bundle import Bundle
-    from edgedense.device.engines.contents import Contents, TensorInfo
+    from edgedense.device.engines.contents import Contents, DeployedFile, TensorInfo
     from edgedense.measures.layer_noise import LayerNoise
 
 
@@ -50,34 +50,33 @@ def inspect(
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console
 
-    from edgedense.deployed import bundle
+    import edgedense
     from edgedense.files import check_writable, write_atomically
 
     if not layers and (reference or data or report):
         raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
-    if layers:
-        from edgedense.converters.layers import inspect_layers
-        from edgedense.report.validation_page import noise_to_html
+    if not layers:
+        _print(edgedense.inspect(file, size=(input_size, input_size) if input_size else None), Console())
+        return
+    if reference is None or data is None:
+        raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
+    if report is not None:
+        check_writable(report)
+    found = edgedense.inspect_layers(file, reference, data, images=images)
+    _print_noise(found, Path(file).name, Console())
+    if report is not None:
+        from edgedense.report import noise_page
 
-        if reference is None or data is None:
-            raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
-        if report is not None:
-            check_writable(report)
-        found = inspect_layers(Path(file), reference, data, images)
-        _print_noise(found, Path(file).name, Console())
-        if report is not None:
-            write_atomically(report, noise_to_html(found, f"Noise of {Path(file).name}").encode())
-    elif file.endswith(".tflite"):
-        from edgedense.device.engines.contents import contents
+        write_atomically(report, noise_page.to_html(found, Path(file).name, Path(reference).name).encode())
 
-        content = bundle.read(file)
-        _print_contents(contents(content.model), content, Path(file).name, Console())
+
+def _print(found: Summary | DeployedFile, console: Console) -> None:
+    from edgedense.device.engines.contents import DeployedFile
+
+    if isinstance(found, DeployedFile):
+        _print_contents(found.contents, found.bundle, found.name, console)
     else:
-        from edgedense.converters.readers.keras import reader as keras_reader
-        from edgedense.converters.readers.keras.summary import summarize
-
-        size = (input_size, input_size) if input_size else None
-        _print_summary(summarize(keras_reader.read(file, size)), Console())
+        _print_summary(found, console)
 
 
 def _print_noise(layers: LayerNoise, name: str, console: Console) -> None:

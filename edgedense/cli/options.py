@@ -9,7 +9,12 @@ import typer
 
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads of the inference; by default one per core, at most 4.", show_default=False),
+    typer.Option(
+        min=1,
+        help="How many processor cores to use, by default all; each works on a picture of its own. The frames of a "
+        "camera come one at a time: there the cores share each frame, by default at most 4.",
+        show_default=False,
+    ),
 ]
 ReportPage = Annotated[
     Path | None,

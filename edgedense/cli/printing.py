@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedense.errors import GateError
+from edgedense.notes import LOG
 
 if TYPE_CHECKING:
     from edgedense.measures.result import Report
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """For this long what the logger `edgedense` is told goes to stderr, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("edgedense: %(message)s"))
+    level = LOG.level
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
 
 
 def print_notes(model: Path, notes: list[str]) -> None:
@@ -17,27 +36,17 @@ def print_notes(model: Path, notes: list[str]) -> None:
         print(f"edgedense: {model}: {note}", file=sys.stderr)
 
 
-def print_missing(missing: tuple[str, ...]) -> None:
-    if missing:
-        print(
-            f"edgedense: no folder for {len(missing)} of the model's classes: {', '.join(missing[:6])}"
-            f"{' and more' if len(missing) > 6 else ''}",
-            file=sys.stderr,
-        )
-
-
 def render(result: Report, as_json: bool, page: Path | None, pictures: Path) -> None:
     """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
     below."""
     from rich.console import Console
 
+    from edgedense.api.page import to_html
     from edgedense.files import write_atomically
-    from edgedense.report import terminal, thumbnails
-    from edgedense.report.validation_page import to_html
+    from edgedense.report import terminal
 
     if page is not None:
-        shown = thumbnails.changed(result.drift, pictures.joinpath)
-        write_atomically(page, to_html(result, shown).encode())
+        write_atomically(page, to_html(result, pictures).encode())
     if as_json:
         print(result.to_json())
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedense.cli.options import Threads
+from edgedense.cli.paths import Reads, Writes
 from edgedense.cli.printing import print_notes
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import find_images
@@ -17,10 +18,13 @@ from edgedense.images.preprocessing import find_images
 if TYPE_CHECKING:
     from edgedense.device.classifier import Classifier
     from edgedense.device.monitor.watch import Watch
+    from edgedense.device.prediction import Rule
 
 
 def run(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False), Reads()
+    ],
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -31,19 +35,41 @@ def run(
         ),
     ] = None,
     camera: Annotated[bool, typer.Option("--camera", help="The first camera that is found.")] = False,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to report, best first.")] = 1,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Report only classes that score at least this.")] = 0.0,
+    top: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many classes to report, best first. Where each class is scored alone, the next best are added to "
+            "the findings until there are so many.",
+        ),
+    ] = 1,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Where classes exclude each other (softmax): report none that scores below this. Where each is scored "
+            "alone (sigmoid): report all that score at least this; the default is 0.5. Where one sigmoid tells two "
+            "classes apart: the second one is the answer from this score on.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     threads: Threads = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
+        Path | None,
+        typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False),
+        Reads(),
     ] = None,
     device: Annotated[
         str, typer.Option(help="What runs the model: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto.")
     ] = "cpu",
     smooth: Annotated[int, typer.Option(min=1, help="Report the mean over this many frames.")] = 1,
     on_change: Annotated[
-        bool, typer.Option("--on-change", help="Report a frame only when its best class is another than before.")
+        bool,
+        typer.Option(
+            "--on-change", help="Report a frame only when its best class, or the set of its findings, changes."
+        ),
     ] = False,
     when_moving: Annotated[
         bool, typer.Option("--when-moving", help="Classify only while the picture moves, to save heat and power.")
@@ -83,6 +109,7 @@ def run(
         typer.Option(
             help="A file that holds the page's token; by default a new one is made and printed.", show_default=False
         ),
+        Reads(),
     ] = None,
     explain: Annotated[
         bool,
@@ -97,11 +124,17 @@ def run(
         typer.Option(
             metavar="DIR", help="Keep frames that the model is unsure of, at most one a second.", show_default=False
         ),
+        Writes("folder"),
     ] = None,
     save_below: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Keep frames whose best score is below this.  [default: 0.5]", show_default=False
+            min=0,
+            max=1,
+            help="Keep frames whose best score is below this. Where each class is scored alone: frames in which one is "
+            "that near to its threshold, from 0.5, which is at it, to 1.  [default: 0.5; with two classes, or with "
+            "classes that are scored alone, 0.75]",
+            show_default=False,
         ),
     ] = None,
     save_cap: Annotated[
@@ -124,6 +157,7 @@ def run(
             "learned in the first 24 hours and kept in this file.",
             show_default=False,
         ),
+        Writes("file"),
     ] = None,
     monitor_baseline: Annotated[
         Path | None,
@@ -132,12 +166,13 @@ def run(
             help="Learn from these images, such as the calibration set, where STATE does not exist yet.",
             show_default=False,
         ),
+        Reads(),
     ] = None,
 ) -> None:
     """Classify images, a video or a camera: a table, or JSON Lines with --json.
 
-    Files are classified one by one, every one of them. From a camera or a stream the newest frame is taken, and what
-    comes meanwhile is dropped. Ctrl-C ends it.
+    Every image is classified, as many at the same time as there are processor cores, and told of in order. From a
+    camera or a stream the newest frame is taken, and what comes meanwhile is dropped. Ctrl-C ends it.
     """
     from edgedense.device.camera.sources import first_camera, parse
     from edgedense.device.classifier import Classifier, read_labels
@@ -152,6 +187,7 @@ def run(
     streams = [source for source in parsed if source.kind != "images"]
     names = read_labels(labels) if labels else None
     if not streams:
+        from edgedense.device.classifiers import Classifiers
         from edgedense.device.images import print_images
 
         for_streams = {
@@ -174,10 +210,12 @@ def run(
         if unusable := [option for option, given in for_streams.items() if given]:
             raise EdgedenseError(f"a camera, a stream or a video for {' and '.join(unusable)}", "images")
         paths = [path for source in parsed for path in find_images(source.name)]
-        with Classifier(model, device=device, threads=threads, labels=names) as classifier:
-            print_notes(model, classifier.notes)
-            with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
-                print_images(classifier, paths, top=top, threshold=threshold, as_json=as_json, watch=watch)
+        with Classifiers(model, len(paths), device=device, threads=threads, labels=names) as classifiers:
+            print_notes(model, classifiers.notes)
+            first = classifiers.each[0]
+            rule = first.rule(threshold)
+            with _watch(monitor, first, rule, monitor_baseline, as_json) as watch:
+                print_images(classifiers, paths, rule=rule, top=top, as_json=as_json, watch=watch)
         return
     if len(parsed) > 1:
         raise EdgedenseError("one camera, stream or video at a time", " and ".join(map(str, parsed)))
@@ -205,8 +243,8 @@ def run(
             live=live,
             watch_motion=when_moving,
         )
-        options = LiveOptions(top, threshold, smooth, on_change, when_moving)
-        with _watch(monitor, classifier, monitor_baseline, as_json) as watch:
+        options = LiveOptions(classifier.rule(threshold), top, smooth, on_change, when_moving)
+        with _watch(monitor, classifier, options.rule, monitor_baseline, as_json) as watch:
             summary = run_live(
                 classifier, job, options, title=model.name, as_json=as_json, saving=saving, preview=page, watch=watch
             )
@@ -214,8 +252,16 @@ def run(
 
 
 def _watch(
-    state: Path | None, classifier: Classifier, baseline: Path | None, as_json: bool
+    state: Path | None, classifier: Classifier, rule: Rule, baseline: Path | None, as_json: bool
 ) -> AbstractContextManager[Watch | None]:
     from edgedense.device.monitor.watch import Watch
+    from edgedense.device.service.notify import Notifier
 
-    return Watch(state, classifier, baseline=baseline, as_json=as_json) if state else nullcontext()
+    if state is None:
+        return nullcontext()
+    notifier = Notifier()  # learning from a baseline may take longer than systemd waits for a start
+
+    def busy() -> None:
+        notifier.starting("learning what is usual")
+
+    return Watch(state, classifier, rule, baseline=baseline, as_json=as_json, busy=busy)

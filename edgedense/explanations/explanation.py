@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.explanations import colormap
 from edgedense.explanations.contact_sheet import Row, sheet
 from edgedense.files import write_atomically
+from edgedense.images.in_memory import Picture
+from edgedense.images.pictures import names as picture_names
 from edgedense.images.preprocessing import Exif, Floats, Pixels, load_picture
 
 _SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
@@ -32,11 +34,22 @@ class Heat:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A picture as it was read, uint8 [H, W, 3], and a heatmap for each class that was asked for."""
+    """A picture as it was read, uint8 [H, W, 3], and a heatmap for each class that was asked for.
 
-    path: Path
+    `path` is where it came from; `name` is a file name without a suffix, different for different pictures.
+    """
+
+    path: Picture
     picture: Pixels
     heats: tuple[Heat, ...]
+    name: str = ""
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """Write the PNG files of `files` below `folder`, and return their paths; the last has everything side by side.
+
+        Raises EdgedenseError when they cannot be written.
+        """
+        return write(files(self, self.name), Path(folder))
 
 
 def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:
@@ -49,8 +62,8 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
 
 
 def pictures(
-    paths: Sequence[Path], exif: Exif, unreadable: Callable[[EdgedenseError], None] | None
-) -> Iterator[tuple[Path, Pixels]]:
+    paths: Sequence[Picture], exif: Exif, unreadable: Callable[[EdgedenseError], None] | None
+) -> Iterator[tuple[Picture, Pixels]]:
     """Each picture as it was read. `unreadable` is called for one that cannot be; without it that raises."""
     for path in paths:
         try:
@@ -106,14 +119,13 @@ def write(contents: Iterator[tuple[str, bytes]], folder: Path) -> list[Path]:
     return written
 
 
-def names(paths: Sequence[Path]) -> list[str]:
+def names(paths: Sequence[Picture]) -> list[str]:
     """A file name for each picture, without a suffix, with the folders below the one that all have in common, and
     different for different pictures."""
-    absolute = [Path(os.path.abspath(path)) for path in paths]
-    common = Path(os.path.commonpath([path.parent for path in absolute]))
-    relative = [path.relative_to(common) for path in absolute]
-    stems = [path.with_suffix("").as_posix() for path in relative]
-    return [path.as_posix() if stems.count(stem) > 1 else stem for path, stem in zip(relative, stems, strict=True)]
+    whole = picture_names(paths)
+    stems = [Path(name).with_suffix("").as_posix() for name in whole]
+    counts = Counter(stems)
+    return [name if counts[stem] > 1 else stem for name, stem in zip(whole, stems, strict=True)]
 
 
 def _slugs(labels: Sequence[str]) -> list[str]:

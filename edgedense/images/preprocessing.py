@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edgedense.errors import EdgedenseError
+from edgedense.images.in_memory import PictureInMemory, as_file
 
 Normalization = Literal["densenet", "rescale", "none"]
 Resize = Literal["bilinear", "nearest"]
@@ -179,7 +180,7 @@ def _mix(low: Floats, high: Floats, share: Floats) -> Floats:
     return low
 
 
-def load_image(path: Path | str, preprocessing: Preprocessing) -> Pixels:
+def load_image(path: Path | str | PictureInMemory, preprocessing: Preprocessing) -> Pixels:
     """An image file -> uint8 [height, width, 3] as the model wants it.
 
     Raises EdgedenseError, naming the file, when it cannot be read or is no image.
@@ -188,10 +189,10 @@ def load_image(path: Path | str, preprocessing: Preprocessing) -> Pixels:
     return resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
 
 
-def load_picture(path: Path | str, exif: Exif = "ignore") -> Pixels:
+def load_picture(path: Path | str | PictureInMemory, exif: Exif = "ignore") -> Pixels:
     """An image file -> uint8 [H, W, 3] at its own size. Errors as those of `load_image`."""
     try:
-        return decode(Path(path).read_bytes(), exif)
+        return decode(as_file(path).read_bytes(), exif)
     except OSError as error:
         raise EdgedenseError("an image file that can be read", f"{path}: {error.strerror}") from error
     except EdgedenseError as error:

@@ -1,192 +1,226 @@
-"""Plots as SVG text: data in, one `<svg>` element out.
+"""What the plots of a page show, as places in percent: `templates/plots.html` and `lines.svg` draw them.
 
-Colours are CSS classes (`before`, `after`, `good`, `bad`, `ink`, `grid`), so that the page decides what
-they look like in light, dark and print. Every picture scales with its column and carries a title for
-screen readers.
+A plotting library would weigh more than it brings. The page is one file without a script, so nothing may draw it in the
+browser; Matplotlib is not on the device, and its pictures scale their letters down with the page, to 6 pixels on a
+phone, and know nothing of dark mode. Here places are in percent and letters in pixels: a plot fills the width that it
+is given and its letters stay as large as the text around them. Bars and the confusion matrix are HTML tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from edgedense.measures.drift import Evaluation
 from edgedense.measures.metrics import ReliabilityBin
 
-CHARACTERS = 18  # of a name that are shown
+MOST_CLASSES = 60  # of a confusion matrix; a larger one would be millions of cells, and nobody reads it
+MOST_MISTAKES = 20  # of the list of confusions
+_EXACT = 60.0  # dB at which a layer's curve is cut off: what is exact would flatten the rest
 
 
-def delta_bars(names: Sequence[str], deltas: Sequence[float], title: str, unit: str = "points") -> str:
-    """Horizontal bars around zero, one per name: negative to the left as `bad`, positive to the right as
-    `good`."""
-    row, width, left_of = 22, 520, _label_width(names)
-    limit = max([abs(d) for d in deltas] + [1.0])
-    zero = left_of + (width - left_of) / 2
-    reach = (width - left_of) / 2 - 44  # leaves room for the number behind the bar
-    parts = [f'<line class="grid" x1="{zero:g}" x2="{zero:g}" y1="0" y2="{row * len(names)}"/>']
-    for i, (name, delta) in enumerate(zip(names, deltas, strict=True)):
-        length = abs(delta) / limit * reach
-        left = zero - length if delta < 0 else zero
-        end, anchor = (left - 4, "end") if delta < 0 else (left + length + 4, "start")
-        parts.append(
-            _text(left_of - 8, i * row + 15, _short(name), "end")
-            + f'<rect class="{"bad" if delta < 0 else "good"}" x="{left:.1f}" y="{i * row + 4}" '
-            f'width="{max(length, 0.5):.1f}" height="{row - 8}" rx="2"/>'
-            + _text(end, i * row + 15, f"{delta:+.1f}", anchor)
+@dataclass(frozen=True)
+class Dot:
+    """A point of a line. `x` and `y` in percent of the plot, from the left and from the top; `radius` in pixels;
+    `said` is its text for the mouse."""
+
+    x: float
+    y: float
+    radius: float = 3.0
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points from left to right in one colour: `kind` is a class of `page.css`. `dots` are drawn beside the line."""
+
+    kind: str
+    points: tuple[Dot, ...]
+    dots: tuple[Dot, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over two axes. A tick is (place in percent, text); `marked` is where a dashed line stands upright."""
+
+    title: str
+    across: str
+    up: str
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    lines: tuple[Line, ...]
+    diagonal: bool = False
+    marked: float | None = None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from `left` over `width`, both in percent of its track, with what stands beside it."""
+
+    name: str
+    left: float
+    width: float
+    kind: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a confusion matrix: images, and in percent how strong its colour is."""
+
+    count: int
+    shade: int
+    kind: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A model's confusion matrix; `rows` are true classes. Empty for more than MOST_CLASSES."""
+
+    model: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def delta_bars(names: Iterable[str], deltas: Sequence[float]) -> tuple[Bar, ...]:
+    """A bar for each change in points, from zero in the middle: to the left as `bad`, to the right as `good`."""
+    limit = max([abs(delta) for delta in deltas] + [1.0])
+    return tuple(
+        Bar(
+            name,
+            50 + min(delta, 0) / limit * 50,
+            abs(delta) / limit * 50,
+            "bad" if delta < 0 else "good",
+            f"{delta:+.1f}",
         )
-    return _svg(width, row * len(names) + 2, f"{title}, in {unit}", parts)
-
-
-def heatmap(names: Sequence[str], counts: Sequence[Sequence[int]], title: str) -> str:
-    """A confusion matrix: rows are true classes, shaded by their share of the row; the diagonal is `good`,
-    the rest `bad`. Counts are written in where they fit."""
-    cell = 34 if len(names) <= 12 else 18
-    left_of, top = _label_width(names), 100
-    parts = []
-    for i, (name, row) in enumerate(zip(names, counts, strict=True)):
-        y, total = top + i * cell, max(sum(row), 1)
-        middle = left_of + i * cell + cell / 2 + 4
-        parts.append(_text(left_of - 8, y + cell / 2 + 4, _short(name), "end"))
-        parts.append(
-            f'<text class="ink" transform="translate({middle:g} {top - 8}) rotate(-55)">'
-            f"{escape(_short(name, 12))}</text>"
-        )
-        for j, count in enumerate(row):
-            place = f'x="{left_of + j * cell + 1}" y="{y + 1}" width="{cell - 2}" height="{cell - 2}" rx="2"'
-            shade = 0.06 + 0.84 * count / total if count else 0
-            parts.append(f'<rect class="{"good" if i == j else "bad"}" {place} fill-opacity="{shade:.2f}"/>')
-            said = f"{escape(name)} as {escape(names[j])}: {count}"
-            parts.append(f'<rect class="cell" {place}><title>{said}</title></rect>')
-            if count and cell > 20:
-                parts.append(_text(left_of + j * cell + cell / 2, y + cell / 2 + 4, str(count), "middle"))
-    # The last slanted name leans out to the right.
-    return _svg(left_of + cell * len(names) + 30, top + cell * len(names), title, parts)
-
-
-def reliability_curves(before: Sequence[ReliabilityBin] | None, after: Sequence[ReliabilityBin], title: str) -> str:
-    """Accuracy over confidence, both 0 to 1; on the dashed diagonal a model is as often right as it says.
-    The area of a dot grows with its share of the images."""
-    size, left, base = 300, 44, 310
-    parts = [f'<line class="grid dashed" x1="{left}" y1="{base}" x2="{left + size}" y2="{base - size}"/>']
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        x, y = left + tick * size, base - tick * size
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{left + size}" y1="{y:g}" y2="{y:g}"/>'
-            + _text(left - 6, y + 4, f"{tick:g}", "end")
-            + _text(x, base + 16, f"{tick:g}", "middle")
-        )
-    parts.append(_text(left + size / 2, base + 34, "confidence", "middle"))
-    parts.append(
-        f'<text class="ink" text-anchor="middle" transform="translate(12 {base - size / 2:g}) rotate(-90)">'
-        "accuracy</text>"
+        for name, delta in zip(names, deltas, strict=True)
     )
-    for kind, bins in (("before", before), ("after", after)):
-        parts.extend(_curve(bins or (), kind, left, base, size))
-    return _svg(left + size + 12, base + 42, title, parts)
 
 
-def _curve(bins: Sequence[ReliabilityBin], kind: str, left: float, base: float, size: float) -> list[str]:
+def relative_bars(
+    steps: Sequence[str], series: Mapping[str, Sequence[float]]
+) -> tuple[tuple[str, tuple[Bar, ...]], ...]:
+    """For each step a bar for each named series, as a share of that series' value at the first step."""
+    longest = max((value / values[0] for values in series.values() for value in values), default=1.0)
+
+    def bar(name: str, share: float, kind: str) -> Bar:
+        return Bar(name, 0, 100 * share / max(longest, 1.0), kind, f"{100 * share:.0f} %")
+
+    return tuple(
+        (step, tuple(bar(name, values[i] / values[0], "after" if i else "before") for name, values in series.items()))
+        for i, step in enumerate(steps)
+    )
+
+
+def confusion(evaluation: Evaluation) -> Matrix:
+    """The matrix, shaded by the share of its row; the diagonal is `good`, the rest `bad`."""
+    names = tuple(figures.name for figures in evaluation.per_class)
+    if len(names) > MOST_CLASSES:
+        return Matrix(evaluation.model, names, ())
+
+    def cell(i: int, j: int, count: int, total: int) -> Cell:
+        shade = round(8 + 82 * count / total) if count else 0
+        return Cell(count, shade, "good" if i == j else "bad", f"{names[i]} taken for {names[j]}: {count}")
+
+    rows = tuple(
+        (names[i], tuple(cell(i, j, count, sum(row)) for j, count in enumerate(row)))
+        for i, row in enumerate(evaluation.confusion)
+    )
+    return Matrix(evaluation.model, names, rows)
+
+
+def mistakes(evaluation: Evaluation, most: int = MOST_MISTAKES) -> list[tuple[str, str, str, str]]:
+    """(true class, decided class, images, share of the true class's images) of the most frequent confusions."""
+    names = [figures.name for figures in evaluation.per_class]
+    found = [
+        (count, i, j) for i, row in enumerate(evaluation.confusion) for j, count in enumerate(row) if count and i != j
+    ]
+    return [
+        (names[i], names[j], str(count), f"{100 * count / sum(evaluation.confusion[i]):.1f} %")
+        for count, i, j in sorted(found, key=lambda entry: (-entry[0], entry[1:]))[:most]
+    ]
+
+
+def reliability_curves(before: Sequence[ReliabilityBin] | None, after: Sequence[ReliabilityBin]) -> Plot:
+    """Accuracy over confidence, both 0 to 1; on the dashed diagonal a model is as often right as it says. The area of a
+    dot grows with its share of the images."""
+    ticks = (0, 0.25, 0.5, 0.75, 1)
+    return Plot(
+        "How often a model is right, over how sure it is",
+        "how sure it is: the probability of its decision",
+        "how often it is right",
+        tuple((100 * tick, f"{tick:g}") for tick in ticks),
+        tuple((100 - 100 * tick, f"{tick:g}") for tick in ticks),
+        tuple(_curve(kind, bins) for kind, bins in (("before", before), ("after", after)) if bins),
+        diagonal=True,
+    )
+
+
+def _curve(kind: str, bins: Sequence[ReliabilityBin]) -> Line:
     total = sum(b.count for b in bins)
-    at = [(left + b.confidence * size, base - b.accuracy * size, 2 + 7 * (b.count / total) ** 0.5, b) for b in bins]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in at)
-    return [f'<polyline class="line {kind}" points="{path}"/>'] + [
-        f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}"><title>{b.count} images, '
-        f"confidence {b.confidence:.2f}, accuracy {b.accuracy:.2f}</title></circle>"
-        for x, y, r, b in at
-    ]
-
-
-def layer_profile(layers: Sequence[tuple[str, float]], title: str, mark: int = 3) -> str:
-    """Signal-to-noise in dB over the layers in their order, input on the left; the `mark` worst are dots
-    with a name."""
-    width, height, left, base = 520, 220, 40, 190
-    values = [min(value, 60.0) for _, value in layers]  # what is exact would flatten the rest
-    low, high = min([0.0, *values]), max([1.0, *values])
-    step = (width - left - 8) / max(len(layers) - 1, 1)
-    at = [(left + i * step, base - (v - low) / (high - low) * (base - 14)) for i, v in enumerate(values)]
-    parts = [
-        f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{y:g}" y2="{y:g}"/>' + _text(left - 6, y + 4, s, "end")
-        for y, s in ((base, f"{low:.0f}"), (14, f"{high:.0f}"))
-    ]
-    parts.append(f'<polyline class="line after" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in at)}"/>')
-    for i in sorted(range(len(values)), key=values.__getitem__)[:mark]:
-        (x, y), (name, value) = at[i], layers[i]
-        parts.append(
-            f'<circle class="dot bad" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(name)}: {value:.1f} dB'
-            "</title></circle>"
+    dots = tuple(
+        Dot(
+            100 * b.confidence,
+            100 - 100 * b.accuracy,
+            2 + 7 * (b.count / total) ** 0.5,
+            f"{b.count} images: {100 * b.confidence:.0f} % sure, {100 * b.accuracy:.0f} % right",
         )
-    parts.append(_text((left + width) / 2, height - 8, "layers, from input to output", "middle"))
-    return _svg(width, height, title, parts)
+        for b in bins
+    )
+    return Line(kind, dots, dots)
+
+
+def layer_profile(layers: Sequence[tuple[str, float]], mark: int = 3) -> Plot:
+    """Signal-to-noise ratio in dB over the layers, from the input on the left; the `mark` worst are dots."""
+    values = [min(value, _EXACT) for _, value in layers]
+    low, high = min([0.0, *values]), max([1.0, *values])
+    places = _spread(len(values))
+    at = tuple(Dot(x, 100 - 100 * (v - low) / (high - low)) for x, v in zip(places, values, strict=True))
+    worst = sorted(range(len(values)), key=values.__getitem__)[:mark]
+    dots = tuple(Dot(at[i].x, at[i].y, 4, f"{layers[i][0]}: {layers[i][1]:.1f} dB") for i in worst)
+    return Plot(
+        "Signal-to-noise ratio by layer",
+        "layers, from input to output",
+        "dB",
+        (),
+        ticks(low, high),
+        (Line("after", at), Line("bad", (), dots)),
+    )
 
 
 def learning_curves(
     training: Sequence[float], validation: Sequence[float], best: int, title: str, top: float | None = None
-) -> str:
-    """A figure over the epochs, on training pictures (`before`) and on validation pictures (`after`); the
-    dashed line marks epoch number `best`, counted from 0. The axis goes from 0 to `top` or the largest value."""
-    width, height, left, base = 420, 230, 40, 190
+) -> Plot:
+    """A figure over the epochs, on training pictures (`before`) and on validation pictures (`after`); the dashed line
+    marks epoch number `best`, counted from 0. The axis goes from 0 to `top` or the largest value."""
     high = top or max([*training, *validation, 1e-9])
-    step = (width - left - 12) / max(len(training) - 1, 1)
-    x = [left + i * step for i in range(len(training))]
-    marked = x[best]
-    parts = [f'<line class="grid dashed" x1="{marked:.1f}" x2="{marked:.1f}" y1="14" y2="{base}"/>']
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        y = base - share * (base - 14)
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - 12}" y1="{y:g}" y2="{y:g}"/>'
-            + _text(left - 6, y + 4, f"{share * high:.3g}", "end")
-        )
-    every = max(1, -(-len(x) // 10))
-    parts += [_text(x[i], base + 16, str(i + 1), "middle") for i in range(0, len(x), every)]
+    places = _spread(len(training))
+    every = max(1, math.ceil(len(places) / 10))
+    lines = []
     for kind, name, values in (("before", "training", training), ("after", "validation", validation)):
-        at = [(px, base - min(v / high, 1) * (base - 14), v) for px, v in zip(x, values, strict=True)]
-        parts.append(f'<polyline class="line {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b, _ in at)}"/>')
-        parts += [
-            f'<circle class="dot {kind}" cx="{a:.1f}" cy="{b:.1f}" r="3"><title>epoch {i + 1}, {name}: {v:.4f}'
-            "</title></circle>"
-            for i, (a, b, v) in enumerate(at)
-        ]
-    parts.append(_text((left + width) / 2, height - 4, "epochs", "middle"))
-    return _svg(width, height, title, parts)
-
-
-def relative_bars(steps: Sequence[str], series: Mapping[str, Sequence[float]], title: str) -> str:
-    """For each step a group of bars, one per named series, as a share of that series' value at the first step."""
-    row, width, left_of = 16, 520, _label_width([*steps, *series])
-    longest = max(value / values[0] for values in series.values() for value in values)
-    reach = (width - left_of - 48) / max(longest, 1.0)
-    parts, y = [], 0
-    for i, step in enumerate(steps):
-        parts.append(_text(0, y + 13, step, "start"))
-        y += 20
-        for name, values in series.items():
-            share = values[i] / values[0]
-            kind = "before" if i == 0 else "after"
-            parts.append(
-                _text(left_of - 8, y + 12, _short(name), "end")
-                + f'<rect class="dot {kind}" x="{left_of}" y="{y + 2}" width="{max(share * reach, 0.5):.1f}" '
-                f'height="{row - 4}" rx="2"/>'
-                + _text(left_of + share * reach + 5, y + 12, f"{100 * share:.0f} %", "start")
-            )
-            y += row
-        y += 6
-    return _svg(width, y, title, parts)
-
-
-def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" style="max-width:{width:g}px" role="img">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
+        dots = tuple(
+            Dot(x, 100 - 100 * min(v / high, 1), 3, f"epoch {i + 1}, {name}: {v:.4f}")
+            for i, (x, v) in enumerate(zip(places, values, strict=True))
+        )
+        lines.append(Line(kind, dots, dots))
+    return Plot(
+        title,
+        "epochs",
+        "",
+        tuple((places[i], str(i + 1)) for i in range(0, len(places), every)),
+        ticks(0, high),
+        tuple(lines),
+        marked=places[best],
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text class="ink" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    """Five ticks of an upright axis, (place in percent from the top, text)."""
+    return tuple((100 - 100 * share, f"{low + share * (high - low):.3g}") for share in (0, 0.25, 0.5, 0.75, 1))
 
 
-def _label_width(names: Sequence[str]) -> int:
-    """Room for the longest name at 12 units a line: a letter is 7 wide at most in common fonts."""
-    return 12 + 7 * max((len(_short(name)) for name in names), default=0)
-
-
-def _short(name: str, limit: int = CHARACTERS) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"
+def _spread(count: int) -> list[float]:
+    """Places for so many points from 0 to 100; a single one stands on the left."""
+    return [100 * i / max(count - 1, 1) for i in range(count)]

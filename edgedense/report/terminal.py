@@ -10,13 +10,13 @@ from rich.table import Table
 
 from edgedense.deployed.golden import Replay
 from edgedense.measures.result import Report
+from edgedense.report.figures import summary_rows
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
     class_headings,
     class_rows,
     headings,
     noise_verdict,
-    summary_rows,
     threshold_row,
     verdict,
 )

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import Image
 
+from edgedense.images.in_memory import Picture
 from edgedense.measures.drift import Drift
 
 SHOWN = 60  # changed images on a page; at some 3 kB each the file stays easy to mail
 
 
-def changed(drift: Drift | None, place: Callable[[str], Path]) -> dict[str, bytes]:
+def changed(drift: Drift | None, place: Callable[[str], Picture]) -> dict[str, bytes]:
     """A small JPEG of each image that the page shows, by its name in `drift.changed`; `place` says where it lies."""
     return {change.image: thumbnail(place(change.image)) for change in drift.changed[:SHOWN]} if drift else {}
 
 
-def thumbnail(path: Path, size: int = 96) -> bytes:
+def thumbnail(path: Picture, size: int = 96) -> bytes:
     """A JPEG of an image, at most `size` pixels on either side."""
-    with Image.open(path) as picture:
+    with path.open("rb") as file, Image.open(file) as picture:
         small = picture.convert("RGB")
         small.thumbnail((size, size))
         target = io.BytesIO()

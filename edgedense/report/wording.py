@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgedense.measures.drift import Drift, Threshold
+from edgedense.measures.drift import Threshold
 from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
 from edgedense.measures.result import Report
@@ -23,7 +23,6 @@ class Section:
     said: str
     headings: Row
     rows: tuple[Row, ...]
-    plot: str = ""
 
 
 def verdict(report: Report) -> str:
@@ -64,39 +63,6 @@ def headings(report: Report) -> Row:
     if report.drift is None:
         return "", report.evaluation.model
     return "", report.drift.before.model, report.drift.after.model
-
-
-def summary_rows(report: Report) -> list[Row]:
-    """The figures of the summary: one row each, one column per model; what belongs to the pair stands
-    last."""
-    drift = report.drift
-    models = (drift.before, drift.after) if drift else (report.evaluation,)
-    rows = [("images", *(str(m.images) for m in models)), ("accuracy (top-1)", *(percent(m.accuracy) for m in models))]
-    if models[0].top5 is not None:
-        rows.append(("accuracy (top-5)", *(percent(m.top5) for m in models)))
-    rows.append(("calibration error", *(percent(m.calibration_error) for m in models)))
-    for i, ranking in enumerate(models[0].rankings):
-        rows.append((f"AUROC, {ranking.positive}", *(number(m.rankings[i].auroc) for m in models)))
-        rows.append(
-            (f"average precision, {ranking.positive}", *(number(m.rankings[i].average_precision) for m in models))
-        )
-    if drift:
-        rows += [(name, "", value) for name, value in pair_rows(drift)]
-    return rows
-
-
-def pair_rows(drift: Drift) -> list[tuple[str, str]]:
-    """The figures that belong to two models together."""
-    return [
-        ("drop", f"{drift.drop:+.2f} points"),
-        ("drop, 95 % interval", f"{drift.drop_low:+.2f} to {drift.drop_high:+.2f}"),
-        ("McNemar's p", f"{drift.p_value:.3g}"),
-        ("agreement (top-1)", percent(drift.agreement)),
-        ("KL divergence, mean", f"{drift.kl_mean:.5f}"),
-        ("KL divergence, worst", f"{drift.kl_worst:.4f} ({drift.kl_worst_image})"),
-        ("Jensen-Shannon, mean", f"{drift.js_mean:.5f}"),
-        ("cosine of logits", f"{drift.logit_cosine:.5f}"),
-    ]
 
 
 def class_headings(report: Report) -> Row:

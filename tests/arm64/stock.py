@@ -15,7 +15,7 @@ IMAGES = 4
 
 
 def main(model: Path, folder: Path) -> None:
-    """Write both files, unless they are there."""
+    """Write both files."""
     network = keras.models.load_model(model, compile=False)
     shape = (1, *network.input_shape[1:])
 
@@ -25,8 +25,6 @@ def main(model: Path, folder: Path) -> None:
             yield [random.normal(0, 1, shape).astype(np.float32)]
 
     for name in ("float.tflite", "stock.tflite"):
-        if (folder / name).exists():
-            continue
         converter = tf.lite.TFLiteConverter.from_keras_model(network)
         if name == "stock.tflite":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

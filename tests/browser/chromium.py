@@ -80,9 +80,18 @@ class Browser:
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
 
-    def screenshot(self, path: Path) -> None:
-        """What the window shows, as a PNG."""
-        path.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", {"format": "png"})["data"]))
+    def emulate(self, media: str = "", *, dark: bool = False) -> None:
+        """Show the page as on this medium, such as `print`, and with light or dark colours."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._send("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """What the window shows as a PNG, or with `whole` all of the page."""
+        options = {"format": "png", "captureBeyondViewport": whole}
+        if whole:
+            size = self._send("Page.getLayoutMetrics", {})["cssContentSize"]
+            options["clip"] = {**size, "scale": 1}
+        path.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", options)["data"]))
 
     def accessibility(self) -> list[tuple[str, str]]:
         """(role, name) of everything that a screen reader meets."""

@@ -1,3 +1,3 @@
-from tests.device.conftest import colours, explained_colours, rpicam
+from tests.device.conftest import colours, explained_colours, findings, rpicam
 
-__all__ = ["colours", "explained_colours", "rpicam"]
+__all__ = ["colours", "explained_colours", "findings", "rpicam"]

@@ -113,6 +113,27 @@ def test_the_page_follows_the_camera_pauses_and_lets_go(
         browser.wait_for("document.getElementById('notice').textContent.includes('lost')")
 
 
+def test_findings_are_ticked_and_their_absence_is_said(findings: Path, rpicam: Rpicam, browser: Browser) -> None:
+    heading = "document.getElementById('seen').textContent"
+    names = "Array.from(document.querySelectorAll('#bars .name')).map(name => name.textContent).join()"
+    large = "document.querySelectorAll('#bars li.seen').length"
+    with edgedense(findings) as (_, address):
+        browser.open(address)
+        browser.wait_for(f"{names}.startsWith('\u2713 red,')")
+        assert browser.value(heading) == "1 finding"
+        assert browser.value("document.querySelectorAll('#bars li').length") == 3
+        (rpicam.folder / "card").write_text("#c81edc")  # red and blue
+        browser.wait_for(f"{names} === '\u2713 blue,\u2713 red,green'")
+        assert browser.value(heading) == "2 findings"
+        assert browser.value(large) == 2
+        browser.wait_for("document.getElementById('spoken').textContent === 'blue, red'")
+        (rpicam.folder / "card").write_text("#102030")
+        browser.wait_for(f"{names} === 'blue,green,red'")
+        assert browser.value(heading) == "No finding; the nearest classes are"
+        assert browser.value(large) == 0
+        browser.wait_for("document.getElementById('spoken').textContent === 'no finding'")
+
+
 HEATMAP = "document.getElementById('heatmap')"
 
 

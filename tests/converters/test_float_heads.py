@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters.conversion_page import conversion_report
+from edgedense.converters.conversion_page import to_html
 from edgedense.converters.pipeline import Conversion, Options, convert
 from edgedense.converters.slimming import Slimming
 from edgedense.converters.tflite import execute
@@ -65,7 +65,7 @@ def test_it_is_told(conversion: Conversion, tmp_path: Path) -> None:
     assert facts["operators"]["FULLY_CONNECTED"] == 3
     (note,) = [note for note in conversion.notes if "stays float32" in note]
     assert f"{weights:,} multiply-accumulates" in note
-    page = conversion_report(conversion)
+    page = to_html(conversion)
     assert "The head in float32" in page
     assert f"{facts['bytes']:,}" in page
 

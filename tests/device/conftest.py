@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import socket
 import sys
 import threading
 import time
@@ -30,15 +31,20 @@ RECIPE = {"edgedense": "0.1.0", "preprocessing": Preprocessing(HEIGHT, WIDTH, "n
 
 
 def make_colour_model(
-    input_type: int = tfl.TensorType.UINT8, outputs: int = 3, version: int = 1, explained: bool = False
+    input_type: int = tfl.TensorType.UINT8,
+    outputs: int = 3,
+    version: int = 1,
+    explained: bool = False,
+    independent: bool = False,
 ) -> bytes:
     """CAST, MEAN over the picture, FULLY_CONNECTED of the channels to the classes, SOFTMAX or LOGISTIC.
 
     The weight 0.05 turns a difference of 100 levels into one of 5 in the logits. With one output the class is
-    "more blue than red". `explained`: the pixels themselves are the feature map, and the second output.
+    "more blue than red". `explained`: the pixels themselves are the feature map, and the second output. `independent`:
+    each colour is scored alone, by a sigmoid that is 0.5 at a mean level of 100.
     """
     weights = 0.05 * np.eye(3, dtype=np.float32) if outputs == 3 else np.float32([[-0.05, 0, 0.05]])
-    values = [np.int32([1, 2]), weights, np.zeros(outputs, np.float32)]
+    values = [np.int32([1, 2]), weights, np.full(outputs, -5 if independent else 0, np.float32)]
     image = [1, HEIGHT, WIDTH, 3]
     shapes = [image, image, [2], [1, 3], [outputs, 3], [outputs], [1, outputs], [1, outputs]]
     kinds = [input_type, tfl.TensorType.FLOAT32, tfl.TensorType.INT32, *[tfl.TensorType.FLOAT32] * 5]
@@ -51,7 +57,7 @@ def make_colour_model(
         (op.MEAN, kind.ReducerOptions, tfl.ReducerOptionsT(), [1, 2], [3]),
         (op.FULLY_CONNECTED, kind.FullyConnectedOptions, tfl.FullyConnectedOptionsT(), [3, 4, 5], [6]),
         (op.SOFTMAX, kind.SoftmaxOptions, softmax, [6], [7])
-        if outputs > 1
+        if outputs > 1 and not independent
         else (op.LOGISTIC, kind.NONE, None, [6], [7]),
     ]
     model = tfl.ModelT()
@@ -99,6 +105,15 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployed file that scores each colour alone: a picture may hold several of them, or none."""
+    path = tmp_path_factory.mktemp("findings") / "findings.tflite"
+    recipe = {**RECIPE, "activation": "sigmoid"}
+    path.write_bytes(bundle.pack(make_colour_model(independent=True), labels=COLOURS, recipe=recipe))
+    return path
+
+
+@pytest.fixture(scope="session")
 def explained_colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The deployed file with heatmaps: a class is seen where its colour is."""
     path = tmp_path_factory.mktemp("explained") / "colours.tflite"
@@ -136,6 +151,14 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.fixture
+def notify_socket(tmp_path: Path) -> Iterator[socket.socket]:
+    """The socket at which systemd listens, for NOTIFY_SOCKET in the environment; it is at `tmp_path / "notify"`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "notify"))
+        yield server
 
 
 @pytest.fixture

@@ -76,9 +76,9 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _play(self) -> None:
         number, started = 0, time.monotonic()
-        jpeg, width, height = self.server.card  # type: ignore[attr-defined]
         try:
             while True:
+                jpeg, width, height = self.server.card  # type: ignore[attr-defined]
                 for packet in _packets(jpeg, width, height, number, int((time.monotonic() - started) * _CLOCK)):
                     self.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
                     number += 1

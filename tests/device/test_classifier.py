@@ -10,7 +10,6 @@ from ai_edge_litert.schema_py_generated import TensorType
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.classifier import read_labels
-from edgedense.device.live.prediction import rank
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 
@@ -126,19 +125,26 @@ def test_read_labels(tmp_path: Path) -> None:
         read_labels(tmp_path / "missing.txt")
 
 
-LABELS = ("a", "b", "c")
+def test_a_pair_excludes_each_other_and_a_single_class_is_scored_alone(tmp_path: Path, colour_model: MakeModel) -> None:
+    path = write(tmp_path / "m.tflite", colour_model(outputs=1))
+    with Classifier(path, labels=("red", "blue")) as classifier:
+        assert not classifier.rule().independent
+        assert classifier.predict(card("red")).label == "red"
+    with Classifier(path, labels=("blue",)) as classifier:
+        assert classifier.activation == "sigmoid"
+        assert classifier.predict(card("blue")).label == "blue"
+        nothing = classifier.predict(card("red"))
+        assert nothing.label is None
+        assert [label for label, _ in nothing.below] == ["blue"]
 
 
-@pytest.mark.parametrize(
-    ("top", "threshold", "expected"),
-    [(1, 0, ["b"]), (3, 0, ["b", "a", "c"]), (9, 0, ["b", "a", "c"]), (3, 0.25, ["b", "a"]), (3, 0.9, [])],
-)
-def test_rank_keeps_the_best_above_the_threshold(top: int, threshold: float, expected: list[str]) -> None:
-    prediction = rank(np.float32([0.25, 0.5, 0.125]), LABELS, top, threshold)
-    assert [label for label, _ in prediction.top] == expected
-    assert prediction.label == (expected[0] if expected else None)
-    assert prediction.score == (0.5 if expected else None)
-
-
-def test_rank_of_equal_scores_follows_the_numbers() -> None:
-    assert [label for label, _ in rank(np.float32([0.5, 0.5, 0.5]), LABELS, 3).top] == ["a", "b", "c"]
+def test_what_the_recipe_says_of_the_scores_decides(colours: Path, findings: Path) -> None:
+    magenta = np.full((48, 64, 3), (200, 30, 220), np.uint8)
+    with Classifier(findings) as classifier:
+        assert [label for label, _ in classifier.predict(magenta).top] == ["blue", "red"]
+        assert [label for label, _ in classifier.predict(magenta, threshold=0.995).top] == ["blue"]
+        assert classifier.predict(np.zeros_like(magenta)).label is None
+    with Classifier(colours) as classifier:
+        prediction = classifier.predict(card("red"), top=2)
+    assert [label for label, _ in prediction.top] == ["red", "blue"]
+    assert prediction.below == ()

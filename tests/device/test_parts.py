@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,17 @@ import pytest
 from PIL import Image
 
 from edgedense.device.board import telemetry
-from edgedense.device.camera.frames import CaptureJob, Layout
+from edgedense.device.camera.frames import CaptureJob, Layout, Slot
 from edgedense.device.camera.motion import MotionDetector
 from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View, parse_crop, parse_size, parse_view
 from edgedense.device.live import saving as saving_module
 from edgedense.device.live.output import Output
-from edgedense.device.live.prediction import Prediction
 from edgedense.device.live.results import FrameResult, ImageResult
 from edgedense.device.live.saving import Saver, SavingRules, saving_rules
 from edgedense.device.live.smoothing import Smoother
+from edgedense.device.prediction import Doubt, Prediction
 from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
 
@@ -101,21 +103,26 @@ def test_a_job_survives_json() -> None:
     assert CaptureJob.from_dict(json.loads(json.dumps(square.to_dict()))) == square
 
 
-def test_slots_do_not_overlap() -> None:
-    import mmap
-
-    layout = Layout(3, 5, 2, 7)
-    memory = mmap.mmap(-1, 4 * layout.slot_bytes)
-    for slot in range(4):
-        for view in layout.views(memory, slot):
-            assert not view.any()
-            view[:] = slot + 1
-    assert [[int(view.max()) for view in layout.views(memory, slot)] for slot in range(4)] == [
-        [1, 1],
-        [2, 2],
-        [3, 3],
-        [4, 4],
-    ]
+def test_a_slot_holds_picture_and_input_and_grows_with_them() -> None:
+    """Two slots on one file, as the two processes have it."""
+    file = os.memfd_create("test")
+    filled, read = Slot(file), Slot(file)
+    small, large = Layout(3, 5, 2, 7), Layout(30, 50, 2, 7)
+    filled.grow(small)
+    for number, view in enumerate(filled.views(small), start=1):
+        assert not view.any()
+        view[:] = number
+    before = read.views(small)
+    assert [(view.shape, int(view.min()), int(view.max())) for view in before] == [((3, 5, 3), 1, 1), ((2, 7, 3), 2, 2)]
+    filled.grow(large)
+    for number, view in enumerate(filled.views(large), start=3):
+        view[:] = number
+    assert [(view.shape, int(view.min())) for view in read.views(large)] == [((30, 50, 3), 3), ((2, 7, 3), 4)]
+    filled.grow(small)  # it never shrinks: what the other process has mapped stays
+    assert os.fstat(file).st_size == large.slot_bytes
+    assert before[0].shape == (3, 5, 3)
+    assert (before[0] == 3).all()  # the same memory
+    os.close(file)
 
 
 RNG = np.random.default_rng(3)
@@ -174,7 +181,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def offer(saver: Saver, number: int, score: float) -> None:
-    saver.offer(PICTURE, number, 1_700_000_000.5, "a/b", score)
+    saver.offer(PICTURE, number, 1_700_000_000.5, Doubt("a/b", score, score))
     while not saver._queue.empty():
         time.sleep(0.005)
 
@@ -230,6 +237,8 @@ def test_saving_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(EdgedenseError, match="--save"):
         saving_rules(None, 0.5, None, None)
     assert saving_rules(None, None, None, None) is None
+    assert Saver(SavingRules(tmp_path), print, 0.75)._below == 0.75
+    assert Saver(SavingRules(tmp_path, 0.6), print, 0.75)._below == 0.6
     assert saving_rules(tmp_path, 0.0, 7, 0) == SavingRules(tmp_path, 0.0, 7_000_000, 0)
     assert saving_rules(tmp_path, None, None, None) == SavingRules(tmp_path)
 
@@ -259,12 +268,10 @@ def test_the_kernel_answers_about_the_clock() -> None:
 
 
 @pytest.fixture
-def systemd(tmp_path: Path) -> socket.socket:
-    """A real notify socket."""
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.bind(str(tmp_path / "notify"))
-    server.setblocking(False)
-    return server
+def systemd(notify_socket: socket.socket) -> socket.socket:
+    """A real notify socket that does not wait."""
+    notify_socket.setblocking(False)
+    return notify_socket
 
 
 def received(server: socket.socket) -> list[str]:
@@ -277,21 +284,23 @@ def received(server: socket.socket) -> list[str]:
 
 
 def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: socket.socket) -> None:
-    notifier = Notifier(
-        {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": str(os.getpid())}
-    )
-    notifier.ready()
-    notifier.ready()
-    assert received(systemd) == ["READY=1"]
-    for _ in range(10):
-        notifier.alive("cat seen")
-    assert received(systemd) == ["WATCHDOG=1\nSTATUS=cat seen"]
-    time.sleep(0.06)
-    assert received(systemd) == []  # nothing pings but the loop
-    notifier.alive("dog seen")
-    assert received(systemd) == ["WATCHDOG=1\nSTATUS=dog seen"]
-    notifier.stopping()
-    assert received(systemd) == ["STOPPING=1"]
+    environment = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": str(os.getpid())}
+    with closing(Notifier(environment)) as notifier:
+        notifier.ready()
+        notifier.ready()
+        assert received(systemd) == ["READY=1"]
+        for _ in range(10):
+            notifier.alive("cat seen")
+        assert received(systemd) == ["WATCHDOG=1\nSTATUS=cat seen"]
+        time.sleep(0.06)
+        assert received(systemd) == []  # nothing pings but the loop
+        notifier.alive("dog seen")
+        assert received(systemd) == ["WATCHDOG=1\nSTATUS=dog seen"]
+        notifier.stopping()
+        assert received(systemd) == ["STOPPING=1"]
+    notifier.ready()  # closed, it is silent
+    notifier.alive("nobody")
+    assert received(systemd) == []
 
 
 @pytest.mark.parametrize(
@@ -299,23 +308,24 @@ def test_systemd_hears_ready_once_and_pings_while_the_loop_goes_round(systemd: s
     [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "nonsense"}, {"WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"}],
 )
 def test_without_a_watchdog_nothing_pings(systemd: socket.socket, environment: dict[str, str]) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": systemd.getsockname(), **environment})
-    notifier.alive("")
-    assert received(systemd) == []
+    with closing(Notifier({"NOTIFY_SOCKET": systemd.getsockname(), **environment})) as notifier:
+        notifier.alive("")
+        assert received(systemd) == []
 
 
 def test_without_systemd_nothing_happens(tmp_path: Path) -> None:
     for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
-        notifier = Notifier(environment)
-        notifier.ready()
-        notifier.alive("")
-        notifier.stopping()
+        with closing(Notifier(environment)) as notifier:
+            notifier.ready()
+            notifier.alive("")
+            notifier.stopping()
 
 
 def test_an_abstract_notify_socket_is_reached() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(f"\0edgedense-test-{os.getpid()}")
-        Notifier({"NOTIFY_SOCKET": f"@edgedense-test-{os.getpid()}"}).ready()
+        with closing(Notifier({"NOTIFY_SOCKET": f"@edgedense-test-{os.getpid()}"})) as notifier:
+            notifier.ready()
         assert server.recv(100) == b"READY=1"
 
 
@@ -340,6 +350,39 @@ def test_rows_are_as_wide_as_the_widest_label_within_reason() -> None:
     assert row.endswith("  #7  (dog 25.0%)")
     assert header.index("latency") + len("latency") == row.index("12.3 ms") + len("12.3 ms")
     assert long.startswith("a label of no less than fifty c…    50.0%")
+
+
+def test_findings_stand_in_one_row_and_none_is_marked() -> None:
+    findings = Prediction((("cat", 0.9), ("dog", 0.6)), (("hen", 0.4),), True)
+    alone = Prediction((("cat", 0.9),), (), True)
+    none = Prediction((), (("cat", 0.4), ("dog", 0.1)), True)
+    header, *rows = written(
+        *(replace(result(), prediction=prediction) for prediction in (findings, alone, none)),
+        as_json=False,
+        independent=True,
+    ).splitlines()
+    assert rows[0].startswith("cat" + " " * 31 + "    90.0%    12.3 ms  ")
+    assert rows[0].endswith("  #7  and dog 60.0%  (hen 40.0%)")
+    assert rows[1].endswith("  #7")
+    assert rows[2].startswith("(cat)" + " " * 29 + "    40.0%    12.3 ms  ")
+    assert rows[2].endswith("  #7  no finding  (dog 10.0%)")
+    assert header.index("latency") + len("latency") == rows[0].index("12.3 ms") + len("12.3 ms")
+
+
+def test_findings_in_json_stand_beside_what_was_asked_for() -> None:
+    findings, none = (
+        json.loads(line)
+        for line in written(
+            replace(result(), prediction=Prediction((("cat", 0.9), ("dog", 0.6)), (("hen", 0.4),), True)),
+            replace(result(), prediction=Prediction((), (("cat", 0.4),), True)),
+            as_json=True,
+        ).splitlines()
+    )
+    assert (findings["label"], findings["score"]) == ("cat", 0.9)
+    assert [one["label"] for one in findings["findings"]] == ["cat", "dog"]
+    assert [one["label"] for one in findings["top"]] == ["cat", "dog", "hen"]
+    assert (none["label"], none["score"], none["findings"]) == (None, None, [])
+    assert none["top"] == [{"label": "cat", "score": 0.4}]
 
 
 def test_rows_in_place_overwrite_each_other_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

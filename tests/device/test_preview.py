@@ -53,13 +53,26 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
+_answers: list[HTTPResponse] = []
+
+
+@pytest.fixture(autouse=True)
+def close_answers() -> Iterator[None]:
+    """Many a test looks at an answer's head alone, and leaves the connection open."""
+    yield
+    while _answers:
+        _answers.pop().close()
+
+
 def ask(server: PreviewServer, path: str = "/", method: str = "GET", **headers: str) -> HTTPResponse:
+    """The answer, whatever its status; it is closed when the test is over."""
     base = server.url.partition("?")[0].rstrip("/")
     request = urllib.request.Request(base + path, headers=headers, method=method)
     try:
-        return urllib.request.build_opener(_Stay).open(request, timeout=20)  # type: ignore[no-any-return]
+        _answers.append(urllib.request.build_opener(_Stay).open(request, timeout=20))
     except urllib.error.HTTPError as answer:
-        return answer  # type: ignore[return-value]
+        _answers.append(answer)  # type: ignore[arg-type]
+    return _answers[-1]
 
 
 def test_loopback_needs_no_token_and_serves_the_page(serve: Serve) -> None:

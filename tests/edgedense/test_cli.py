@@ -443,7 +443,7 @@ class TestFailureAfterTheWork:
         def fail(*_: object) -> str:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("edgedense.converters.conversion_page.conversion_report", fail)
+        monkeypatch.setattr("edgedense.converters.conversion_page.to_html", fail)
         ended = edgedense(
             "convert", model, "--calibration", folders, "--out", out, *QUICK, "--report", tmp_path / "page.html"
         )

@@ -10,7 +10,6 @@ from edgedense.converters import slimming
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.recovery.training import RecoverySpec
 from edgedense.deployed import bundle
-from edgedense.report import plots
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
 from tests.pictures import fill
 
@@ -133,9 +132,3 @@ def test_validation_without_anything_to_validate(usual: tuple[object, ...], fold
 
 def test_the_help_names_the_default_number_of_epochs() -> None:
     assert f"[default: {RecoverySpec().epochs}]" in " ".join(edgedense("convert", "--help").out.split())
-
-
-def test_bars_are_shares_of_the_first() -> None:
-    page = plots.relative_bars(["as trained", "prune <it>"], {"size": [8.0, 2.0], "time": [4.0, 3.0]}, "t")
-    assert [page.count(f">{share} %<") for share in (100, 25, 75)] == [2, 1, 1]
-    assert "prune &lt;it&gt;" in page

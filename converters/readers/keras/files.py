@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,17 +33,23 @@ _OFFERED_SIZE = 224
 
 @dataclass(frozen=True)
 class Opened:
-    """A Keras model in memory, `keras.Model` or `tf_keras.Model`; `name` and `sha256` are its source's."""
+    """A Keras model in memory, `keras.Model` or `tf_keras.Model`; `name` and `sha256` are its source's.
+
+    `hashed` says whether that was a file, or a model in memory, of which the weights are hashed.
+    """
 
     model: Any
     name: str
     sha256: str
+    hashed: Literal["file", "weights"] = "file"
 
 
-def open_model(source: str | Path) -> Opened:
-    """Opens `source`, a path or the name of weights that Keras offers. EdgedenseError when that cannot be
-    done.
+def open_model(source: Any) -> Opened:
+    """Opens `source`, a path or the name of weights that Keras offers; a Keras model is open already. EdgedenseError
+    when that cannot be done.
     """
+    if not isinstance(source, str | Path):
+        return _in_memory(source)
     path = Path(source)
     if str(source) in _OFFERED and not path.exists():
         return _download(str(source))
@@ -125,10 +131,23 @@ def _download(source: str) -> Opened:
             _first_line(error),
             "check the internet connection; Keras keeps what it has once loaded in ~/.keras/models",
         ) from error
+    return Opened(model, source, _sha256_of_weights(model))
+
+
+def _in_memory(model: Any) -> Opened:
+    kinds = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(model).__mro__}
+    if not kinds & {"keras.Model", "tf_keras.Model"}:
+        raise EdgedenseError(f"{FORMATS}, or a Keras model in memory", f"an object of the class {type(model).__name__}")
+    if "keras.Model" in kinds:
+        load_keras()  # which refuses another backend than TensorFlow
+    return Opened(model, str(model.name), _sha256_of_weights(model), "weights")
+
+
+def _sha256_of_weights(model: Any) -> str:
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
-    return Opened(model, source, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _describe(path: Path) -> tuple[Any, str]:

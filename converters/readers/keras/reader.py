@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +33,7 @@ class Source:
     the numbers of the layers before the head, as `layers.flatten` lists them.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers.
+    offers; of a model in memory that of its weights, which `hashed` says.
     """
 
     network: DenseNet
@@ -44,6 +43,7 @@ class Source:
     parameters: dict[str, int]
     reference: Reference
     trained_size: tuple[int, int] | None = None
+    hashed: Literal["file", "weights"] = "file"
     backbone: tuple[int, ...] = ()
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
@@ -80,8 +80,9 @@ class Reference:
             return _traced(self.model)
 
 
-def read(source: str | Path, size: tuple[int, int] | None = None) -> Source:
-    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, or "densenet121:imagenet".
+def read(source: Any, size: tuple[int, int] | None = None) -> Source:
+    """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, "densenet121:imagenet", or a `keras.Model`
+    or `tf_keras.Model` in memory.
 
     `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it
     was built for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
@@ -122,7 +123,8 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         structure.parameters,
         reference,
         own,
-        structure.backbone,
+        hashed=opened.hashed,
+        backbone=structure.backbone,
     )
 
 

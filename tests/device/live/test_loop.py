@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgedense.device.camera.sources import Source
@@ -117,6 +119,48 @@ def test_smoothing_follows_a_change_slowly(colours: Path, tmp_path: Path) -> Non
     assert 19 <= blue_from[10] <= 21
 
 
+@pytest.fixture
+def changing_video(tmp_path: Path) -> Path:
+    """Ten frames each of red, red and blue (magenta), blue, and nothing."""
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path / "changing.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (160, 120))
+    for colour in [(40, 30, 200), (220, 30, 200), (220, 30, 40), (40, 30, 40)]:
+        for _ in range(10):
+            writer.write(np.full((120, 160, 3), colour, np.uint8))
+    writer.release()
+    return path
+
+
+def found(line: dict) -> set[str]:
+    return {one["label"] for one in line["findings"]}
+
+
+def test_findings_of_a_stream_are_reported_when_their_set_changes(findings: Path, changing_video: Path) -> None:
+    lines = results(findings, changing_video, "--on-change")
+    assert [found(line) for line in lines] == [{"red"}, {"red", "blue"}, {"blue"}, set()]
+    assert [line["frame"] for line in lines] == [0, 10, 20, 30]
+    assert lines[-1]["label"] is None
+    smoothed = results(findings, changing_video, "--on-change", "--smooth", "6")
+    assert [found(line) for line in smoothed] == [{"red"}, {"red", "blue"}, {"blue"}, set()]
+    # The mean of six is above one half from the fourth frame on, and below it likewise; the scores are nearly 0 and 1.
+    assert [line["frame"] for line in smoothed[1:]] == pytest.approx([12.5, 22.5, 32.5], abs=1)
+
+
+def test_unsure_findings_are_kept_with_the_class_that_is_in_doubt(findings: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    options = ["--save", tmp_path / "kept", "--save-floor", "0"]
+    for number, colour in enumerate([(40, 30, 200), (110, 30, 200)]):  # sure; and blue near its threshold, at level 100
+        writer = cv2.VideoWriter(str(tmp_path / f"{number}.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 30, (160, 120))
+        for _ in range(3):
+            writer.write(np.full((120, 160, 3), colour, np.uint8))
+        writer.release()
+        assert run(findings, tmp_path / f"{number}.mp4", *options).returncode == 0
+        names = [path.name for path in (tmp_path / "kept").iterdir()]
+        assert len(names) == number
+    assert re.search(r"_blue_0\.[56]\d\d.jpg", names[0])  # sigmoid(0.05 * 110 - 5) = 0.62, but for the codec
+
+
 def test_a_still_picture_is_not_classified_when_moving_is_asked_for(colours: Path, rpicam: Rpicam) -> None:
     with running(colours, "rpicam", "--when-moving") as process:
         assert process.stdout is not None
@@ -209,10 +253,9 @@ def test_a_gap_is_reported_and_counted(colours: Path, rpicam: Rpicam) -> None:
 
 
 def test_systemd_is_told_and_pinged_only_while_the_loop_goes_round(
-    colours: Path, rpicam: Rpicam, tmp_path: Path
+    colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket
 ) -> None:
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.bind(str(tmp_path / "notify"))
+    server = notify_socket
     server.settimeout(PATIENCE)
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
     with running(colours, "rpicam", env=environment) as process:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,34 @@ def test_a_threshold_leaves_the_label_open(colours: Path, tmp_path: Path) -> Non
     result = lines(edgedense("run", colours, tmp_path, "--json", "--threshold", "0.5"))[0]
     assert (result["label"], result["score"], result["top"]) == (None, None, [])
     assert edgedense("run", colours, tmp_path, "--threshold", "0.5").stdout.splitlines()[1].startswith("-")
+
+
+def test_every_finding_is_printed_and_none_is_marked(findings: Path, tmp_path: Path) -> None:
+    for name, colour in {"both": (200, 30, 220), "none": (60, 80, 20), "one": (20, 180, 60)}.items():
+        Image.new("RGB", (9, 9), colour).save(tmp_path / f"{name}.png")
+    both, none, one = edgedense("run", findings, tmp_path).stdout.splitlines()[1:]
+    assert both.startswith("blue ")
+    assert both.endswith("both.png  and red 99.3%")
+    assert none.startswith("(green) ")
+    assert none.endswith("none.png  no finding")
+    assert one.startswith("green ")
+    assert one.endswith("one.png")
+    results = lines(edgedense("run", findings, tmp_path, "--json", "--top", "3"))
+    assert [[found["label"] for found in result["findings"]] for result in results] == [["blue", "red"], [], ["green"]]
+    assert [len(result["top"]) for result in results] == [3, 3, 3]
+    assert [result["label"] for result in results] == ["blue", None, "green"]
+    strict = lines(edgedense("run", findings, tmp_path / "both.png", "--json", "--threshold", "0.995"))[0]
+    assert [found["label"] for found in strict["findings"]] == ["blue"]
+
+
+def test_a_single_class_that_is_not_there_is_not_reported_as_seen(
+    colour_model: Callable[..., bytes], cards: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "m.tflite").write_bytes(colour_model(outputs=1))
+    (tmp_path / "labels.txt").write_text("blue\n")
+    options = ["--labels", tmp_path / "labels.txt"]
+    rows = edgedense("run", tmp_path / "m.tflite", cards, *options).stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["blue", "blue", "(blue)"]  # the green card is more blue than red
 
 
 def test_labels_are_taken_from_the_file_given(colours: Path, cards: Path, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from edgedense.device.monitor import drift
-from edgedense.device.monitor.drift import Counts, Monitor
+from edgedense.device.monitor.drift import Monitor
+from edgedense.device.monitor.samples import Counts, measure
+from edgedense.device.prediction import Rule, rule
 from edgedense.errors import EdgedenseError
 
 LABELS = ("cat", "dog", "fox", "hen")
@@ -62,10 +64,10 @@ def test_keeps_quiet_while_nothing_changes() -> None:
 @pytest.mark.parametrize(
     ("change", "feature", "said"),
     [
-        ({"light": 0.5}, "brightness", "the camera got dark"),
-        ({"smooth": True}, "sharpness", "the picture got blurred"),
+        ({"light": 0.5}, "brightness", "the pictures got darker"),
+        ({"smooth": True}, "sharpness", "the pictures got blurred"),
         ({"favourite": 2}, "class", "class fox"),
-        ({"certainty": 0.0}, "confidence", "confidence fell"),
+        ({"certainty": 0.0}, "confidence", "the model is less sure"),
     ],
 )
 def test_says_what_moved_within_200_images(change: dict, feature: str, said: str) -> None:
@@ -117,7 +119,7 @@ def test_merging_keeps_the_rare_window() -> None:
     watch = Monitor(LABELS, learn_samples=10_000)
     feed(watch, photos(100, 0, light=0.2))
     feed(watch, photos(3400, 1))
-    assert min(c.mean(0) for c in watch._learned) < 60
+    assert min(c.mean("brightness") for c in watch._learned) < 60
 
 
 def test_a_learned_night_is_no_alert_and_an_unlearned_one_is() -> None:
@@ -212,8 +214,8 @@ def test_no_state_yet_is_a_new_monitor(tmp_path: Path) -> None:
 def test_soft_counts_keep_the_mean_and_do_not_leap_at_an_edge() -> None:
     a, b = Counts.empty(2), Counts.empty(2)
     for counts, value in ((a, 119.5), (b, 120.5)):  # 120 is a node of the brightness histogram
-        counts.add([value, 10, -2, 0, 0.5, 0.5], 0)
-    assert a.mean(0) == pytest.approx(119.5)
+        counts.add([value, 10, -2, 0, 0.5, 0.5], np.array([1.0, 0.0]))
+    assert a.mean("brightness") == pytest.approx(119.5)
     assert drift.kolmogorov_smirnov(a.features[0], b.features[0]) < 0.1
 
 
@@ -233,14 +235,53 @@ def test_statistics_equal_scipy_and_their_definitions() -> None:
 
 
 def test_measures_of_plain_pictures() -> None:
-    black = drift.measure(np.array([0.5, 0.5]), np.zeros((8, 8, 3), np.uint8))[0]
+    black = measure(np.array([0.5, 0.5]), np.zeros((8, 8, 3), np.uint8))[0]
     assert black[0] == black[1] == 0
     assert np.isfinite(black).all()
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 0] = 100
-    values, decided = drift.measure(np.array([0.9]), red)
+    values, decided = measure(np.array([0.9]), red)
     assert values[3] == 100
     assert values[4] == pytest.approx(0.9)
-    assert decided == 1
-    assert drift.measure(np.full(4, 0.25), red)[0][5] == pytest.approx(1)
-    assert np.isfinite(drift.measure(np.array([1.0, 0.0]), red[:1, :1])[0]).all()
+    assert decided.tolist() == [0, 1]
+    assert measure(np.full(4, 0.25), red)[0][5] == pytest.approx(1)
+    assert np.isfinite(measure(np.array([1.0, 0.0]), red[:1, :1])[0]).all()
+
+
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("scores", "by", "expected"),
+    [
+        ([0.2, 0.7, 0.1], None, [0, 1, 0]),
+        ([0.2, 0.7, 0.1], rule(("a", "b", "c"), "softmax", 3, 0.9), [0, 1, 0]),  # an answer that is left open is one
+        ([0.2, 0.7, 0.6], rule(("a", "b", "c"), "sigmoid", 3), [0, 0.5, 0.5, 0]),
+        ([0.2, 0.3, 0.1], rule(("a", "b", "c"), "sigmoid", 3), [0, 0, 0, 1]),  # no finding
+        ([0.3], rule(("a",), "sigmoid", 1), [0, 1]),
+        ([0.6, 0.4], rule(("no", "yes"), "sigmoid", 1, 0.3), [0, 1]),
+        ([0.6, 0.4], rule(("no", "yes"), "sigmoid", 1), [1, 0]),
+    ],
+)
+def test_what_is_counted_as_a_class_is_what_is_said_to_be_seen(
+    scores: list[float], by: Rule | None, expected: list[float]
+) -> None:
+    assert measure(np.array(scores), PICTURE, by)[1].tolist() == expected
+
+
+def test_entropy_of_classes_that_are_scored_alone_is_the_mean_of_theirs() -> None:
+    by = rule(("a", "b"), "sigmoid", 2)
+    assert measure(np.array([0.5, 0.5]), PICTURE, by)[0][5] == pytest.approx(1)
+    assert measure(np.array([0.5, 1.0]), PICTURE, by)[0][5] == pytest.approx(0.5)
+    assert measure(np.array([0.0, 1.0]), PICTURE, by)[0][5] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_state_learned_with_other_thresholds_is_refused(tmp_path: Path) -> None:
+    half, strict = rule(LABELS, "sigmoid", 4), rule(LABELS, "sigmoid", 4, 0.9)
+    Monitor(LABELS, rule=half).save(tmp_path / "state.json")
+    assert Monitor.load(tmp_path / "state.json", LABELS, rule=half).rule == half
+    for other in (strict, rule(LABELS, "softmax", 4), None):
+        with pytest.raises(EdgedenseError, match="these thresholds"):
+            Monitor.load(tmp_path / "state.json", LABELS, rule=other)
+    Monitor(LABELS).save(tmp_path / "state.json")  # where the best class is counted a threshold decides nothing
+    assert Monitor.load(tmp_path / "state.json", LABELS, rule=rule(LABELS, "softmax", 4, 0.9)).learning

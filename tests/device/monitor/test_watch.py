@@ -43,9 +43,9 @@ def test_learns_from_a_folder_keeps_its_state_and_alerts(
     assert not Monitor.load(state, COLOURS).learning
     call("run", colours, dark, "--monitor", state, "--json")  # a second run goes on where the first ended
     out, err = capsys.readouterr()
-    assert "drift: the camera got dark" in err
+    assert "drift: the pictures got darker" in err
     alerts = [json.loads(line) for line in out.splitlines() if '"alert"' in line]
-    assert "the camera got dark" in alerts[0]["alert"]
+    assert "the pictures got darker" in alerts[0]["alert"]
     call("run", colours, dark, "--monitor", state, "--json")
     assert "drift" not in capsys.readouterr().err  # told once
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from typer.testing import CliRunner, Result
 
 from edgedense.cli import app
 from edgedense.device.camera.sources import Source
+from edgedense.device.service import places
 from edgedense.device.service import systemd as module
+from edgedense.device.service.places import Place
 from edgedense.device.service.systemd import Service, install, remove, service_user, status, unit_text
 from edgedense.errors import DeviceError, EdgedenseError
 from tests.device.conftest import Rpicam
@@ -42,13 +45,15 @@ def command(text: str) -> list[str]:
 @pytest.fixture
 def whole(tmp_path: Path) -> Service:
     """A service that uses everything."""
+    unsure, state = Path("/srv/unsure"), Path("/var/lib/edgedense-test/state.json")
     return Service(
         "edgedense-test",
         tmp_path / "a model.tflite",
         RPICAM,
         "daemon",
-        ("--smooth", "5", "--preview-address", ":8080", "--save", "/srv/unsure"),
-        Path("/srv/unsure"),
+        ("--smooth", "5", "--preview-address", ":8080", "--save", str(unsure), "--monitor", str(state)),
+        (Path("/etc/hostname"),),
+        (Place(unsure, unsure, "folder", False), Place(state, state.parent, "file", True)),
         True,
     )
 
@@ -117,8 +122,9 @@ def test_the_token_is_a_credential_and_not_on_the_command_line(whole: Service) -
     assert found["LoadCredential"] == "preview-token:/etc/edgedense/edgedense-test.token"
     assert found["ExecStart"].endswith("--preview-token-file %d/preview-token")
     assert found["ReadWritePaths"] == "/srv/unsure"
+    assert found["StateDirectory"] == "edgedense-test"
     bare = directives(unit_text(Service("a", Path("/m.tflite"), None, "daemon")))
-    assert not {"LoadCredential", "ReadWritePaths", "Wants"} & set(bare)
+    assert not {"LoadCredential", "ReadWritePaths", "StateDirectory", "Wants"} & set(bare)
     assert bare["ExecStart"].endswith("/m.tflite --camera --json --on-change")
 
 
@@ -136,13 +142,14 @@ def test_words_reach_the_program_as_they_are(tmp_path: Path) -> None:
     assert directives(text)["After"] == "network-online.target"
 
 
-def test_the_command_tells_systemd_that_it_is_ready(colours: Path, rpicam: Rpicam, tmp_path: Path) -> None:
+def test_the_command_tells_systemd_that_it_is_ready(
+    colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket
+) -> None:
     """The unit's own command before a real notify socket, with a credential as systemd places it."""
     (tmp_path / "preview-token").write_text("a-token-of-some-length\n")
     service = Service("a", colours, RPICAM, "daemon", ("--preview-address", "127.0.0.1:0"), has_token=True)
     words = [word.replace("%d", str(tmp_path)) for word in command(unit_text(service))]
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    server.bind(str(tmp_path / "notify"))
+    server = notify_socket
     server.settimeout(30)
     environment = {
         **os.environ,
@@ -178,14 +185,20 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     monkeypatch.setattr(module, "UNITS", tmp_path / "units")
     monkeypatch.setattr(module, "TOKENS", tmp_path / "tokens")
+    monkeypatch.setattr(places, "STATE", tmp_path / "state")
+    monkeypatch.setattr(places, "HIDDEN", ())  # the tests' own folders are below /tmp
     (tmp_path / "units").mkdir()
     monkeypatch.setattr(module.os, "geteuid", lambda: 0)
     monkeypatch.setenv("SUDO_USER", "daemon")
     return log
 
 
+def without_places(service: Service) -> Service:
+    return replace(service, places=())
+
+
 def test_install_writes_the_unit_and_keeps_the_token(whole: Service, systemctl: Path, tmp_path: Path) -> None:
-    service = Service(**{**vars(whole), "save": None})
+    service = without_places(whole)
     token = install(service)
     assert token is not None
     assert len(token) >= 20
@@ -204,7 +217,7 @@ def test_install_writes_the_unit_and_keeps_the_token(whole: Service, systemctl: 
 
 
 def test_remove_leaves_nothing(whole: Service, systemctl: Path, tmp_path: Path) -> None:
-    install(Service(**{**vars(whole), "save": None}))
+    install(without_places(whole))
     remove("edgedense-test")
     assert list((tmp_path / "units").iterdir()) == list((tmp_path / "tokens").iterdir()) == []
     assert "systemctl disable" in systemctl.read_text()
@@ -293,8 +306,20 @@ def test_without_a_source_the_first_camera_is_taken(systemctl: Path, tmp_path: P
         (["{model}", "photos"], "camera"),
         (["{model}", "--", "--smooth", "0"], "--smooth"),
         (["{model}", "--", "--sooth", "1"], "--sooth"),
-        (["{model}", "--", "--save", "unsure"], "whole path"),
-        (["{model}", "--", "--preview-token-file", "x"], "token is made"),
+        (["{model}", "--", "--save", "../unsure"], "within"),
+        (["{model}", "--", "--save", "~/unsure"], "home folder written out"),
+        (["{model}", "--", "--save", "{model}"], "which is a file"),
+        (["{model}", "--", "--save", "a:b"], "colon"),
+        (["{model}", "--", "--monitor", "."], "name of a file"),
+        (["{model}", "--", "--monitor", "/state.json"], "may own"),
+        (["{model}", "--", "--monitor", "/no/such/folder/state.json"], "kept in"),
+        (["{model}", "--", "--labels", "none.txt"], "--labels; found none.txt"),
+        (["{model}", "--", "--preview-token-file", "x"], "--preview-token-file; found x"),
+        (["{model}", "--", "--monitor", "s.json", "--monitor-baseline", "none"], "--monitor-baseline; found none"),
+        (["none.tflite"], "MODEL; found none.tflite"),
+        (["{model}", "rpicam", "--", "--camera"], "name one source"),
+        (["{model}", "rpicam", "--", "photo.jpg"], "name one source"),
+        (["{model}", "--name", "../door"], "name of letters"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,32 @@ def test_models_with_equal_preprocessing_share_one_array(folder: Path) -> None:
     paths = validation.read_labelled(folder, ("cat", "fox")).paths
     validation.score(paths, [validation.Model(n, SMALL, predict) for n in "ab"], lambda n: None)
     assert arrays[0] is arrays[1]
+
+
+def test_models_that_take_one_picture_get_a_worker_on_every_core(folder: Path) -> None:
+    """Two workers each of two models, one of which wants other pixels, beside a model that takes batches."""
+    paths = validation.read_labelled(folder, ("cat", "fox")).paths * 5
+    used: set[str] = set()
+
+    def worker(name: str) -> validation.PredictOne:
+        def predict(pixels: np.ndarray) -> np.ndarray:
+            used.add(name)
+            time.sleep(0.005)  # time for the other one to begin
+            return np.float32([pixels.shape[0], pixels.mean()])
+
+        return predict
+
+    batched = validation.Model("batched", SMALL, lambda pixels: pixels.mean((1, 2))[:, :2])
+    small = validation.Model("small", SMALL, workers=(worker("s0"), worker("s1")))
+    large = validation.Model("large", LARGE, workers=(worker("l0"), worker("l1"), worker("never")))
+    ticks: list[int] = []
+    scores = validation.score(paths, [small, batched, large], ticks.append, 4)
+    assert [part.dtype for part in scores] == [np.float64] * 3
+    assert scores[0].tolist() == [[4, level] for level in [10, 20, 30] * 5]
+    assert scores[1].tolist() == [[level, level] for level in [10, 20, 30] * 5]
+    assert scores[2].tolist() == [[8, level] for level in [10, 20, 30] * 5]
+    assert ticks == [4, 4, 4, 3]
+    assert used == {"s0", "s1", "l0", "l1"}
 
 
 def test_judge_reports_on_the_last_model_with_a_gate(folder: Path) -> None:

@@ -1,19 +1,19 @@
+"""A report as terminal tables and as a page."""
+
 from __future__ import annotations
 
 import io
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
-import pytest
 from rich.console import Console
 
 from edgedense.measures import drift
 from edgedense.measures.result import Gate, Report
-from edgedense.report import plots, terminal, thumbnails, validation_page, wording
+from edgedense.report import noise_page, plots, terminal, thumbnails, validation_page, wording
+from edgedense.report.wording import Section
 
 NAMES = ("cat", "<b>dog</b>", "fox")
 
@@ -58,25 +58,6 @@ class _Balance(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_json_is_one_line_with_every_figure_and_no_thumbnail() -> None:
-    text = replace(example(), gate=Gate(1.0, 25.0), layer_noise=(("conv1", 12.5),)).to_json()
-    assert "\n" not in text
-    content = json.loads(text)
-    assert content["evaluation"]["accuracy"] == 0.5
-    assert content["drift"]["before"]["accuracy"] == 0.75
-    assert content["drift"]["drop"] == 25
-    assert content["gate"] == {"max_drop": 1.0, "drop": 25.0, "passed": False}
-    assert content["layer_noise"] == [{"layer": "conv1", "sqnr_db": 12.5}]
-    assert content["recipe"]["options"] == {"resize": "nearest"}
-    assert "thumbnails" not in content
-
-
-def test_json_without_reference_says_null() -> None:
-    content = json.loads(replace(example(), drift=None).to_json())
-    assert content["drift"] is None
-    assert content["gate"] is None
-
-
 def test_terminal_shows_both_models_classes_and_the_verdict() -> None:
     text = printed(example())
     for part in ("float.keras", "int8.tflite", "75.00 %", "50.00 %", "+25.00 points", "fox", "McNemar"):
@@ -100,11 +81,6 @@ def test_verdict_tells_chance_from_drop_and_no_change_from_proof() -> None:
     assert same.drift is not None
     real = replace(same, drift=replace(same.drift, lost=30, won=2, p_value=1e-6))
     assert "more than chance" in wording.verdict(real)
-
-
-@pytest.mark.parametrize(("drop", "passed"), [(0.5, True), (0.51, False), (-3.0, True)])
-def test_gate_is_kept_at_the_limit_and_by_gains(drop: float, passed: bool) -> None:
-    assert Gate(0.5, drop).passed is passed
 
 
 def test_page_is_whole_and_needs_no_network_nor_script() -> None:
@@ -139,7 +115,8 @@ def test_page_escapes_names_that_come_from_folders() -> None:
 
 
 def test_page_shows_sections_only_where_there_is_something_to_show() -> None:
-    plain = validation_page.to_html(replace(example(), drift=None, recipe={}))
+    plain = validation_page.to_html(replace(example(), drift=None, recipe={})).partition("</style>")[2]
+    assert "Confusion" in plain
     for part in ("label changed", "Recall, class by class", "Noise", "Recipe", "gate", "Thresholds"):
         assert part not in plain
 
@@ -170,32 +147,26 @@ def test_sigmoid_heads_show_their_thresholds() -> None:
     assert "0.5000 → 0.4500" in validation_page.to_html(content)
 
 
-@pytest.mark.parametrize(
-    "plot",
-    [
-        plots.delta_bars([], [], "t"),
-        plots.heatmap([], [], "t"),
-        plots.layer_profile([], "t"),
-        plots.delta_bars(["a"], [0.0], "t"),
-        plots.layer_profile([("a", -3.0)], "t"),
-        plots.reliability_curves(None, (), "t"),
-    ],
-)
-def test_plots_of_next_to_nothing_are_still_pictures(plot: str) -> None:
-    assert plot.startswith("<svg")
-    assert "nan" not in plot
+def test_a_matrix_that_is_too_large_to_read_is_left_out_but_not_its_mistakes() -> None:
+    classes = plots.MOST_CLASSES + 1
+    scores = np.eye(classes)
+    scores[0, [0, 7]] = 0, 1
+    names = tuple(f"class {i}" for i in range(classes))
+    html = validation_page.to_html(Report("m", drift.evaluate(scores, np.arange(classes), names, model="m")))
+    assert 'class="confusion"' not in html
+    assert f"A matrix of {classes} classes would be too large to read" in html
+    assert "What m mistakes most often" in html
 
 
-def test_bars_point_to_the_side_of_the_change() -> None:
-    assert 'class="bad"' in plots.delta_bars(["a"], [-2.0], "t")
-    assert 'class="good"' in plots.delta_bars(["a"], [2.0], "t")
+def test_further_tables_stand_before_the_recipe() -> None:
+    further = Section("Which part is <float>", "Said.", ("part", "type"), (("head", "float32"),))
+    html = validation_page.to_html(example(), further=[further])
+    assert html.index("Which part is &lt;float&gt;") < html.index("<h2>Recipe</h2>")
 
 
-def test_noise_marks_the_worst_layers() -> None:
-    svg = plots.layer_profile([("a", 30.0), ("b", 5.0), ("c", 29.0)], "t", mark=1)
-    assert "b: 5.0 dB" in svg
-    assert "a: 30.0 dB" not in svg
-
-
-def test_style_is_a_file_beside_the_code() -> None:
-    assert (Path(validation_page.__file__).parent / "report.css").is_file()
+def test_noise_page_has_every_layer_with_the_worst_first() -> None:
+    html = noise_page.to_html((("conv1", 12.5), ("<fc>", 3.0)), "m.tflite", "m.keras")
+    assert "Noise of m.tflite" in html
+    assert "the same layer of m.keras" in html
+    every = html[html.index("All layers") :]
+    assert every.index("&lt;fc&gt;") < every.index("conv1")

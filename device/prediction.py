@@ -1,0 +1,141 @@
+"""Scores -> what is said about them: the one place that decides when a class counts as seen.
+
+Where classes exclude each other (softmax, or one sigmoid that tells two classes apart) the best one is the answer.
+Where each class is scored alone (several sigmoids, or one with a label of its own) any number of them can be seen in a
+picture, and also none: each has a threshold, and those that reach theirs are the findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+HALF = 0.5  # a sigmoid's threshold where nobody names another: the class is more likely there than not
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a class counts as seen, with a threshold for each label.
+
+    "best": classes exclude each other, and the best one is the answer, unless its score is below its threshold.
+    "pair": one sigmoid tells two classes apart. The second is the answer where its score reaches its threshold, and
+    else the first is.
+    "each": every class is scored alone, and all that reach their thresholds are seen. The thresholds may differ.
+    """
+
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    kind: Literal["best", "pair", "each"] = "best"
+
+    @property
+    def independent(self) -> bool:
+        """Whether each class is scored alone, so that there may be several findings, or none."""
+        return self.kind == "each"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classes that are seen, best first, as (label, score): `top`. Empty when none is.
+
+    `below` are further classes that were asked for and do not reach their thresholds, best first, where classes are
+    scored alone (`independent`): never empty there when `top` is.
+    """
+
+    top: tuple[tuple[str, float], ...]
+    below: tuple[tuple[str, float], ...] = ()
+    independent: bool = False
+
+    @property
+    def label(self) -> str | None:
+        """The best class that is seen, or None."""
+        return self.top[0][0] if self.top else None
+
+    @property
+    def score(self) -> float | None:
+        """The best class's score, or None."""
+        return self.top[0][1] if self.top else None
+
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """What is said, for telling whether it has changed: the best class, or the findings in alphabetical order."""
+        return tuple(sorted(label for label, _ in (self.top if self.independent else self.top[:1])))
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """The class that a prediction is least sure of, its score, and how sure: from 0.5, or less, to 1."""
+
+    label: str
+    score: float
+    sureness: float
+
+
+def rule(labels: Sequence[str], activation: str, outputs: int, threshold: float | None = None) -> Rule:
+    """The rule for a network with so many `outputs` that come from `activation` ("softmax", "sigmoid" or another).
+
+    `threshold` is that of every class, or of the second one of a pair. By default it is 0.5 for sigmoids, and there is
+    none where classes exclude each other. Two labels for one sigmoid are a pair.
+    """
+    names, open_ended = tuple(labels), float("-inf")
+    if activation == "sigmoid" and (outputs, len(names)) == (1, 2):
+        return Rule(names, (open_ended,) * 2) if threshold is None else Rule(names, (1 - threshold, threshold), "pair")
+    if activation == "sigmoid":
+        return Rule(names, (HALF if threshold is None else threshold,) * len(names), "each")
+    return Rule(names, (open_ended if threshold is None else threshold,) * len(names))
+
+
+def seen(scores: NDArray[np.float32], rule: Rule) -> list[int]:
+    """The numbers of the classes that are seen, best first, by scores float32 [classes]. Of equal scores the class with
+    the lower number comes first."""
+    values = scores.tolist()
+    if rule.kind == "pair":
+        return [1] if values[1] >= rule.thresholds[1] else [0]
+    return [i for i in _ranked(scores) if values[i] >= rule.thresholds[i]]
+
+
+def decide(scores: NDArray[np.float32], rule: Rule, top: int = 1) -> Prediction:
+    """float32 [classes] -> what is said.
+
+    Of classes that exclude each other the `top` best are listed; of a pair the answer comes first. Of classes that are
+    scored alone each finding is listed, and the next best ones until there are `top`.
+    """
+    found = seen(scores, rule)
+    others = [i for i in _ranked(scores) if i not in found]
+    if rule.kind == "each":
+        return Prediction(_listed(scores, rule, found), _listed(scores, rule, others[: max(0, top - len(found))]), True)
+    return Prediction(_listed(scores, rule, (found + others if rule.kind == "pair" else found)[:top]))
+
+
+def _ranked(scores: NDArray[np.float32]) -> list[int]:
+    return [int(i) for i in np.argsort(-scores, kind="stable")]
+
+
+def _listed(scores: NDArray[np.float32], rule: Rule, numbers: Sequence[int]) -> tuple[tuple[str, float], ...]:
+    return tuple((rule.labels[i], float(scores[i])) for i in numbers)
+
+
+def doubt(scores: NDArray[np.float32], rule: Rule) -> Doubt:
+    """What a person should look at, of scores float32 [classes].
+
+    Of classes that exclude each other it is the best one, and its score says how sure. Where thresholds decide it is
+    the class nearest to its own. How sure is then 0.5 at the threshold and rises evenly to 1 at the scores 0 and 1:
+    with the threshold 0.5 this is the score itself, or 1 minus it where the class is not seen.
+    """
+    if rule.kind == "best":
+        best = int(scores.argmax())
+        return Doubt(rule.labels[best], float(scores[best]), float(scores[best]))
+    limits = np.array(rule.thresholds, np.float32)
+    room = np.where(scores >= limits, 1 - limits, limits)  # from the threshold to the end of the scale on this side
+    sureness = np.minimum(0.5 + 0.5 * np.abs(scores - limits) / np.maximum(room, 1e-6), 1.0)
+    least = seen(scores, rule)[0] if rule.kind == "pair" else int(sureness.argmin())
+    return Doubt(rule.labels[least], float(scores[least]), float(sureness[least]))
+
+
+def usual_doubt(rule: Rule) -> float:
+    """Below which sureness a prediction is called unsure where nobody says. The better of two scores that sum to 1 is
+    never below one half, so that where each answer is yes or no it is halfway from there to 1."""
+    return 0.75 if rule.kind != "best" or len(rule.labels) == 2 else 0.5

@@ -1,0 +1,87 @@
+"""`edgedense.compare`: two deployed files on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedense.api.values import labels_of
+from edgedense.errors import EdgedenseError
+from edgedense.notes import tell
+from edgedense.progress import Progress, reporting
+from edgedense.progress import progress as step
+
+if TYPE_CHECKING:
+    from edgedense.device.classifiers import Classifiers
+    from edgedense.images.in_memory import Picture
+    from edgedense.images.pictures import LabelledLike
+    from edgedense.measures.layer_noise import LayerNoise
+    from edgedense.measures.result import Report
+
+NOISE_PICTURES = 4  # on which layers are compared
+
+
+def compare(
+    first: Path | str,
+    second: Path | str,
+    data: LabelledLike,
+    *,
+    max_drop: float | None = None,
+    labels: Path | str | Sequence[str] | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
+
+    `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
+    file's accuracy may be below the first's: `Report.gate.passed` says whether that is kept.
+
+    Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
+    """
+    from edgedense.deployed import bundle
+    from edgedense.device.classifiers import Classifiers
+    from edgedense.measures import validation
+
+    first, second = Path(first), Path(second)
+    recipe = bundle.read(second).recipe
+    names = labels_of(labels)
+    with (
+        Classifiers(first, threads=threads, labels=names) as old,
+        Classifiers(second, threads=threads, labels=names) as new,
+        reporting(progress),
+    ):
+        for path, classifiers in ((first, old), (second, new)):
+            tell(classifiers.notes, path)
+        if old.labels != new.labels:
+            raise EdgedenseError(
+                f"two files with the same labels in the same order ({', '.join(old.labels[:6])})",
+                f"{', '.join(new.labels[:6])} in {second}",
+                "--labels FILE for both",
+            )
+        images = validation.read_labelled(data, new.labels)
+        called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
+        models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
+        with step("comparing", len(images.paths)) as tick:
+            result = validation.judge(
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
+            )
+        result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
+    tell(validation.missing_notes(images))
+    return result
+
+
+def _noise_between(
+    first: Path, second: Path, pictures: Sequence[Picture], old: Classifiers, new: Classifiers
+) -> LayerNoise:
+    """Layer by layer on a few pictures; nothing where the two files take different pixels."""
+    from edgedense.deployed import bundle
+    from edgedense.device.engines.replay import keeping_interpreter
+    from edgedense.images.preprocessing import load_image
+    from edgedense.measures import layer_noise
+
+    if old.preprocessing != new.preprocessing:
+        return ()
+    before, after = (keeping_interpreter(bundle.read(path).model) for path in (first, second))
+    return layer_noise.between(before, after, (load_image(picture, new.preprocessing)[None] for picture in pictures))

@@ -1,0 +1,58 @@
+"""`edgedense.convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedense.api.values import labels_of, with_values
+from edgedense.notes import tell
+from edgedense.progress import Progress, reporting
+
+if TYPE_CHECKING:
+    from edgedense.converters.calibration.pictures import CalibrationLike
+    from edgedense.converters.pipeline import Conversion, Options
+    from edgedense.images.pictures import LabelledLike
+
+
+def convert(
+    model: Any,
+    calibration: CalibrationLike,
+    *,
+    labels: Path | str | Sequence[str] | None = None,
+    validation: LabelledLike | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    **values: Any,
+) -> Conversion:
+    """Turn a trained Keras DenseNet into one int8 file. Writes nothing: see `Conversion.save`.
+
+    `model` is a path (`.keras`, `.h5`, a Keras SavedModel folder), the name of weights that Keras offers
+    (`densenet121:imagenet`), or a `keras.Model` or `tf_keras.Model` in memory, which is not changed.
+
+    `calibration` are 100 to 300 pictures like those the camera will see: a folder, or an iterable of paths, of arrays
+    uint8 [H, W, 3] in RGB or of PIL images, of any size. With a sub-folder per class, or as pairs (picture, class
+    name), they also name the labels and check the preprocessing. Of a generator the first `images` pictures are taken,
+    of anything else as many, evenly.
+
+    `labels` are the class names in the order of the model's outputs, or a text file with one per line. `validation` are
+    labelled pictures on which `max_drop` is kept: a folder with a sub-folder per class, or pairs (picture, label).
+
+    What else can be chosen is listed by `Options`, which is given as `options`, by keyword, or both:
+    `convert(model, pictures, target="coral", prune_channels=0.5)`.
+
+    `progress` is called with a step's name, how many of its pieces are done, and how many there are. Remarks are logged
+    by the logger `edgedense`, and kept in `Conversion.notes`.
+
+    Raises EdgedenseError when the model is no DenseNet, the pictures are unusable, options do not go together, or
+    labelled pictures show that the model was trained with another preprocessing; its subclass GateError when no
+    attempt keeps `max_drop`; TypeError for an unknown option.
+    """
+    from edgedense.converters import pipeline
+
+    chosen = with_values(options or pipeline.Options(), values)
+    with reporting(progress):
+        result = pipeline.convert(model, calibration, labels_of(labels), chosen, validation)
+    tell(result.notes)
+    return result

@@ -1,0 +1,154 @@
+"""`edgedense.explain` and `edgedense.feature_maps`: where a model sees a class, and what its layers see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedense.api.inspect import is_deployed
+from edgedense.api.values import labels_of
+from edgedense.errors import EdgedenseError
+from edgedense.notes import tell
+
+if TYPE_CHECKING:
+    from edgedense.converters.explain import Model
+    from edgedense.converters.features import Features
+    from edgedense.explanations.explanation import Explanation
+    from edgedense.images.in_memory import Picture
+    from edgedense.images.pictures import PicturesLike
+    from edgedense.images.preprocessing import Exif, Normalization, Resize
+
+Unreadable = Callable[[EdgedenseError], None]
+
+
+def explain(
+    model: Any,
+    images: PicturesLike,
+    *,
+    classes: Sequence[str] = (),
+    layer: str | None = None,
+    labels: Path | str | Sequence[str] | None = None,
+    preprocess: Normalization | None = None,
+    resize: Resize | None = None,
+    exif: Exif | None = None,
+    size: tuple[int, int] | None = None,
+    device: str = "cpu",
+    unreadable: Unreadable | None = None,
+) -> Iterator[Explanation]:
+    """Where a model sees a class in pictures: a heatmap (Grad-CAM) per picture and class, one picture after the other.
+
+    Grad-CAM: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    2017.
+
+    `model` is a Keras model (a path or a model in memory), or a `.tflite` file made with `explain=True`, which `device`
+    runs: "cpu", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of these, of
+    arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best class.
+
+    For a Keras model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a name
+    of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
+    default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`. `labels`
+    holds for a `.tflite` file too.
+
+    `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises. Raises
+    EdgedenseError for an unknown class or layer, a model that cannot be read, or a file without heatmaps.
+    """
+    pictures = _pictures(images)
+    if is_deployed(model):
+        _refuse(
+            model,
+            {"--layer": layer, "--preprocess": preprocess, "--resize": resize, "--exif": exif, "--input-size": size},
+        )
+        return _of_file(Path(model), device, labels_of(labels), pictures, classes, unreadable)
+    if device != "cpu":
+        raise EdgedenseError("a .tflite file for --device", str(model))
+    from edgedense.converters import explain as keras
+
+    opened = _opened(model, labels, preprocess, resize, exif, size)
+    return _named(keras.explain(opened, pictures, classes, layer, unreadable), pictures)
+
+
+def feature_maps(
+    model: Any,
+    images: PicturesLike,
+    *,
+    layers: Sequence[str] = (),
+    labels: Path | str | Sequence[str] | None = None,
+    preprocess: Normalization | None = None,
+    resize: Resize | None = None,
+    exif: Exif | None = None,
+    size: tuple[int, int] | None = None,
+    unreadable: Unreadable | None = None,
+) -> Iterator[Features]:
+    """What a Keras model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
+
+    `layers` are names as for `layer` of `explain`; by default the stem, each dense block, each transition and the last.
+    All else is as for `explain`, and so are the errors.
+    """
+    pictures = _pictures(images)
+    if is_deployed(model):
+        _refuse(model, {"--features": True})
+    from edgedense.converters import features
+
+    opened = _opened(model, labels, preprocess, resize, exif, size)
+    return _named(features.feature_maps(opened, pictures, layers, unreadable), pictures)
+
+
+def _pictures(images: PicturesLike) -> list[Picture]:
+    """Each picture once: a file may be named outright and by its folder."""
+    from edgedense.images.pictures import collect
+
+    return list(dict.fromkeys(collect(images)))
+
+
+def _refuse(model: Any, of_keras: dict[str, Any]) -> None:
+    if given := [option for option, value in of_keras.items() if value]:
+        raise EdgedenseError(f"a Keras model for {' and '.join(given)}", str(model))
+
+
+def _opened(
+    model: Any,
+    labels: Path | str | Sequence[str] | None,
+    preprocess: Normalization | None,
+    resize: Resize | None,
+    exif: Exif | None,
+    size: tuple[int, int] | None,
+) -> Model:
+    from edgedense.converters import explain as keras
+
+    is_file = isinstance(model, str | Path)
+    if labels is None and is_file and (beside := Path(model).with_suffix(".labels.txt")).is_file():
+        labels = beside
+    opened = keras.read(model, labels_of(labels), preprocess, resize or "bilinear", exif or "ignore", size)
+    tell(opened.notes, model if is_file else model.name)
+    return opened
+
+
+def _of_file(
+    model: Path,
+    device: str,
+    labels: tuple[str, ...] | None,
+    pictures: list[Picture],
+    classes: Sequence[str],
+    unreadable: Unreadable | None,
+) -> Iterator[Explanation]:
+    from edgedense.device.classifier import Classifier
+    from edgedense.device.explain import explain as by_file
+
+    classifier = Classifier(model, device, labels=labels)
+    tell(classifier.notes, model)
+
+    def all_of_them() -> Iterator[Explanation]:
+        with classifier:
+            yield from _named(by_file(classifier, pictures, classes, unreadable), pictures)
+
+    return all_of_them()
+
+
+def _named(found: Iterator[Any], pictures: Sequence[Picture]) -> Iterator[Any]:
+    """Each result with a file name of its own."""
+    from edgedense.explanations.explanation import names
+
+    called = dict(zip(pictures, names(pictures), strict=True))
+    return (replace(one, name=called[one.path]) for one in found)

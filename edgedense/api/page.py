@@ -1,0 +1,40 @@
+"""`edgedense.to_html`: results as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgedense.converters.pipeline import Conversion
+    from edgedense.images.in_memory import Picture
+    from edgedense.images.pictures import LabelledLike
+    from edgedense.measures.result import Report
+
+
+def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> str:
+    """A result as one HTML page without outside parts: figures, tables, plots, and for a conversion how it was made.
+
+    `data` are the labelled pictures that `validate` or `compare` were given: with them the page shows those whose label
+    changed. Raises EdgedenseError when one of these can no longer be read.
+    """
+    from edgedense.measures.result import Report
+    from edgedense.report import thumbnails, validation_page
+
+    if isinstance(result, Report):
+        shown = {} if data is None else thumbnails.changed(result.drift, _places(data))
+        return validation_page.to_html(result, shown)
+    from edgedense.converters import conversion_page
+
+    return conversion_page.to_html(result)
+
+
+def _places(data: LabelledLike) -> Callable[[str], Picture]:
+    """Where the picture of a name in a report is."""
+    from edgedense.images.pictures import names, one, pairs
+
+    if isinstance(data, str | Path):
+        return Path(data).joinpath
+    pictures = [one(item, number) for number, item in enumerate(pairs(data)[0])]
+    return dict(zip(names(pictures), pictures, strict=True)).__getitem__

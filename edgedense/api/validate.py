@@ -1,0 +1,117 @@
+"""`edgedense.validate`: a deployed file on labelled images, or its golden samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from edgedense.api.values import labels_of
+from edgedense.errors import EdgedenseError
+from edgedense.notes import tell
+from edgedense.progress import Progress, reporting
+from edgedense.progress import progress as step
+
+if TYPE_CHECKING:
+    from edgedense.deployed.golden import Replay
+    from edgedense.images.pictures import LabelledLike
+    from edgedense.images.preprocessing import Preprocessing
+    from edgedense.measures.layer_noise import LayerNoise
+    from edgedense.measures.result import Report
+    from edgedense.measures.validation import LabelledImages, Model
+
+
+@overload
+def validate(file: Path | str, data: None = None, *, threads: int | None = None) -> Replay: ...
+
+
+@overload
+def validate(
+    file: Path | str,
+    data: LabelledLike,
+    *,
+    reference: Any = None,
+    max_drop: float | None = None,
+    labels: Path | str | Sequence[str] | None = None,
+    threads: int | None = None,
+    layer_noise: bool = False,
+    progress: Progress | None = None,
+) -> Report: ...
+
+
+def validate(
+    file: Path | str,
+    data: LabelledLike | None = None,
+    *,
+    reference: Any = None,
+    max_drop: float | None = None,
+    labels: Path | str | Sequence[str] | None = None,
+    threads: int | None = None,
+    layer_noise: bool = False,
+    progress: Progress | None = None,
+) -> Report | Replay:
+    """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
+
+    `data` is a folder with a sub-folder per class, named like the file's labels, or pairs (picture, label): the picture
+    a path, an array uint8 [H, W, 3] in RGB or a PIL image, the label a class name or its number. Without it the golden
+    samples in the file are computed again: does it compute what it computed where it was made?
+
+    `reference` is the Keras model that the file was made from: a path, or a model in memory. `max_drop` is how many
+    points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
+    says so. `labels` are class names, or a text file of them, in place of the file's own. `threads` is how many
+    processor cores to use, by default all: each works on a picture of its own, and the figures are the same to the bit.
+    `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `progress` is as for
+    `convert`.
+
+    Raises EdgedenseError when the file is no classifier, a label is none of the file's, or a picture cannot be read;
+    its subclass DeviceError when no TensorFlow Lite runtime is installed.
+    """
+    if data is None:
+        if reference is not None or max_drop is not None or layer_noise or labels is not None:
+            raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
+        from edgedense.device.engines.replay import replay
+
+        return replay(file, threads)
+    if reference is None and (max_drop is not None or layer_noise):
+        given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
+        raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
+    from edgedense.deployed import bundle
+    from edgedense.device.classifiers import Classifiers
+    from edgedense.measures import validation
+
+    recipe = bundle.read(file).recipe
+    with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
+        tell(classifiers.notes, file)
+        images = validation.read_labelled(data, classifiers.labels)
+        models = [validation.deployed(Path(file).name, classifiers.each)]
+        if reference is not None:
+            models.insert(0, _reference(reference, classifiers.preprocessing, recipe))
+        with step("validating", len(images.paths)) as tick:
+            result = validation.judge(
+                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
+            )
+        if layer_noise:
+            result = replace(result, layer_noise=_noise_against(file, reference, images))
+    tell(validation.missing_notes(images))
+    return result
+
+
+def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> Model:
+    from edgedense.converters.readers.reference import is_source, reference
+
+    found, source = reference(model, preprocessing)
+    if not is_source(source, recipe):
+        tell([f"the recipe names another source than {source.name if hasattr(model, 'layers') else model}"])
+    return found
+
+
+def _noise_against(file: Path | str, reference: Any, images: LabelledImages, count: int = 8) -> LayerNoise:
+    """Layer by layer against the Keras model on a few pictures; nothing for a file that edgedense did not make."""
+    from edgedense.converters.layers import inspect_layers
+    from edgedense.converters.quantization import noise
+    from edgedense.deployed import bundle
+
+    if noise.ENTRY not in bundle.read(file).entries:
+        return ()
+    return inspect_layers(Path(file), reference, images.paths, count)

@@ -1,0 +1,47 @@
+"""A result as data: the gate, and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edgedense.measures import drift
+from edgedense.measures.result import Gate, Report
+
+
+def example() -> Report:
+    """Two images; the second model has one of them wrong."""
+    both = drift.compare(
+        [[0.9, 0.1], [0.2, 0.8]],
+        [[0.4, 0.6], [0.2, 0.8]],
+        [0, 1],
+        ("a", "b"),
+        images=("a/1", "b/1"),
+        models=("float", "int8"),
+    )
+    return Report("int8", both.after, both, recipe={"options": {"resize": "nearest"}})
+
+
+def test_json_is_one_line_with_every_figure() -> None:
+    text = replace(example(), gate=Gate(1.0, 50.0), layer_noise=(("conv1", 12.5),)).to_json()
+    assert "\n" not in text
+    content = json.loads(text)
+    assert content["evaluation"]["accuracy"] == 0.5
+    assert content["drift"]["before"]["accuracy"] == 1
+    assert content["drift"]["drop"] == 50
+    assert content["gate"] == {"max_drop": 1.0, "drop": 50.0, "passed": False}
+    assert content["layer_noise"] == [{"layer": "conv1", "sqnr_db": 12.5}]
+    assert content["recipe"]["options"] == {"resize": "nearest"}
+
+
+def test_json_without_reference_says_null() -> None:
+    content = json.loads(replace(example(), drift=None).to_json())
+    assert content["drift"] is None
+    assert content["gate"] is None
+
+
+@pytest.mark.parametrize(("drop", "passed"), [(0.5, True), (0.51, False), (-3.0, True)])
+def test_gate_is_kept_at_the_limit_and_by_gains(drop: float, passed: bool) -> None:
+    assert Gate(0.5, drop).passed is passed

@@ -1,0 +1,130 @@
+"""Pages to look at and to measure, of each kind, with names that are long or look like HTML."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image
+
+from edgedense.converters import conversion_page
+from edgedense.converters.pipeline import Conversion
+from edgedense.converters.quantization.attempts import Attempt
+from edgedense.converters.quantization.stages import StageFigures
+from edgedense.converters.training import training_page
+from edgedense.converters.training.checkpoint import Epoch
+from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.train import Options, Training
+from edgedense.measures import drift
+from edgedense.measures.result import Gate, Report
+from edgedense.report import noise_page, thumbnails, validation_page
+from edgedense.report.wording import Section
+
+LONG = "pneumothorax_with_a_very_long_name_that_has_no_space_in_it"
+RECIPE = {"source": {"name": "chest.keras", "sha256": "0123456789abcdef" * 4}, "options": {"resize": "nearest"}}
+
+
+def scores(images: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of two models [N, classes] that differ a little, and true classes [N]; every class has an image."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(images) % classes
+    logits = random.normal(0, 1, (images, classes)) + 2.5 * np.eye(classes)[truth]
+    before, after = (np.exp(values) for values in (logits, logits + random.normal(0, 0.15, logits.shape)))
+    return before / before.sum(axis=1, keepdims=True), after / after.sum(axis=1, keepdims=True), truth
+
+
+def names(classes: int) -> tuple[str, ...]:
+    return (LONG, "<b>no finding</b>", *(f"class {i}" for i in range(2, classes)))
+
+
+def layers(count: int = 121) -> tuple[tuple[str, float], ...]:
+    random = np.random.default_rng(0)
+    return tuple((f"block{i // 30}/layer{i}/growth", 40 - 15 * i / count + random.normal(0, 3)) for i in range(count))
+
+
+def compared(classes: int, images: int = 400) -> tuple[Report, dict[str, bytes]]:
+    """A report on two models with a gate and noise, and its thumbnails."""
+    before, after, truth = scores(images, classes)
+    called = names(classes)
+    pictures = tuple(f"{called[truth[i]].strip('<>')}/picture_{i:05}.jpg" for i in range(images))
+    both = drift.compare(before, after, truth, called, images=pictures, models=("chest.keras", "chest.tflite"))
+    shown = {change.image: jpeg() for change in both.changed[: thumbnails.SHOWN]}
+    return Report("chest.tflite", both.after, both, Gate(1.0, both.drop), RECIPE, layers()), shown
+
+
+def jpeg() -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (96, 72), (90, 120, 160)).save(target, "JPEG")
+    return target.getvalue()
+
+
+def validation(classes: int) -> str:
+    return validation_page.to_html(*compared(classes))
+
+
+def alone() -> str:
+    _, after, truth = scores(40, 3)
+    return validation_page.to_html(Report("m.tflite", drift.evaluate(after, truth, names(3), model="m.tflite")))
+
+
+def noise() -> str:
+    return noise_page.to_html(layers(), "chest.tflite", "chest.keras")
+
+
+def training(classes: int = 4) -> str:
+    _, after, truth = scores(200, classes)
+    history = tuple(
+        Epoch("head" if i < 3 else "fine-tuning", 1e-3, 2 / (i + 1), 1 - 0.5 / (i + 1), 2.4 / (i + 1), 0.9, 65.0)
+        for i in range(23)
+    )
+    result = Training(
+        name="brain.keras",
+        labels=names(classes),
+        history=history,
+        best=20,
+        evaluation=drift.evaluate(after, truth, names(classes), model="brain.keras"),
+        judged_on="test",
+        images={"train": 1000, "validation": 100, "test": 200},
+        parameters=7_041_604,
+        data=b"",
+        judged=Side(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, int), np.zeros(0, int)),
+        options=Options(),
+        train_folder=Path("mri/train"),
+        test_folder=Path("mri/test"),
+        device="the processor",
+        versions={"keras": "3"},
+        notes=(),
+    )
+    beside = Section(
+        "brain.keras and ResNet50",
+        "Trained under the same conditions.",
+        ("", "brain.keras", "ResNet50", "ratio"),
+        (("accuracy", "87.00 %", "86.20 %", ""), ("parameters", "7,041,604", "23,595,908", "3.35")),
+    )
+    return training_page.to_html(result, [beside])
+
+
+def stage(name: str, macs: int, accuracy: float | None) -> StageFigures:
+    parameters = {"fraction": 0.5, "importance": "taylor", "widths": "conv2_block1 128 to 96; conv2_block2 128 to 64"}
+    return StageFigures(name, parameters, macs, macs // 30, macs // 29, macs // 35, 0.995, accuracy, macs / 2e8)
+
+
+def conversion(folder: Path, *, labelled: bool) -> str:
+    """A conversion in three steps on 60 small pictures that lie in `folder`."""
+    before, after, truth = scores(60, 4)
+    paths = tuple(folder / f"{i}.png" for i in range(60))
+    for path in paths:
+        Image.new("RGB", (9, 9)).save(path)
+    pictures = SimpleNamespace(paths=paths, indices=lambda _: truth if labelled else None)
+    found: Any = SimpleNamespace(
+        outcome=SimpleNamespace(before=before, after=after, pictures=pictures),
+        labels=names(4),
+        recipe={**RECIPE, "activation": "softmax"},
+        steps=(SimpleNamespace(name="fold_norms", error=2.1e-7), SimpleNamespace(name="round_border", error=1.8e-5)),
+        candidates=(SimpleNamespace(attempt=Attempt(), divergence=4e-5),),
+        stages=(stage("as trained", 212_400_000, 0.87), stage("prune", 104_600_000, 0.86)),
+    )
+    return conversion_page.to_html(cast(Conversion, found))
