@@ -357,9 +357,10 @@ class _Match:
         final = keras_head.last_activated(self.layers)
         self.final = final.index
         function = keras_weights.activation(final) if keras_head.has_activation(final) else None
-        steps: tuple[HeadStep, ...] = () if function is None else (function,)
-        self._check_ending(steps)
-        return steps, seam
+        if function is None:
+            return (), seam
+        self._check_ending((function,))
+        return (function,), seam
 
     def _head_steps(self, last: Layer, order: Order, size: Size) -> tuple[HeadStep, ...]:
         steps: list[HeadStep] = []
