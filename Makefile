@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test lint check bench test-arm64 bench-arm64 test-legacy clean
+.PHONY: demo test lint check docs bench test-arm64 bench-arm64 test-legacy clean
 
 # DEMO="--pictures 1000" measures on all held-out pictures.
 demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits $(DEMO)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -19,6 +19,10 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 check: lint test
+
+# docs/api.md out of the docstrings.
+docs: $(VENV)/installed
+	$(BIN)/python docs/write_api.py
 
 # edgedense against the other int8 converters, on the digits example. BENCH="--latency-size 320" adds arguments;
 # BENCH="--rounds 2 --images 8 --calibration-images 8 --threads 1" only shows that everything runs.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgedense.cli.bars import bars
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.engines.replay import keeping_interpreter, replay
@@ -133,4 +134,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with bars():
+        main()

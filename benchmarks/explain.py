@@ -33,8 +33,9 @@ from benchmarks.randomization import cascade
 from edgedense.converters import explain
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
+from edgedense.converters.opening import Opening, recorded
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.images.preprocessing import Pixels, find_images, load_image
@@ -117,10 +118,10 @@ def cost(file: Path, pixels: Sequence[Pixels], folder: Path) -> dict[str, float]
     }
 
 
-def randomized(model: Path, in_force: explain.Model, pixels: Sequence[Pixels]) -> dict[str, float]:
+def randomized(model: Path, in_force: explain.Model, pixels: Sequence[Pixels], opening: Opening) -> dict[str, float]:
     """The mean rank correlation of heatmaps with those of the trained network, by the last part made random."""
     p = in_force.preprocessing
-    source, _ = with_probabilities(keras_reader.read(model, (p.height, p.width)))
+    source, _ = settled(keras_reader.read(model, opening), opening.activation)
     network = normalization.compose(source.network, p.normalize)
     batch = np.stack(pixels)
     scores, before = explain.heatmaps(in_force, batch)
@@ -163,10 +164,12 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--trust-model", action="store_true", help="as in edgedense convert")
     arguments = parser.parse_args()
     paths = find_images(arguments.pictures)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(arguments.images, len(paths))).astype(int)]
     with Classifier(arguments.file, threads=1) as classifier, tempfile.TemporaryDirectory() as folder:
+        classifier.require_classes({"the areas of deletion and insertion": True})
         p = classifier.preprocessing
         pixels = [load_image(path, p) for path in chosen]
         paid = cost(arguments.file, pixels, Path(folder))
@@ -181,13 +184,14 @@ def main() -> None:
                 f"{name}: area {checked[name]:.3f}, of a random map {checked[name + '_random']:.3f} ({better} is "
                 f"better), better on {checked[name + '_better']:.0%} of the pictures"
             )
-        model = explain.read(arguments.model, classifier.labels, p.normalize, p.resize, p.exif, (p.height, p.width))
+        opening = recorded(bundle.read(arguments.file).recipe, (p.height, p.width), arguments.trust_model)
+        model = explain.read(arguments.model, classifier.labels, p.normalize, p.resize, p.exif, opening)
         correlations = beside_keras(model, classifier, pixels)
         print(
             f"device and Keras, {len(pixels)} pictures: Pearson {np.median(correlations):.5f} in the median, "
             f"{correlations.min():.4f} at least"
         )
-        parts = randomized(arguments.model, model, _some(pixels, RANDOMIZED))
+        parts = randomized(arguments.model, model, _some(pixels, RANDOMIZED), opening)
         for part, correlation in parts.items():
             print(f"random down to {part:12} rank correlation {correlation:+.2f}")
     if arguments.json:

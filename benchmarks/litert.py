@@ -12,9 +12,11 @@ from edgedense.images.preprocessing import Pixels, Preprocessing
 
 
 def convert_edgedense(job: Job) -> Path:
+    from edgedense.converters.opening import Opening
     from edgedense.converters.pipeline import Options, convert
 
-    options = Options(preprocess=job.preprocessing.normalize, images=job.images)
+    opening = Opening(trust=job.trust)
+    options = Options(opening=opening, preprocess=job.preprocessing.normalize, images=job.images)
     return _written(job, "edgedense.tflite", convert(job.model, job.calibration, options=options).data)
 
 

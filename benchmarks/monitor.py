@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from edgedense.cli.bars import bars
 from edgedense.device import Classifier
 from edgedense.device.monitor.drift import Monitor
 from edgedense.images.preprocessing import find_labelled, load_image
@@ -189,4 +190,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with bars():
+        main()

@@ -25,12 +25,14 @@ class Job:
     images: int  # calibration pictures, at most
     preprocessing: Preprocessing
     folder: Path
+    trust: bool = False  # whether code that the model's file holds is run
 
     def keras_model(self) -> object:
         """The model in memory, `keras.Model` or `tf_keras.Model`."""
+        from edgedense.converters.opening import Opening
         from edgedense.converters.readers.keras.files import open_model
 
-        return open_model(self.model).model
+        return open_model(self.model, Opening(trust=self.trust)).model
 
     def samples(self) -> Iterator[npt.NDArray[np.float32]]:
         """The calibration pictures that edgedense takes too, as the Keras model wants them: float32 [1, h, w, 3]."""
@@ -54,6 +56,7 @@ class Job:
             entry["images"],
             Preprocessing.from_dict(entry["preprocessing"]),
             Path(entry["folder"]),
+            entry["trust"],
         )
 
 

@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,6 +33,7 @@ from rich.console import Console
 from benchmarks import figures, latency, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
+from edgedense.cli.bars import bars
 from edgedense.deployed.bundle import without_archive
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
@@ -75,6 +77,9 @@ def _arguments() -> argparse.Namespace:
         help=f"calibration pictures that each converter gets (default: {CALIBRATION_IMAGES})",
     )
     parser.add_argument("--preprocess", choices=get_args(Normalization), help="as in edgedense convert")
+    parser.add_argument("--activation", choices=("softmax", "sigmoid"), help="as in edgedense convert")
+    parser.add_argument("--output", metavar="NAME", help="as in edgedense convert")
+    parser.add_argument("--trust-model", action="store_true", help="as in edgedense convert")
     parser.add_argument("--rounds", type=int, default=100, help="timed inferences of each peer (default: 100)")
     parser.add_argument("--threads", type=_threads, default=["1", "all"], help='such as "1,all", the default')
     parser.add_argument(
@@ -126,6 +131,11 @@ def _studies(arguments: argparse.Namespace, console: Console) -> Iterator[Study]
             "reference",
             {
                 "model": str(model),
+                "opening": {
+                    "trust": arguments.trust_model,
+                    "output": arguments.output,
+                    "activation": arguments.activation,
+                },
                 "preprocess": arguments.preprocess,
                 "paths": [str(path.resolve()) for path in paths],
                 "scores": str(folder / "reference.npy"),
@@ -134,7 +144,8 @@ def _studies(arguments: argparse.Namespace, console: Console) -> Iterator[Study]
         )
         preprocessing = Preprocessing.from_dict(answer["preprocessing"])
         reference = np.load(folder / "reference.npy")
-        job = Job(Path(answer["model"]), calibration, arguments.calibration_images, preprocessing, folder)
+        images = arguments.calibration_images
+        job = Job(Path(answer["model"]), calibration, images, preprocessing, folder, arguments.trust_model)
         study = _study(f"{model.name}, {answer['parameters']:,} parameters", job, arguments, console)
         runners = _time(study, job, paths, arguments)
         _score(study, runners, reference, paths, labels, preprocessing)
@@ -153,9 +164,10 @@ def _resized(job: Job, size: int, paths: list[Path], arguments: argparse.Namespa
     folder = job.folder / str(size)
     folder.mkdir(exist_ok=True)
     resized = folder / "model.keras"
-    stage.call("resize", {"model": str(job.model), "size": size, "resized": str(resized)}, folder)
+    request = {"model": str(job.model), "size": size, "resized": str(resized), "trust": job.trust}
+    stage.call("resize", request, folder)
     preprocessing = Preprocessing(size, size, job.preprocessing.normalize)
-    job = Job(resized, job.calibration, job.images, preprocessing, folder)
+    job = Job(resized, job.calibration, job.images, preprocessing, folder, job.trust)
     study = _study(f"the same weights at {size}x{size}", job, arguments, console)
     _time(study, job, paths, arguments)
     figures.show(study, console)
@@ -210,10 +222,7 @@ def _study(title: str, job: Job, arguments: argparse.Namespace, console: Console
 def _make(peer: Peer, job: Job) -> Made:
     folder = _peer_folder(peer.name, job)
     folder.mkdir(exist_ok=True)
-    request = {
-        "peer": peer.name,
-        "job": Job(job.model, job.calibration, job.images, job.preprocessing, folder).to_json(),
-    }
+    request = {"peer": peer.name, "job": replace(job, folder=folder).to_json()}
     converted = stage.call("convert", request, folder)
     path = Path(converted["path"])
     ran = stage.call("run", {**request, "path": str(path)}, folder)
@@ -317,4 +326,5 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with bars():
+        main()

@@ -66,25 +66,29 @@ def call(stage: str, request: Mapping[str, Any], folder: Path) -> dict[str, Any]
 
 def reference(request: dict[str, Any]) -> dict[str, Any]:
     """Writes float Keras' scores [N, classes] of `paths` to `scores`. Answers with the preprocessing in force, and with
-    the model that the peers get: where `model` ends in plain logits, a copy that gives probabilities as edgedense's
-    file does, for scores are compared as such."""
+    the model that the peers get: where `model` ends in plain logits or has several outputs, a copy with the one output
+    that gives probabilities as edgedense's file does, for scores are compared as such."""
     from edgedense.converters.calibration.normalization import normalized
+    from edgedense.converters.opening import Opening
     from edgedense.converters.readers.keras import reader as keras_reader
-    from edgedense.converters.readers.probabilities import with_probabilities
+    from edgedense.converters.readers.scores import settled
     from edgedense.images.preprocessing import Normalization, Preprocessing, load_image
 
-    source, added = with_probabilities(keras_reader.read(request["model"]))
+    opening = Opening(**request.get("opening", {}))
+    source, added = settled(keras_reader.read(request["model"], opening), opening.activation)
+    if source.gives_values:
+        raise EdgedenseError("a model that tells classes apart", "one that gives values", "edgedense validate")
     normalize: Normalization = request["preprocess"] or ("none" if source.normalized else "densenet")
-    preprocessing = Preprocessing(source.network.height, source.network.width, normalize)
+    preprocessing = Preprocessing(*source.size, normalize)
     rows, paths = [], request["paths"]
     for start in range(0, len(paths), 32):
         pixels = np.stack([load_image(path, preprocessing) for path in paths[start : start + 32]])
         rows.append(source.predict(normalized(pixels, normalize)))
     np.save(request["scores"], np.concatenate(rows))
     model = request["model"]
-    if added:
+    if added or opening.output:
         model = str(Path(request["scores"]).with_name("with_probabilities.keras"))
-        _save_activated(source.reference.model, source.network.head.steps[-1].kind, model)
+        _save_activated(source.reference.model, source.network.head.steps[-1].kind if added else "linear", model)
     return {"preprocessing": preprocessing.to_dict(), "parameters": sum(source.parameters.values()), "model": model}
 
 
@@ -100,9 +104,10 @@ def _keras_of(model: Any) -> Any:
 
 def resize(request: dict[str, Any]) -> dict[str, Any]:
     """Saves `model` with the same weights for pictures of `size` x `size` as `resized`."""
+    from edgedense.converters.opening import Opening
     from edgedense.converters.readers.keras.files import open_model
 
-    model = open_model(request["model"]).model
+    model = open_model(request["model"], Opening(trust=request.get("trust", False))).model
     keras, size = _keras_of(model), request["size"]
     try:
         copy = keras.models.clone_model(model, input_tensors=keras.Input((size, size, 3)))

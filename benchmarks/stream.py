@@ -23,7 +23,8 @@ import numpy as np
 
 from edgedense.device.camera.sources import Source
 from edgedense.device.classifier import Classifier
-from edgedense.device.live.loop import LiveOptions, Summary
+from edgedense.device.live.loop import Summary
+from edgedense.device.live.options import LiveOptions
 from edgedense.device.live.run import capture_job, run_live
 
 
@@ -84,7 +85,7 @@ def measure(model: Path, video: Path, threads: int | None) -> tuple[Summary, lis
     with tempfile.TemporaryFile("w+") as lines, Memory() as memory, contextlib.redirect_stdout(lines):
         with Classifier(model, threads=threads) as classifier:
             job = capture_job(Source("video", str(video)), classifier.preprocessing, live=True)
-            summary = run_live(classifier, job, LiveOptions(), title=model.name, as_json=True)
+            summary = run_live(classifier, job, LiveOptions(classifier.rule()), title=model.name, as_json=True)
         lines.seek(0)
         return summary, [json.loads(line) for line in lines], memory
 

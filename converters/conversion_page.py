@@ -8,6 +8,7 @@ from typing import Any
 from edgedense.converters.pipeline import Conversion
 from edgedense.converters.quantization import stages
 from edgedense.converters.quantization.stages import StageFigures
+from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import names as names_of
 from edgedense.measures import drift, metrics
@@ -27,8 +28,15 @@ NO_LABELS = (
 def to_html(conversion: Conversion) -> str:
     """The HTML page of a conversion: float against deployed on the calibration pictures.
 
-    Without class folders the float network's own decisions stand in for the true classes.
+    Without class folders the float network's own decisions stand in for the true classes. Raises EdgedenseError for a
+    model that gives values.
     """
+    if conversion.outcome.differences:
+        raise EdgedenseError(
+            "a model that tells classes apart for a page",
+            "one that gives values (--activation none), which a page of classes cannot show",
+            "leave --report out; the table shows how far the values move",
+        )
     both, places, labelled = _compared(conversion)
     title = f"{conversion.recipe['source']['name']}: float against int8 on the calibration pictures"
     report = Report(title, both.after, both, recipe=conversion.recipe)
@@ -75,7 +83,7 @@ def _steps(found: Sequence[StageFigures]) -> dict[str, Any]:
     return {
         "rounds": stages.ROUNDS,
         "stage_bars": plots.relative_bars([stage.name for stage in found], series) if found else (),
-        "stage_headings": stages.HEADINGS,
+        "stage_headings": stages.headings(found) if found else (),
         "stage_rows": stages.rows(found),
         "stage_parameters": [(stage.name, line) for stage in found for line in _told(stage.parameters)],
     }

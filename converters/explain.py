@@ -18,13 +18,15 @@ import numpy as np
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.evaluate import gradients
 from edgedense.converters.network.program import Program, lower
+from edgedense.converters.opening import Opening
 from edgedense.converters.quantization.heads import features_tensor
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.errors import EdgedenseError
-from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
+from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize
+from edgedense.measures.values import names_of
 
 BATCH = 8  # pictures at once
 # The names that keras.applications gives to the same tensors, which tutorials use.
@@ -44,12 +46,16 @@ _KERAS_NAMES = (
 
 @dataclass(frozen=True)
 class Model:
-    """A Keras model as operators on raw pixels; a name for each class, of which a single output has two."""
+    """A Keras model as operators on raw pixels; a name for each class, of which a single output has two.
+
+    `gives_values`: its numbers are no probabilities, and there is a name for each of them.
+    """
 
     program: Program
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     notes: tuple[str, ...]
+    gives_values: bool = False
 
     @property
     def outputs(self) -> int:
@@ -63,22 +69,26 @@ def read(
     preprocess: Normalization | None = None,
     method: Resize = "bilinear",
     exif: Exif = "ignore",
-    size: tuple[int, int] | None = None,
+    opening: Opening | None = None,
 ) -> Model:
     """Read a Keras model as `convert` reads it. Without `labels` the classes are called 0, 1, ...
 
     EdgedenseError when it is no DenseNet or there are more or fewer labels than classes.
     """
-    source, notes = with_probabilities(keras_reader.read(model, size))
+    opening = opening or Opening()
+    source, notes = settled(keras_reader.read(model, opening), opening.activation)
     normalize: Normalization = preprocess or ("none" if source.normalized else "densenet")
     network = normalization.compose(source.network, normalize)
-    classes = max(network.classes, 2)
+    classes, what = network.classes, "values" if source.gives_values else "classes"
+    classes = classes if source.gives_values else max(classes, 2)
+    if labels is None and classes == 1:
+        labels = names_of((), 1)
     if labels is None:
-        labels, notes = tuple(map(str, range(classes))), (*notes, "classes are numbered (--labels FILE names them)")
+        labels, notes = tuple(map(str, range(classes))), (*notes, f"{what} are numbered (--labels FILE names them)")
     if len(labels) != classes:
-        raise EdgedenseError(f"{classes} labels, as the model has classes", str(len(labels)), "another --labels file")
-    preprocessing = Preprocessing(network.height, network.width, normalize, method, exif)
-    return Model(lower(network), preprocessing, labels, notes)
+        raise EdgedenseError(f"{classes} labels, as the model has {what}", str(len(labels)), "another --labels file")
+    preprocessing = normalization.preprocessing(source.size, source.steps, normalize, method, exif)
+    return Model(lower(network), preprocessing, labels, notes, source.gives_values)
 
 
 def explain(
@@ -88,19 +98,24 @@ def explain(
     layer: str | None = None,
     unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:
-    """A heatmap per picture and class; without `classes` of each picture's best class.
+    """A heatmap per picture and class; without `classes` of each picture's best class, or of all values.
 
     `layer` is a name of `tensor_of`, by default the last feature map. `unreadable` is called for a picture that cannot
     be read, and the work goes on; without it that raises. EdgedenseError for an unknown class or layer.
     """
     numbers = class_numbers(classes, model.labels)
+    if model.gives_values and not numbers:
+        numbers = tuple(range(len(model.labels)))
     tensor = tensor_of(model.program, layer)
     for batch in batches(model, paths, unreadable):
         pixels = np.stack([item.pixels for item in batch])
         scores, heats = heatmaps(model, pixels, numbers, tensor)
         for item, row, maps in zip(batch, scores, heats, strict=True):
             chosen = numbers or (int(row.argmax()),)
-            shown = tuple(Heat(model.labels[c], float(row[c]), heat) for c, heat in zip(chosen, maps, strict=True))
+            shown = tuple(
+                Heat(model.labels[c], float(row[c]), heat, model.gives_values)
+                for c, heat in zip(chosen, maps, strict=True)
+            )
             yield Explanation(item.path, item.picture, shown)
 
 
@@ -110,20 +125,21 @@ def heatmaps(
     """(scores [B, classes], Grad-CAM heatmaps [B, K, h, w] >= 0) for uint8 `pixels` [B, height, width, 3].
 
     K are the `classes`, or each picture's best. A single output is the logit of the second class; its negative is
-    that of the first.
+    that of the first. The heatmap of a value is what raises it.
     """
     tensor = tensor or tensor_of(model.program, None)
+    scored = np.asarray if model.gives_values else _both
 
     def seeds(raw: Floats) -> list[np.ndarray]:
-        best = _both(raw).argmax(axis=1)
+        best = scored(raw).argmax(axis=1)
         chosen = [np.full(len(raw), number) for number in classes] or [best]
-        if model.outputs == 1:
+        if model.outputs == 1 and not model.gives_values:
             return [np.where(numbers == 1, 1.0, -1.0)[:, None] for numbers in chosen]
         return [np.eye(model.outputs)[numbers] for numbers in chosen]
 
     raw, values, found = gradients(model.program, pixels, tensor, seeds)
     heats = [np.maximum((values * gradient.mean((1, 2), keepdims=True)).sum(-1), 0) for gradient in found]
-    return _both(raw), np.stack(heats, axis=1)
+    return scored(raw), np.stack(heats, axis=1)
 
 
 def stages(program: Program) -> tuple[str, ...]:
@@ -155,25 +171,12 @@ def tensor_of(program: Program, name: str | None) -> str:
     raise EdgedenseError("a layer that has a feature map", repr(name), f"one of {', '.join(near or stages(program))}")
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A picture as it was read, and as the model sees it."""
-
-    path: Picture
-    picture: Pixels
-    pixels: Pixels
-
-
 def batches(
     model: Model, paths: Sequence[Picture], unreadable: Callable[[EdgedenseError], None] | None
 ) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
-    p = model.preprocessing
     for start in range(0, len(paths), BATCH):
-        batch = [
-            Loaded(path, picture, resize(picture, p.height, p.width, p.resize))
-            for path, picture in pictures(paths[start : start + BATCH], p.exif, unreadable)
-        ]
+        batch = list(pictures(paths[start : start + BATCH], model.preprocessing, unreadable))
         if batch:
             yield batch
 

@@ -10,10 +10,11 @@ import numpy as np
 from edgedense.converters import slimming
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
+from edgedense.converters.opening import recorded
 from edgedense.converters.passes import rewriting
 from edgedense.converters.quantization import noise
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
 from edgedense.images.pictures import PicturesLike, collect
@@ -22,8 +23,10 @@ from edgedense.measures.layer_noise import LayerNoise
 from edgedense.progress import progress
 
 
-def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int) -> LayerNoise:
+def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int, trust: bool = False) -> LayerNoise:
     """Signal-to-quantization-noise ratio in dB of each layer, from input to output, on at most `images` pictures.
+
+    `trust` runs code that the Keras model's file holds; all else is opened as the recipe says.
 
     Raises EdgedenseError when the file was not made by `edgedense convert`.
     """
@@ -42,7 +45,8 @@ def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int)
             f"{model}, made with other weights: {', '.join(changed)}",
             "edgedense compare, which compares what both say",
         )
-    source, _ = with_probabilities(keras_reader.read(reference, (preprocessing.height, preprocessing.width)))
+    opening = recorded(content.recipe, (preprocessing.height, preprocessing.width), trust)
+    source, _ = settled(keras_reader.read(reference, opening), opening.activation)
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
     paths = collect(data)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from edgedense import flags
 from edgedense.converters import slimming
 from edgedense.converters.calibration import normalization
-from edgedense.converters.calibration.pictures import DEFAULT_IMAGES, CalibrationLike, CalibrationSet, read_calibration
+from edgedense.converters.calibration.pictures import CalibrationLike, CalibrationSet, read_calibration
 from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.evaluate import evaluate
-from edgedense.converters.network.graph import Activation, DenseNet
+from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
+from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import Step
 from edgedense.converters.quantization import attempts, float_heads, gate, noise
@@ -35,19 +37,21 @@ from edgedense.converters.quantization.stages import (
 )
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.converters.readers.trained import Trained
 from edgedense.converters.readers.trained import trained as as_trained
 from edgedense.converters.recovery import Pictures
-from edgedense.converters.slimming import Change, Slimming
+from edgedense.converters.slimming import Change
 from edgedense.converters.tflite import edgetpu, execute
+from edgedense.converters.tflite.edgetpu import Compiled
 from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.pictures import LabelledLike
-from edgedense.images.preprocessing import Exif, Normalization, Pixels, Preprocessing, Resize, load_image
-from edgedense.measures import metrics
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
+from edgedense.images.steps import described, goes_beyond
+from edgedense.measures import metrics, values
 from edgedense.measures.validation import read_labelled
 from edgedense.progress import progress
 
@@ -55,32 +59,14 @@ QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a netw
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a user may choose. None: found out from the model or the pictures."""
-
-    preprocess: Normalization | None = None
-    resize: Resize = "bilinear"
-    exif: Exif = "ignore"
-    output_type: Literal["float32", "uint8"] = "float32"
-    ranges: attempts.Estimator | None = None
-    headroom: float | None = None
-    size: tuple[int, int] | None = None
-    images: int = DEFAULT_IMAGES
-    force: bool = False
-    max_drop: float | None = None
-    golden_images: int = 0
-    target: Literal["cpu", "coral"] = "cpu"
-    explain: bool = False
-    slimming: Slimming = field(default_factory=Slimming)
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What float network and deployed file say of the calibration pictures: scores [N, classes] each."""
+    """What float network and deployed file say of the calibration pictures: scores [N, classes] each, and where these
+    are values, how far apart each of them is."""
 
     pictures: CalibrationSet
     before: np.ndarray
     after: np.ndarray
+    differences: tuple[values.Difference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,7 @@ class Conversion:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The recipe's figures: agreement and divergence on the calibration set, sizes."""
+        """The recipe's figures: agreement and divergence on the calibration set, or differences of values, sizes."""
         return self.recipe["figures"]
 
     def save(self, path: Path | str) -> None:
@@ -113,7 +99,7 @@ class Conversion:
         require_name(path)
         write_atomically(path, self.data)
 
-    def for_edgetpu(self) -> edgetpu.Compiled | None:
+    def for_edgetpu(self) -> Compiled | None:
         """What edgetpu_compiler makes of it, with labels and recipe; None where there is no compiler on PATH.
 
         Raises EdgedenseError when the compiler fails.
@@ -146,11 +132,14 @@ def convert(
     the preprocessing in force is not the one that the model was trained with (unless `options.force`).
     """
     options = options or Options()
+    flags.check(options)
     _check(options, validation is not None)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     given, notes = _read(model, calibration, labels, options, validation)
-    prepared, steps = rewriting.prepared(given.source, given.preprocessing.normalize, given.probes)
+    prepared, steps = rewriting.prepared(
+        given.source, given.preprocessing, given.probes, rewriting.probes_of(given.own)
+    )
     changes = _changes(prepared, given, options)
     network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
@@ -162,7 +151,7 @@ def convert(
     chosen = _quantized(network, statistics, scores, changes, given, options)
     equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
     flatbuffer = _flatbuffer(chosen.built, given, options)
-    outcome = _outcome(flatbuffer, given.pictures, scores)
+    outcome = _outcome(flatbuffer, given.pictures, scores, given.source, given.names)
     stages: tuple[StageFigures, ...] = ()
     if options.slimming.changes or options.slimming.qat or given.trained.resized:
         stages = measure_stages(
@@ -171,10 +160,13 @@ def convert(
             options.output_type,
             scores,
             None if given.held is None else given.held.labels,
+            given.source.gives_values,
         )
-    recipe = _recipe(given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials), stages)
+    recipe = _recipe(
+        given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials, given.source), stages
+    )
     entries = {
-        golden.ENTRY: _golden(flatbuffer, network, given.pictures.pixels[: options.golden_images]),
+        golden.ENTRY: _golden(flatbuffer, network, given, scores, options),
         noise.ENTRY: noise.to_bytes(chosen.built.equalization),
     }
     if options.explain:
@@ -198,7 +190,7 @@ def _check(options: Options, validates: bool) -> None:
     hint = "--max-drop POINTS --validation FOLDER"
     if options.max_drop is not None and not validates:
         raise EdgedenseError("--validation with --max-drop", "--max-drop alone", hint)
-    changes = options.slimming.changes or options.slimming.qat or options.size
+    changes = options.slimming.changes or options.slimming.qat or options.opening.size
     if validates and options.max_drop is None and not changes:
         raise EdgedenseError(
             "--max-drop, or something that makes the network smaller, with --validation", "--validation alone", hint
@@ -247,17 +239,20 @@ def _read(
     validation: LabelledLike | None,
 ) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
-    source, added = with_probabilities(keras_reader.read(model, options.size))
+    source, added = settled(keras_reader.read(model, options.opening), options.opening.activation)
     added = (*added, *_float_head_notes(source, options))
+    if source.gives_values:
+        _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
-    names, said = _labels(labels, pictures, source.network.classes)
-    notes = [*added, *pictures.notes, *said]
-    trained = as_trained(model, source, preprocessing)
-    own = trained.load(pictures.paths, "calibration") if trained.resized else pictures.pixels
+    names, said = _labels(labels, pictures, source)
+    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said]
+    trained = as_trained(model, source, preprocessing, options.opening)
+    own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
-    if options.slimming.changes or trained.resized:  # a wrong preprocessing is found before hours of training
+    # A wrong preprocessing is found before hours of training; and of other pixels the network knows no scores.
+    if options.slimming.changes or trained.preprocessing != preprocessing:
         scores = trained.predict(own)
         notes += _check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
@@ -293,7 +288,7 @@ def _quantized(
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
         attempt, tried = attempts.choose(
-            network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick
+            network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick, _apart(given.source)
         )
     good_enough = _good_enough(given.held, options)
 
@@ -337,10 +332,10 @@ def _validation(
     images = read_labelled(data, names)
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
-    if not trained.resized:
+    if trained.preprocessing == preprocessing:
         return Validation(pixels, images.labels, scores)
-    smaller = np.stack([load_image(path, preprocessing) for path in images.paths])
-    return Validation(smaller, images.labels, scores, as_trained=pixels)
+    own = np.stack([load_image(path, preprocessing) for path in images.paths])
+    return Validation(own, images.labels, scores, as_trained=pixels)
 
 
 def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]:
@@ -379,7 +374,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
         here, there = replace(here, validation=given.held.pixels), replace(there, validation=given.held.as_trained)
     steps = [(change, here) for change in changes]
     if trained.resized:
-        whole = rewriting.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
+        whole = rewriting.prepared(trained.source, trained.preprocessing, given.own[:1], given.own[:1])[0]
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
         steps[:1] = [
             (replace(changes[0], network=whole), there),
@@ -400,25 +395,60 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
     ]
 
 
+def _refuse_accuracy(options: Options, validation: LabelledLike | None) -> None:
+    """EdgedenseError where labelled pictures are to be counted right or wrong, and the model gives values."""
+    given = {"--max-drop": options.max_drop is not None, "--validation": validation is not None}
+    if used := [name for name, value in given.items() if value]:
+        raise EdgedenseError(
+            f"a model that tells classes apart for {' and '.join(used)}",
+            "one that gives values (--activation none), which are not right or wrong",
+            f"leave {' and '.join(used)} out; edgedense validate --reference measures how far the values move",
+        )
+
+
+def _apart(source: Source) -> attempts.Apart:
+    """How far a file is from the model, picture by picture: what ranges are chosen by."""
+    if source.gives_values:
+        return values.squared_error
+    return lambda before, after: metrics.divergence(before, after, str(source.activation))
+
+
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
     default: Normalization = "none" if source.normalized else "densenet"
-    return Preprocessing(
-        source.network.height, source.network.width, options.preprocess or default, options.resize, options.exif
-    )
+    normalize = options.preprocess or default
+    return normalization.preprocessing(source.size, source.steps, normalize, options.resize, options.exif)
+
+
+def _size_notes(preprocessing: Preprocessing) -> list[str]:
+    """What the file does to a picture's size because the model did it."""
+    p = preprocessing
+    if not p.steps:
+        return []
+    notes = [
+        f"the model takes {p.height}x{p.width} pixels, and they are {described(p.steps)} inside of it: the file's "
+        "preprocessing does the same, and rounds to whole levels"
+    ]
+    if goes_beyond(p.steps):
+        notes.append("what this resizing makes brighter than white or darker than black is cut off: pixels end there")
+    return notes
 
 
 def _labels(
-    labels: tuple[str, ...] | None, pictures: CalibrationSet, classes: int
+    labels: tuple[str, ...] | None, pictures: CalibrationSet, source: Source
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The labels to store: those given, or the class folders' names where there are as many as classes."""
-    wanted = 2 if classes == 1 else classes
+    """The labels to store: those given, or the class folders' names where there are as many as classes. Folders are
+    no names of values."""
+    classes = source.network.classes
+    wanted = 2 if classes == 1 and not source.gives_values else classes
     if labels is not None:
         if len(labels) not in (wanted, classes):
             raise EdgedenseError(
                 f"{wanted} labels, as the model has outputs", str(len(labels)), "another --labels file"
             )
         return labels, []
+    if source.gives_values:
+        return (), [] if classes == 1 else ["no labels stored (--labels FILE names the values)"]
     if len(pictures.names) == wanted:
         return tuple(pictures.names), []
     if pictures.names:
@@ -438,6 +468,8 @@ def _check_preprocessing(
     """
     if pictures.labels is None or options.force:
         return []
+    if trained.source.gives_values:
+        return ["the preprocessing was not checked: the model gives values, of which folders do not say the right ones"]
     labels = pictures.indices(names)
     if labels is None:
         unknown = next(name for name in pictures.names if name not in names)
@@ -448,14 +480,35 @@ def _check_preprocessing(
     return []
 
 
-def _outcome(flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray) -> Outcome:
+def _outcome(
+    flatbuffer: bytes, pictures: CalibrationSet, scores: np.ndarray, source: Source, names: tuple[str, ...]
+) -> Outcome:
     with progress("checking the result", len(pictures.pixels)) as tick:
-        return Outcome(pictures, scores, execute.run(flatbuffer, pictures.pixels, tick))
+        after = execute.run(flatbuffer, pictures.pixels, tick)
+    if not source.gives_values:
+        return Outcome(pictures, scores, after)
+    called = values.names_of(names, scores.shape[1])
+    paths = [path.name for path in pictures.paths]
+    return Outcome(pictures, scores, after, values.differences(scores, after, called, paths))
 
 
-def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...]) -> dict[str, Any]:
+def _told(difference: values.Difference) -> dict[str, Any]:
+    """For the recipe, which names no pictures."""
+    return {key: value for key, value in asdict(difference).items() if key != "worst_image"}
+
+
+def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...], source: Source) -> dict[str, Any]:
     """What the file does on the calibration pictures, against the float network, and what it lost at the gate."""
-    divergence = metrics.kl_divergence(outcome.before, outcome.after)
+    if outcome.differences:
+        return {
+            "images": len(outcome.before),
+            "calibration_values": [
+                {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in entry.items()}
+                for entry in map(_told, outcome.differences)
+            ],
+            "flatbuffer_bytes": len(flatbuffer),
+        }
+    divergence = _apart(source)(outcome.before, outcome.after)
     lost = {"validation_drop_points": round(trials[-1].drop, 4)} if trials else {}
     return {
         "images": len(outcome.before),
@@ -476,16 +529,18 @@ def _recipe(
     stages: tuple[StageFigures, ...],
 ) -> dict[str, Any]:
     """All that decides the file's content, and what it measured. No times and no paths: same input, same bytes."""
-    last, source, pictures = network.head.steps[-1], given.source, given.pictures
+    source, pictures = given.source, given.pictures
     return {
         "edgedense": version("edgedense"),
         "preprocessing": given.preprocessing.to_dict(),
-        "activation": last.kind if isinstance(last, Activation) else "linear",
+        "activation": source.activation,
         "source": {
             "name": source.name,
             "sha256": source.sha256,
             **({"hashed": source.hashed} if source.hashed != "file" else {}),
             "parameters": sum(source.parameters.values()),
+            **({"output": options.opening.output} if options.opening.output else {}),
+            **({"trusted": True} if options.opening.trust else {}),
         },
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
         "options": {
@@ -501,8 +556,9 @@ def _recipe(
     }
 
 
-def _golden(flatbuffer: bytes, network: DenseNet, images: Pixels) -> bytes:
+def _golden(flatbuffer: bytes, network: DenseNet, given: _Given, scores: np.ndarray, options: Options) -> bytes:
     """Probes with this machine's answers, so that a device can prove that it computes the same."""
+    images = given.pictures.pixels[: options.golden_images]
     runner = execute.interpreter(flatbuffer)
     keeping = execute.interpreter(flatbuffer, keep_all=True)
     program = lower(network)
@@ -516,4 +572,5 @@ def _golden(flatbuffer: bytes, network: DenseNet, images: Pixels) -> bytes:
         machine=platform.machine(),
         layers=lambda pixels: golden.layer_levels(keeping, pixels),
         images=list(images),
+        values=golden.value_scale(runner, scores) if given.source.gives_values else None,
     ).to_bytes()

@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import ceil
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.options import Slimming
 from edgedense.converters.pruning.cost import weights
-from edgedense.converters.pruning.importance import Criterion
 from edgedense.converters.pruning.shrink import Goal, Shrunk, fraction_removed, shrink
 from edgedense.converters.pruning.sparsity import SparsitySpec, pieces, sparsify, sparsity
 from edgedense.converters.quantization import attempts
@@ -39,40 +38,6 @@ CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune", "sparsity", "recover", "QAT"
 
 
 @dataclass(frozen=True)
-class Slimming:
-    """What a user may choose; at most one of the first three.
-
-    `prune_channels`: the fraction of multiply-accumulates to remove. `fit_latency`: milliseconds of one inference on
-    one thread of this machine. `work` keeps the checkpoints of `recover`.
-    """
-
-    prune_channels: float | None = None
-    fit: Literal["coral"] | None = None
-    fit_latency: float | None = None
-    importance: Criterion = "taylor"
-    sparsity: float | None = None
-    recover: Path | None = None
-    epochs: int | None = None
-    qat: bool = False
-    work: Path | None = None
-
-    @property
-    def changes(self) -> bool:
-        """Whether any of it changes the network before it is quantized."""
-        return self.prunes or self.sparsity is not None or self.recover is not None
-
-    @property
-    def trains(self) -> bool:
-        """Whether there is any training."""
-        return self.sparsity is not None or self.recover is not None or self.qat
-
-    @property
-    def prunes(self) -> bool:
-        """Whether channels are cut."""
-        return self.prune_channels is not None or self.fit is not None or self.fit_latency is not None
-
-
-@dataclass(frozen=True)
 class Change:
     """One change: its name, what decided it, the network behind it, and which channels of the whole one that has."""
 
@@ -88,9 +53,6 @@ def check(options: Slimming) -> None:
     given = [name for name, value in goals.items() if value is not None]
     if len(given) > 1:
         raise EdgedenseError("one goal for the channels", " and ".join(given), f"{given[0]} alone")
-    for name, fraction in (("--prune-channels", options.prune_channels), ("--sparsity", options.sparsity)):
-        if fraction is not None and not 0 < fraction < 1:
-            raise EdgedenseError(f"{name} between 0 and 1", f"{fraction:g}", f"{name} 0.5")
     if options.epochs is not None and options.recover is None and not options.qat:
         raise EdgedenseError(
             "--epochs with --recover or --qat",

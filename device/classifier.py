@@ -17,6 +17,7 @@ from edgedense.device.engines.interpreter import make_interpreter, place
 from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
+from edgedense.measures import values
 
 _CONVERT = "make the file with edgedense convert"
 
@@ -30,8 +31,11 @@ class Classifier:
     whether there are heatmaps.
 
     `activation` is what the scores come from: "softmax" where classes exclude each other, "sigmoid" where each is
-    scored alone. A network with one output and two labels is binary, its output being the probability of the second
-    class; it then scores both, and they exclude each other. Raises EdgedenseError when the file, its input, its
+    scored alone, "none" where they are values and no probabilities, as those of a regression. A network with one output
+    and two labels is binary, its output being the probability of the second class; it then scores both, and they
+    exclude each other.
+
+    Raises EdgedenseError when the file, its input, its
     operators, its metadata or its labels are not what they should be, and DeviceError when there is no runtime.
     """
 
@@ -49,11 +53,11 @@ class Classifier:
         self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
         height, width = _input_size(self._input)
         outputs = _class_count(self._output)
+        self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
         self._outputs = outputs
         self._is_pair = outputs == 1 and len(self.labels) == 2
-        self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.invoke_seconds = 0.0
 
     def twin(self) -> Classifier:
@@ -69,7 +73,7 @@ class Classifier:
 
     def classify(self, image: Pixels) -> NDArray[np.float32]:
         """uint8 [height, width, 3] in RGB -> float32 scores [classes]."""
-        expected = (self.preprocessing.height, self.preprocessing.width, 3)
+        expected = (*self.preprocessing.size, 3)
         if image.dtype != np.uint8 or image.shape != expected:
             raise EdgedenseError(
                 f"a uint8 image {list(expected)}",
@@ -81,6 +85,22 @@ class Classifier:
         self._interpreter.invoke()
         self.invoke_seconds = time.perf_counter() - started
         return self._scores(self._interpreter.get_tensor(self._output["index"])[0])
+
+    @property
+    def gives_values(self) -> bool:
+        """Whether its numbers are no probabilities."""
+        return self.activation == values.NONE
+
+    def require_classes(self, options: Mapping[str, object]) -> None:
+        """EdgedenseError when the file gives values and one of `options` (name to value) is used: they sort, limit or
+        watch the probabilities of classes."""
+        given = [name for name, value in options.items() if value]
+        if self.gives_values and given:
+            raise EdgedenseError(
+                f"a file that tells classes apart for {' and '.join(given)}",
+                "one that gives values (edgedense convert --activation none)",
+                f"leave {'it' if len(given) == 1 else 'them'} out",
+            )
 
     def rule(self, threshold: float | None = None) -> Rule:
         """When a class counts as seen. `threshold` is that of every class in place of the usual one; of two classes
@@ -123,10 +143,12 @@ class Classifier:
         self.close()
 
     def _checked_labels(self, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:
+        if self.gives_values and (not labels or len(labels) == outputs):
+            return values.names_of(labels, outputs)
         if not labels:
             self.notes.append("the file carries no labels: classes are numbered (--labels FILE names them)")
             return tuple(map(str, range(max(outputs, 2))))
-        if len(labels) != outputs and not (outputs == 1 and len(labels) == 2):
+        if len(labels) != outputs and not (outputs == 1 and len(labels) == 2 and not self.gives_values):
             raise EdgedenseError(
                 f"{outputs} labels, one for each output of the model", str(len(labels)), "another --labels file"
             )
@@ -139,10 +161,10 @@ class Classifier:
                 "exclude each other"
             )
             return Preprocessing(height, width, normalize="none")
-        if (recipe.height, recipe.width) != (height, width):
+        if recipe.size != (height, width):
             raise EdgedenseError(
                 f"a recipe for the model's input of {height}x{width} pixels",
-                f"one for {recipe.height}x{recipe.width}",
+                f"one for {recipe.size[0]}x{recipe.size[1]}",
                 _CONVERT,
             )
         return recipe

@@ -8,7 +8,6 @@ from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import resize
 
 
 def explain(
@@ -17,19 +16,23 @@ def explain(
     classes: Sequence[str] = (),
     unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:
-    """A heatmap per picture and class; without `classes` of each picture's best class.
+    """A heatmap per picture and class; without `classes` of each picture's best class, or of all values.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises.
     EdgedenseError for an unknown class, or a file without heatmaps.
     """
     numbers = class_numbers(classes, classifier.labels)
-    p = classifier.preprocessing
-    for path, picture in pictures(paths, p.exif, unreadable):
-        scores = classifier.classify(resize(picture, p.height, p.width, p.resize))
+    if classifier.gives_values and not numbers:
+        numbers = tuple(range(len(classifier.labels)))
+    for loaded in pictures(paths, classifier.preprocessing, unreadable):
+        scores = classifier.classify(loaded.pixels)
         chosen = numbers or (int(scores.argmax()),)
         maps = classifier.heatmaps(chosen)
         yield Explanation(
-            path,
-            picture,
-            tuple(Heat(classifier.labels[c], float(scores[c]), heat) for c, heat in zip(chosen, maps, strict=True)),
+            loaded.path,
+            loaded.picture,
+            tuple(
+                Heat(classifier.labels[c], float(scores[c]), heat, classifier.gives_values)
+                for c, heat in zip(chosen, maps, strict=True)
+            ),
         )

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedense.measures.values import NONE, text
+
 HALF = 0.5  # a sigmoid's threshold where nobody names another: the class is more likely there than not
 
 
@@ -25,11 +27,12 @@ class Rule:
     "pair": one sigmoid tells two classes apart. The second is the answer where its score reaches its threshold, and
     else the first is.
     "each": every class is scored alone, and all that reach their thresholds are seen. The thresholds may differ.
+    "values": the numbers are no probabilities, as those of a regression. All are listed, in the model's own order.
     """
 
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
-    kind: Literal["best", "pair", "each"] = "best"
+    kind: Literal["best", "pair", "each", "values"] = "best"
 
     @property
     def independent(self) -> bool:
@@ -42,12 +45,14 @@ class Prediction:
     """The classes that are seen, best first, as (label, score): `top`. Empty when none is.
 
     `below` are further classes that were asked for and do not reach their thresholds, best first, where classes are
-    scored alone (`independent`): never empty there when `top` is.
+    scored alone (`independent`): never empty there when `top` is. `are_values`: the scores are no probabilities, and
+    `top` has all of them in the model's own order.
     """
 
     top: tuple[tuple[str, float], ...]
     below: tuple[tuple[str, float], ...] = ()
     independent: bool = False
+    are_values: bool = False
 
     @property
     def label(self) -> str | None:
@@ -61,8 +66,15 @@ class Prediction:
 
     @property
     def answer(self) -> tuple[str, ...]:
-        """What is said, for telling whether it has changed: the best class, or the findings in alphabetical order."""
+        """What is said, for telling whether it has changed: the best class, or the findings in alphabetical order, or
+        all values."""
+        if self.are_values:
+            return tuple(f"{label} {self.said(value)}" for label, value in self.top)
         return tuple(sorted(label for label, _ in (self.top if self.independent else self.top[:1])))
+
+    def said(self, score: float) -> str:
+        """One of the scores for people."""
+        return text(score) if self.are_values else f"{score:.1%}"
 
 
 @dataclass(frozen=True)
@@ -75,12 +87,15 @@ class Doubt:
 
 
 def rule(labels: Sequence[str], activation: str, outputs: int, threshold: float | None = None) -> Rule:
-    """The rule for a network with so many `outputs` that come from `activation` ("softmax", "sigmoid" or another).
+    """The rule for a network with so many `outputs` that come from `activation` ("softmax", "sigmoid", or "none" for
+    values).
 
     `threshold` is that of every class, or of the second one of a pair. By default it is 0.5 for sigmoids, and there is
     none where classes exclude each other. Two labels for one sigmoid are a pair.
     """
     names, open_ended = tuple(labels), float("-inf")
+    if activation == NONE:
+        return Rule(names, (open_ended,) * len(names), "values")
     if activation == "sigmoid" and (outputs, len(names)) == (1, 2):
         return Rule(names, (open_ended,) * 2) if threshold is None else Rule(names, (1 - threshold, threshold), "pair")
     if activation == "sigmoid":
@@ -103,6 +118,8 @@ def decide(scores: NDArray[np.float32], rule: Rule, top: int = 1) -> Prediction:
     Of classes that exclude each other the `top` best are listed; of a pair the answer comes first. Of classes that are
     scored alone each finding is listed, and the next best ones until there are `top`.
     """
+    if rule.kind == "values":
+        return Prediction(_listed(scores, rule, range(len(rule.labels))), are_values=True)
     found = seen(scores, rule)
     others = [i for i in _ranked(scores) if i not in found]
     if rule.kind == "each":

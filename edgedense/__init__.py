@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from edgedense.api.page import to_html as to_html
     from edgedense.api.validate import validate as validate
     from edgedense.converters.features import Features as Features
+    from edgedense.converters.opening import Opening as Opening
+    from edgedense.converters.options import Options as Options
+    from edgedense.converters.options import Slimming as Slimming
     from edgedense.converters.pipeline import Conversion as Conversion
-    from edgedense.converters.pipeline import Options as Options
     from edgedense.converters.readers.keras.summary import Summary as Summary
-    from edgedense.converters.slimming import Slimming as Slimming
+    from edgedense.converters.tflite.edgetpu import Compiled as Compiled
     from edgedense.deployed.golden import Replay as Replay
     from edgedense.device.classifier import Classifier as Classifier
     from edgedense.device.engines.contents import DeployedFile as DeployedFile
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from edgedense.measures.drift import Evaluation as Evaluation
     from edgedense.measures.result import Gate as Gate
     from edgedense.measures.result import Report as Report
+    from edgedense.measures.values import Comparison as Comparison
+    from edgedense.measures.values import Difference as Difference
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
 _PLACES = {
@@ -60,12 +64,16 @@ _PLACES = {
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
-    "Options": "edgedense.converters.pipeline",
-    "Slimming": "edgedense.converters.slimming",
+    "Options": "edgedense.converters.options",
+    "Opening": "edgedense.converters.opening",
+    "Slimming": "edgedense.converters.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.pipeline",
+    "Compiled": "edgedense.converters.tflite.edgetpu",
     "Report": "edgedense.measures.result",
     "Gate": "edgedense.measures.result",
+    "Comparison": "edgedense.measures.values",
+    "Difference": "edgedense.measures.values",
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "Replay": "edgedense.deployed.golden",

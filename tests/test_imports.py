@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ALONE = {"device.machine", "device.classifier", "device.prediction"}
+ALONE = {"device.machine", "device.classifier", "device.prediction", "converters.opening", "converters.options"}
 
 # Each room, and the rooms that it may import besides itself and `edgedense`.
 MAY: dict[str, set[str]] = {
@@ -30,15 +30,18 @@ MAY: dict[str, set[str]] = {
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
 MAY |= {
+    "converters.opening": set(),
+    "converters.options": {"edgedense.images", "converters.opening"},
     "converters.network": DATA | {"converters.tflite"},
     "converters.tflite": DATA,
-    "converters.calibration": DATA | {"converters.network"},
-    "converters.readers.keras": DATA | {"converters.network"},
-    "converters.readers": DATA | {"converters.network", "converters.calibration", "converters.readers.keras"},
+    "converters.calibration": DATA | {"converters.options", "converters.network"},
+    "converters.readers.keras": DATA | {"converters.network", "converters.opening"},
+    "converters.readers": DATA
+    | {f"converters.{name}" for name in ("opening", "network", "calibration", "readers.keras")},
     "converters.passes": DATA | {"converters.network", "converters.calibration"},
-    "converters.pruning": DATA | {"converters.network", "converters.passes"},
+    "converters.pruning": DATA | {"converters.options", "converters.network", "converters.passes"},
     "converters.quantization": DATA
-    | {f"converters.{name}" for name in ("network", "calibration", "passes", "pruning", "tflite")},
+    | {f"converters.{name}" for name in ("options", "network", "calibration", "passes", "pruning", "tflite")},
     "converters.recovery": DATA | {"converters.network", "converters.quantization", "converters.tflite"},
 }
 BUILDING = {room for room in MAY if room.startswith("converters.")}
@@ -46,7 +49,7 @@ MAY |= {"converters": SHARED | BUILDING, "converters.training": SHARED | BUILDIN
 MAY |= {
     "device.machine": set(),
     "device.engines": DATA | {"device.machine"},
-    "device.prediction": set(),
+    "device.prediction": {"edgedense.measures"},
     "device.classifier": DATA | {"device.engines", "device.prediction"},
     "device.camera": DATA,
     "device.preview": DATA | {"edgedense.explanations"},

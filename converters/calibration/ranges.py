@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from edgedense.converters.calibration.statistics import Channels
 from edgedense.converters.network.graph import Array
+from edgedense.converters.options import Estimator
 
-Estimator = Literal["minmax", "percentile", "mse"]
 PERCENTILE = 99.0  # of the pictures: one picture in a hundred may be clipped at its extreme
 CANDIDATES = np.linspace(0.5, 1.0, 26)  # shares of min-max that the MSE estimator tries
 LEVELS = 255.0

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edgedense.converters.network.evaluate import forward, logits_tensor, run_op
 from edgedense.converters.network.graph import Array, DenseLayer, DenseNet
 from edgedense.converters.network.program import IMAGE, Program, lower
+from edgedense.converters.options import Criterion
 from edgedense.images.preprocessing import Pixels
 
-Criterion = Literal["taylor", "l1", "norm", "random"]
 DRAWS = 4  # random directions in logit space per picture
 TEMPERATURE = 2.0  # a model that is sure of every picture would show no sensitivity at all
 BATCH = 8
@@ -147,13 +147,14 @@ def _effects(
 
     logits = logits_tensor(program)
     function = program.ops[-1].function
-    softmax = function is not None and function.kind == "softmax"
+    kind = function.kind if function is not None else ""
+    spread = 1.0 if kind in ("softmax", "sigmoid") else _spread(tf, program, logits, pixels)
 
     def effects(batch: Any, signs: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             values = forward(tf, program, batch, lambda name, x: tape.watch(x) if name in wanted else None)
             z = values[logits]
-            loss = tf.reduce_sum(tf.stop_gradient(_direction(tf, z, signs, softmax)) * z)
+            loss = tf.reduce_sum(tf.stop_gradient(_direction(tf, z, signs / spread, kind)) * z)
         gradients = tape.gradient(loss, [values[name] for name in taps])
         return [
             tf.reduce_sum((values[name] - tf.constant(means[name], tf.float32)) * gradient, (1, 2))
@@ -181,9 +182,19 @@ def _effects(
     return {name: np.concatenate(part) for name, part in parts.items()}
 
 
-def _direction(tf: Any, logits: Any, signs: Any, softmax: bool) -> Any:
-    """A direction [B, classes] with the Fisher information as covariance: diag(p) - p p^T; p (1 - p) for sigmoids."""
-    if not softmax:
+def _spread(tf: Any, program: Program, values: str, pixels: Pixels) -> Array:
+    """The standard deviation [K] of each value: what an error in it is measured by."""
+    batches = [tf.constant(pixels[start : start + BATCH], tf.float32) for start in range(0, len(pixels), BATCH)]
+    found = np.concatenate([forward(tf, program, batch)[values].numpy() for batch in batches])
+    return np.where(found.std(axis=0) > 0, found.std(axis=0), 1.0).astype(np.float32)
+
+
+def _direction(tf: Any, logits: Any, signs: Any, kind: str) -> Any:
+    """A direction [B, classes] with the Fisher information as covariance: diag(p) - p p^T for a softmax, p (1 - p) for
+    sigmoids. For values it is the squared error's, one over the variance of each, by which `signs` are scaled."""
+    if kind not in ("softmax", "sigmoid"):
+        return signs
+    if kind == "sigmoid":
         p = tf.sigmoid(logits / TEMPERATURE)
         return tf.sqrt(p * (1 - p)) * signs
     p = tf.nn.softmax(logits / TEMPERATURE)

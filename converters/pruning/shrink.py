@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.kept import Kept
 from edgedense.converters.network.program import lower
+from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.channels import Selection, correspondence, cut
 from edgedense.converters.pruning.cost import macs
-from edgedense.converters.pruning.importance import Criterion, measure_importance
+from edgedense.converters.pruning.importance import measure_importance
 from edgedense.converters.pruning.reconstruct import reconstruct
 from edgedense.converters.pruning.selection import cuts
 from edgedense.errors import EdgedenseError

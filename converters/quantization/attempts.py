@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgedense.converters.calibration.ranges import Estimator, RangeSpec, tensor_range
+from edgedense.converters.calibration.ranges import RangeSpec, tensor_range
 from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.graph import Array, DenseNet, Form
 from edgedense.converters.network.program import Program, lower
+from edgedense.converters.options import Estimator
 from edgedense.converters.passes.absorb_scales import absorb_scales
 from edgedense.converters.passes.equalize_concat import UNIT, equalize_concat, equalized
 from edgedense.converters.passes.equalize_readers import equalize_readers
@@ -22,6 +23,7 @@ from edgedense.converters.tflite.flatbuffer import Quantization
 from edgedense.images.preprocessing import Pixels
 from edgedense.measures import metrics
 
+Apart = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (before, after) [N, classes] -> how far apart, [N]
 FLOAT_DENSE = 1 << 17  # weights; a last Dense up to this size stays float32 (512 KiB), a larger one is int8
 DEFAULT_HEADROOMS = (1.0, 1.15)
 
@@ -46,7 +48,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An attempt and its mean KL divergence from the float model on pictures that its ranges did not see."""
+    """An attempt and how far it is from the float model on pictures that its ranges did not see: the mean KL
+    divergence, or of values the mean squared error (`values.squared_error`)."""
 
     attempt: Attempt
     divergence: float
@@ -80,9 +83,10 @@ def choose(
     specs: tuple[RangeSpec, ...],
     output_type: str,
     tick: Callable[[int], None],
+    apart: Apart = metrics.kl_divergence,
 ) -> tuple[Attempt, tuple[Candidate, ...]]:
     """The range estimator that keeps closest to the float `scores` [N, classes] on every second picture, when fitted
-    on the others."""
+    on the others. `apart` says how far, for each picture."""
     if len(specs) == 1 or len(pixels) < 2:
         tick(len(specs))
         return Attempt(specs[0]), ()
@@ -92,7 +96,7 @@ def choose(
     for spec in specs:
         attempt = Attempt(spec)
         model = build(network, half, attempt, output_type).quantized.to_bytes()
-        divergence = metrics.kl_divergence(scores[held], execute.run(model, pixels[held])).mean()
+        divergence = apart(scores[held], execute.run(model, pixels[held])).mean()
         tried.append(Candidate(attempt, float(divergence)))
         tick(1)
     return min(tried, key=lambda candidate: candidate.divergence).attempt, tuple(tried)

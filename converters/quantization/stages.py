@@ -17,11 +17,10 @@ from edgedense.converters.quantization import attempts
 from edgedense.converters.quantization.attempts import Attempt
 from edgedense.converters.tflite import execute
 from edgedense.images.preprocessing import Pixels
-from edgedense.measures import metrics
+from edgedense.measures import metrics, values
 from edgedense.progress import progress
 
 BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
-HEADINGS = ("step", "MACs, M", "MB", "gzip", "ms", "ratio", "agreement", "accuracy")  # of `rows`
 ROUNDS = 40  # inferences of each file, in turn, so that what slows the machine down slows all of them
 
 
@@ -53,7 +52,9 @@ class StageFigures:
     """What the int8 file is after a step.
 
     `macs` per inference; `weights` in bytes of int8; `agreement` with the trained model on the calibration pictures
-    and `accuracy` on the validation pictures, as fractions; `latency_ms`: median of one thread of this machine.
+    and `accuracy` on the validation pictures, as fractions. Of a model that gives values, there is in place of the
+    agreement an `error`: the root of the mean of `values.squared_error`. `latency_ms`: median of one thread of this
+    machine.
     """
 
     name: str
@@ -62,23 +63,29 @@ class StageFigures:
     weights: int
     flatbuffer_bytes: int
     compressed_bytes: int
-    agreement: float
+    agreement: float | None
     accuracy: float | None
     latency_ms: float
+    error: float | None = None
 
     def recorded(self) -> dict[str, Any]:
         """For the recipe: all but the latency, which is another one at each run and would change the file's bytes."""
         entry = asdict(self)
-        del entry["latency_ms"]
+        del entry["latency_ms"], entry["agreement" if self.agreement is None else "error"]
         return entry
 
 
 def measure_stages(
-    stages: list[Stage], last: bytes, output_type: str, scores: np.ndarray, labels: np.ndarray | None
+    stages: list[Stage],
+    last: bytes,
+    output_type: str,
+    scores: np.ndarray,
+    labels: np.ndarray | None,
+    are_values: bool = False,
 ) -> tuple[StageFigures, ...]:
     """The figures of each stage. The last one's file is `last`; the others' are made with the ranges and the form of a
     first attempt. `scores` [N, classes] are the trained model's on the calibration pictures, `labels` [M] those of the
-    validation pictures."""
+    validation pictures. `are_values`: the scores are no probabilities."""
     with progress("measuring each step", len(stages)) as tick:
         files = []
         for stage in stages[:-1]:
@@ -88,7 +95,8 @@ def measure_stages(
         times = execute.latencies(files, ROUNDS)
         tick(1)
     return tuple(
-        _figures(stage, file, time, scores, labels) for stage, file, time in zip(stages, files, times, strict=True)
+        _figures(stage, file, time, scores, labels, are_values)
+        for stage, file, time in zip(stages, files, times, strict=True)
     )
 
 
@@ -101,8 +109,12 @@ def statistics_of(network: DenseNet, pixels: Pixels, tick: Callable[[int], None]
     return measure(lower(network), [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)], tick)
 
 
-def _figures(stage: Stage, file: bytes, time: float, scores: np.ndarray, labels: np.ndarray | None) -> StageFigures:
-    agreement = metrics.agreement(scores, execute.run(file, stage.view.calibration))
+def _figures(
+    stage: Stage, file: bytes, time: float, scores: np.ndarray, labels: np.ndarray | None, are_values: bool
+) -> StageFigures:
+    after = execute.run(file, stage.view.calibration)
+    agreement = None if are_values else round(metrics.agreement(scores, after), 6)
+    error = round(float(np.sqrt(values.squared_error(scores, after).mean())), 6) if are_values else None
     accuracy = None
     if labels is not None and stage.view.validation is not None:
         accuracy = round(metrics.accuracy(execute.run(file, stage.view.validation), labels), 6)
@@ -113,10 +125,17 @@ def _figures(stage: Stage, file: bytes, time: float, scores: np.ndarray, labels:
         weights(stage.network),
         len(file),
         compressed_bytes(file),
-        round(agreement, 6),
+        agreement,
         accuracy,
         time,
+        error,
     )
+
+
+def headings(stages: Sequence[StageFigures]) -> tuple[str, ...]:
+    """Column names of `rows`. An error is in percent of the values' own standard deviation."""
+    measure = "agreement" if stages[0].agreement is not None else "error"
+    return "step", "MACs, M", "MB", "gzip", "ms", "ratio", measure, "accuracy"
 
 
 def rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
@@ -129,7 +148,7 @@ def rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
             f"{s.compressed_bytes / 1e6:.2f}",
             f"{s.latency_ms:.2f}",
             f"{s.latency_ms / stages[0].latency_ms:.2f}",
-            f"{100 * s.agreement:.2f}",
+            f"{100 * (s.error or 0.0 if s.agreement is None else s.agreement):.2f}",
             "" if s.accuracy is None else f"{100 * s.accuracy:.2f}",
         )
         for s in stages

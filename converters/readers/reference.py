@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.images.preprocessing import NORMALIZATIONS, Preprocessing
 from edgedense.measures.validation import Model
 
 
-def reference(model: Any, preprocessing: Preprocessing) -> tuple[Model, Source]:
+def reference(model: Any, preprocessing: Preprocessing, opening: Opening | None = None) -> tuple[Model, Source]:
     """(a Keras model, at a path or in memory, as a model under test, and what was read).
 
     It gets the pixels that the deployed file gets, normalized as the recipe says: the deployed graph does
-    that itself. Raises EdgedenseError when the model cannot be read.
+    that itself. Where the model cuts or resizes them itself, it gets them before that. `opening` is how the recipe
+    says that the model was opened; its size is that of `preprocessing`.
+
+    Raises EdgedenseError when the model cannot be read.
     """
-    source, _ = with_probabilities(keras_reader.read(model, (preprocessing.height, preprocessing.width)))
+    opening = (opening or Opening()).at((preprocessing.height, preprocessing.width))
+    source, _ = settled(keras_reader.read(model, opening), opening.activation)
     mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS[preprocessing.normalize])
 
     def predict(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return source.predict((pixels.astype(np.float32) - mean) / std)
 
-    return Model(source.name, preprocessing, predict), source
+    return Model(source.name, replace(preprocessing, steps=()), predict), source
 
 
 def is_source(source: Source, recipe: Mapping[str, Any]) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.calibration import normalization
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.progress import progress
@@ -21,7 +22,10 @@ BATCH = 16  # pictures scored at once
 
 @dataclass(frozen=True)
 class Trained:
-    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size."""
+    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size.
+
+    What the model itself does to a picture's size is not in this `preprocessing`, but in that of what is deployed.
+    """
 
     source: Source
     preprocessing: Preprocessing
@@ -50,10 +54,11 @@ class Trained:
         return self.source.predict(normalization.normalized(pixels, normalize))
 
 
-def trained(model: Any, source: Source, preprocessing: Preprocessing) -> Trained:
-    """The model as it was trained; `source` and `preprocessing` are those of what is deployed."""
+def trained(model: Any, source: Source, preprocessing: Preprocessing, opening: Opening) -> Trained:
+    """The model as it was trained; `source`, `preprocessing` and `opening` are those of what is deployed."""
     own = source.trained_size
+    outside = replace(preprocessing, steps=())
     if own is None or own == (preprocessing.height, preprocessing.width):
-        return Trained(source, preprocessing, resized=False)
-    whole, _ = with_probabilities(keras_reader.read(model))
-    return Trained(whole, replace(preprocessing, height=own[0], width=own[1]), resized=True)
+        return Trained(source, outside, resized=False)
+    whole, _ = settled(keras_reader.read(model, opening.at(None)), opening.activation)
+    return Trained(whole, replace(outside, height=own[0], width=own[1]), resized=True)

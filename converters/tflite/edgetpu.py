@@ -95,7 +95,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The compiler's file, and its log."""
+    """What edgetpu_compiler made: the file's bytes, and its log, which says what runs where."""
 
     model: bytes
     log: Log

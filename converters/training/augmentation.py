@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from edgedense.flags import Flag
 
 Flip = Literal["none", "horizontal", "vertical", "both"]
+VARIED = "How training pictures are varied at random"
 
 
 @dataclass(frozen=True)
@@ -14,11 +17,25 @@ class Augmentation:
     """Largest changes; 0 leaves them out. `rotation` in degrees; `shift` and `zoom` as shares of the picture;
     `brightness` as a share of the pixel's value."""
 
-    flip: Flip = "none"
-    rotation: float = 10.0
-    shift: float = 0.05
-    zoom: float = 0.1
-    brightness: float = 0.1
+    flip: Annotated[
+        Flip,
+        Flag("Mirror them. Choose a direction in which a mirrored picture is still of the same class.", panel=VARIED),
+    ] = "none"
+    rotation: Annotated[
+        float, Flag("Turn them by up to this many degrees.", panel=VARIED, metavar="DEGREES", minimum=0, maximum=180)
+    ] = 10.0
+    shift: Annotated[
+        float,
+        Flag("Move them by up to this share of their size.", panel=VARIED, metavar="SHARE", minimum=0, maximum=0.5),
+    ] = 0.05
+    zoom: Annotated[
+        float,
+        Flag("Enlarge or shrink them by up to this share.", panel=VARIED, metavar="SHARE", minimum=0, maximum=0.9),
+    ] = 0.1
+    brightness: Annotated[
+        float,
+        Flag("Make them brighter or darker by up to this share.", panel=VARIED, metavar="SHARE", minimum=0, maximum=1),
+    ] = 0.1
 
 
 def augment(pixels: Any, seed: Any, options: Augmentation) -> Any:

@@ -16,10 +16,13 @@ import numpy as np
 
 from edgedense.converters import pipeline
 from edgedense.converters.calibration.pictures import read_calibration
+from edgedense.converters.options import DEFAULT_IMAGES
+from edgedense.converters.options import Options as ConversionOptions
 from edgedense.converters.tflite import execute
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.networks import RESNET, Architecture
-from edgedense.converters.training.train import Options, Training, train
+from edgedense.converters.training.options import Options
+from edgedense.converters.training.train import Training, train
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
@@ -87,13 +90,13 @@ def compare(
     peer = train(data, work, ours.options, architecture=architecture, name=f"{architecture.name}.keras", say=say)
     say("converting both to int8")
     size = ours.options.size
-    with progress("reading calibration pictures", pipeline.DEFAULT_IMAGES) as tick:
+    with progress("reading calibration pictures", DEFAULT_IMAGES) as tick:
         pictures = read_calibration(ours.train_folder, Preprocessing(size, size, "none"), tick=tick)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ours.keras"
         path.write_bytes(ours.data)
         # The preprocessing is known here, and needs no check.
-        converted = pipeline.convert(path, ours.train_folder, ours.labels, pipeline.Options(force=True))
+        converted = pipeline.convert(path, ours.train_folder, ours.labels, ConversionOptions(force=True))
         files = [bundle.without_archive(converted.data), stock_int8(peer.data, pictures.pixels)]
     with progress("scoring both", 2 * len(ours.judged)) as tick:
         accuracies = [accuracy(predictor(model), ours.judged, tick) for model in files]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Affine
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import reader as keras_reader
@@ -72,7 +73,9 @@ class Start:
     normalization: Affine
 
 
-def start(weights: str, architecture: Architecture, normalize: Normalization, size: int) -> Start:
+def start(
+    weights: str, architecture: Architecture, normalize: Normalization, size: int, opening: Opening | None = None
+) -> Start:
     """Read what --weights names: imagenet, none, or a file. EdgedenseError when it cannot be had or does not fit."""
     keras = keras_files.load_keras()
     outside = affine(normalize)
@@ -88,7 +91,7 @@ def start(weights: str, architecture: Architecture, normalize: Normalization, si
     if _holds_weights_alone(path):
         with _named(path):
             return Start(_kernels(architecture.read(keras, path)), outside)
-    opened = keras_files.open_model(path)
+    opened = keras_files.open_model(path, opening)
     built = opened.model.input_shape[1:3] if isinstance(opened.model.input_shape, tuple) else (None, None)
     source = keras_reader.read_opened(opened, None if all(built) else (size, size))
     inside = source.network.normalization

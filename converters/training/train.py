@@ -11,40 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edgedense import flags
 from edgedense.converters.training import batches, dataset, fit, networks, schedule
-from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.networks import DENSENET, Architecture
+from edgedense.converters.training.options import Options
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import Normalization
 from edgedense.measures import drift
 from edgedense.measures.drift import Evaluation
 from edgedense.progress import progress
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may choose; README.md says what each does. `fine_tuning_rate` None: a tenth of the first."""
-
-    weights: str = "imagenet"
-    size: int = 224
-    head: int | None = None
-    dropout: float = 0.2
-    sigmoid: bool = False
-    normalize: Normalization = "densenet"
-    epochs: int = 30
-    head_epochs: int = 5
-    batch: int = 32
-    learning_rate: float = 1e-3
-    fine_tuning_rate: float | None = None
-    schedule: schedule.Schedule = "plateau"
-    patience: int = 9
-    validation: float = 0.15
-    group_by: str | None = None
-    balanced: bool = True
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,12 +64,12 @@ def train(
     weights or options are unusable, or when `work` belongs to another training.
     """
     options, architecture = options or Options(), architecture or DENSENET
-    _check(options)
+    flags.check(options)
     work = Path(work)
     layout = dataset.find(Path(data))
     if options.sigmoid and len(layout.names) != 2:
         raise EdgedenseError("two classes for --sigmoid", str(len(layout.names)), "leave --sigmoid out: a softmax")
-    begin = networks.start(options.weights, architecture, options.normalize, options.size)
+    begin = networks.start(options.weights, architecture, options.normalize, options.size, options.opening)
     work.mkdir(parents=True, exist_ok=True)
     with progress("reading pictures", sum(len(folder.paths) for folder in layout.folders)) as tick:
         found = dataset.prepare(
@@ -153,15 +129,6 @@ def train(
         versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
         notes=found.notes,
     )
-
-
-def _check(options: Options) -> None:
-    if not 0 < options.validation < 1:
-        raise EdgedenseError("a share between 0 and 1 for --validation", f"{options.validation:g}", "0.15")
-    if options.size < 32:
-        raise EdgedenseError("32 pixels or more for --size", str(options.size))
-    if not 0 <= options.dropout < 1:
-        raise EdgedenseError("a share from 0 up to 1 for --dropout", f"{options.dropout:g}", "0.2")
 
 
 def plan(options: Options, data: dataset.Data, architecture: Architecture) -> fit.Plan:

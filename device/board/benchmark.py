@@ -138,7 +138,7 @@ def measure(model: Path, device: str, threads: int, seconds: float, machine: Mac
     from edgedense.device.classifier import Classifier
 
     with Classifier(model, device=device, threads=threads) as classifier:
-        height, width = classifier.preprocessing.height, classifier.preprocessing.width
+        height, width = classifier.preprocessing.size
         image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         classifier.classify(image)
         load = time.time() - started
@@ -202,3 +202,23 @@ def main() -> None:
     except EdgedenseError as error:
         answer = {"error": [error.expected, error.found, error.hint], "exit_code": error.exit_code}
     print(json.dumps(answer))
+
+
+def table(measured: Sequence[Measurement]) -> list[tuple[str, ...]]:
+    """The figures for people: a row of headings, and one for each run."""
+    rows: list[tuple[str, ...]] = [
+        ("device", "threads", "first load", "median", "p5", "p95", "p99", "frames/s", "memory", "hottest")
+    ]
+    for run in measured:
+        rows.append(
+            (
+                run.device,
+                str(run.threads),
+                f"{run.load:.2f} s",
+                *(f"{run.percentile(share) * 1e3:.2f} ms" for share in (50, 5, 95, 99)),
+                f"{run.frames_per_second:.1f}",
+                "-" if run.memory is None else f"{run.memory / 2**20:.0f} MiB",
+                "-" if run.hottest is None else f"{run.hottest:.0f} °C",
+            )
+        )
+    return rows

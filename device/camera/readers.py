@@ -18,8 +18,8 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from edgedense.device.camera.jpegs import JpegSplitter
-from edgedense.device.camera.sources import OPENCV_COMMAND, PICAMERA2_COMMAND, RPICAM_COMMAND, Source, find_rpicam
+from edgedense.device.camera.jpegs import LARGEST, JpegSplitter
+from edgedense.device.camera.sources import CAMERA_COMMAND, PICAMERA2_COMMAND, RPICAM_COMMAND, Source, find_rpicam
 from edgedense.errors import DeviceError
 from edgedense.images.preprocessing import Pixels
 
@@ -49,7 +49,14 @@ class CameraSettings:
 
 def read_frames(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     """Open `source` and yield its frames until it ends. Raises DeviceError when it cannot be opened."""
-    readers = {"rpicam": _rpicam, "picamera2": _picamera2, "v4l2": _v4l2, "http": _http, "rtsp": _rtsp, "video": _video}
+    readers = {
+        "rpicam": _rpicam,
+        "picamera2": _picamera2,
+        "v4l2": _v4l2,
+        "http": _http,
+        "rtsp": _ffmpeg,
+        "video": _video,
+    }
     return readers[source.kind](source, settings)
 
 
@@ -141,7 +148,7 @@ def _http(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
             f"that it sends {kind}",
             "the camera's own stream address, often .../stream or .../video.mjpg",
         )
-    return _opencv(source.name, "CAP_FFMPEG", source)
+    return _ffmpeg(source)
 
 
 def _request(url: str) -> tuple[str, Any]:
@@ -174,7 +181,8 @@ def network_fault(error: Exception) -> str:
         (http.client.HTTPException, "that it does not keep to HTTP"),
     )
     clause = next((clause for kind, clause in clauses if isinstance(cause, kind)), "that the connection failed")
-    return f"{clause} ({cause or type(cause).__name__})"
+    # Not the whole text: it may name the address, with its password.
+    return f"{clause} ({getattr(cause, 'strerror', None) or cause or type(cause).__name__})"
 
 
 def _until_the_end(source: Source, response: Any) -> Iterator[RawFrame]:
@@ -186,7 +194,10 @@ def _until_the_end(source: Source, response: Any) -> Iterator[RawFrame]:
 def _snapshots(source: Source, response: Any, fps: float) -> Iterator[RawFrame]:
     while True:
         with response:
-            yield RawFrame(time.monotonic(), response.read())
+            picture = response.read(LARGEST)
+            if len(picture) == LARGEST:
+                raise DeviceError(f"a picture of less than {LARGEST >> 20} MB", f"{source}, which sends more")
+            yield RawFrame(time.monotonic(), picture)
         time.sleep(1 / fps)
         _, response = _request(source.name)
 
@@ -206,10 +217,30 @@ def _v4l2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
     return _opencv(os.path.realpath(source.name), "CAP_V4L2", source, wishes)
 
 
-def _rtsp(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
+def _ffmpeg(source: Source, settings: CameraSettings | None = None) -> Iterator[RawFrame]:
+    """RTSP, or a video over HTTP. Not by OpenCV, which goes on with old pixels when the pictures change their size."""
+    av = _import_av()
     # UDP loses packets on most wireless networks, which shows as torn pictures.
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fflags;nobuffer")
-    return _opencv(source.name, "CAP_FFMPEG", source)
+    options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if source.kind == "rtsp" else {}
+    try:
+        with av.open(source.name, options=options, timeout=_NETWORK_TIMEOUT) as container:
+            for packet in container.demux(video=0):
+                with contextlib.suppress(av.error.InvalidDataError):  # of a damaged picture; the next ones may be whole
+                    for frame in packet.decode():
+                        yield RawFrame(time.monotonic(), cast(Pixels, frame.to_ndarray(format="rgb24")))
+    except (av.error.FFmpegError, IndexError) as error:  # IndexError: there is no video in it
+        known = isinstance(error, OSError)
+        why = network_fault(error) if known else f"that it cannot be read ({getattr(error, 'strerror', error)})"
+        raise DeviceError(f"pictures from {source}", why, "check the address and the password") from error
+    raise DeviceError(f"{source} to go on", "that it ended its stream")
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise DeviceError("PyAV, which reads RTSP and video streams", f"none ({error})", CAMERA_COMMAND) from error
+    return av
 
 
 def _video(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:
@@ -241,7 +272,7 @@ def _import_opencv() -> Any:
         import cv2
     except ImportError as error:
         raise DeviceError(
-            "OpenCV, which reads video files, USB cameras and RTSP", f"none ({error})", OPENCV_COMMAND
+            "OpenCV, which reads video files and USB cameras", f"none ({error})", CAMERA_COMMAND
         ) from error
     return cv2
 
@@ -254,7 +285,6 @@ def _opened(cv2: Any, name: str, backend: int, source: Source) -> Any:
             if os.path.exists(source.name)
             else "--camera, which finds the first one",
             "video": "convert it to MP4 with H.264",
-            "rtsp": "check the address and the password",
         }
         raise DeviceError("a source that opens", f"{source}{_why_not(source)}", hints.get(source.kind, ""))
     return capture

@@ -20,7 +20,7 @@ PICAMERA2_COMMAND = (
     "sudo apt install python3-picamera2, and a virtual environment made with "
     "python3 -m venv --system-site-packages, or the source rpicam, which needs neither"
 )
-OPENCV_COMMAND = "pip install 'edgedense[camera]'"
+CAMERA_COMMAND = "pip install 'edgedense[camera]'"
 
 
 @dataclass(frozen=True)

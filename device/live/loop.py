@@ -19,12 +19,13 @@ from edgedense.device.board.telemetry import Clock, temperature
 from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.stream import Counts, Frame, Stream
 from edgedense.device.classifier import Classifier
+from edgedense.device.live.options import LiveOptions
 from edgedense.device.live.output import Output
 from edgedense.device.live.results import FrameResult
 from edgedense.device.live.saving import Saver
 from edgedense.device.live.smoothing import Smoother
 from edgedense.device.monitor.watch import Watch
-from edgedense.device.prediction import Prediction, Rule, decide, doubt
+from edgedense.device.prediction import Prediction, decide, doubt
 from edgedense.device.preview.state import Board
 from edgedense.device.service.notify import Notifier
 from edgedense.explanations.colormap import relative
@@ -87,18 +88,6 @@ class _Times:
         return float(np.percentile(values, share)) if values else 0.0
 
 
-@dataclass(frozen=True)
-class LiveOptions:
-    """`top` classes of those that are seen by `rule`, over the mean of `smooth` frames; with `on_change` only when what
-    is seen is something else than before; with `when_moving` only while the picture moves."""
-
-    rule: Rule
-    top: int = 1
-    smooth: int = 1
-    on_change: bool = False
-    when_moving: bool = False
-
-
 class LiveRun:
     """One run of the loop. `run` returns when the source has ended or `stop` is set."""
 
@@ -120,7 +109,8 @@ class LiveRun:
         self._watch = watch
         self._notifier, self._clock, self._times = Notifier(), Clock(), _Times()
         # The page shows the best classes also where the answer is left open.
-        self._page_rule = options.rule if options.rule.independent else classifier.rule()
+        self._rule = classifier.rule(options.threshold)
+        self._page_rule = self._rule if self._rule.independent else classifier.rule()
         self._smoother = Smoother(options.smooth)
         self._recent: deque[float] = deque(maxlen=64)  # when the last frames were classified
         self._classified = 0
@@ -182,12 +172,12 @@ class LiveRun:
         if self._watch:
             self._watch.offer(raw, frame.pixels, frame.wall)
         scores = self._smoother.smooth(raw, frame.captured)
-        prediction = decide(scores, self._options.rule, self._options.top)
+        prediction = decide(scores, self._rule, self._options.top)
         if not self._options.on_change or self._told is None or prediction.answer != self._told.answer:
             self._print(frame, prediction)
             self._told = prediction
         if self._saver:
-            self._saver.offer(frame.picture, frame.number, frame.wall, doubt(raw, self._options.rule))
+            self._saver.offer(frame.picture, frame.number, frame.wall, doubt(raw, self._rule))
         if self._board:
             self._show(self._board, frame, scores)
         self._count(frame, time.perf_counter() - taken)
@@ -219,12 +209,14 @@ class LiveRun:
             "frame": frame.number,
             "top": (best.top + best.below),
             "seen": len(best.top) if best.independent else None,
+            "values": best.are_values,
             "latency_ms": self._classifier.invoke_seconds * 1e3,
         }
         self._heat = None
         if board.wants_heat:
             started = time.perf_counter()
-            self._heat = relative(self._classifier.heatmaps((int(scores.argmax()),))[0])
+            shown = 0 if best.are_values else int(scores.argmax())  # of several values the first: none is the best
+            self._heat = relative(self._classifier.heatmaps((shown,))[0])
             self._times.heatmap.append(time.perf_counter() - started)
             facts["heatmap_ms"] = self._times.heatmap[-1] * 1e3
         board.update(facts)

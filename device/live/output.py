@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TextIO
 
 from edgedense.device.live.results import FrameResult, ImageResult
+from edgedense.device.monitor.drift import Alert
 from edgedense.device.prediction import Prediction
 
 _WIDEST_LABEL = 32
@@ -32,7 +33,8 @@ class Output:
         """Write one result; the table's header goes before the first."""
         if not self._has_header:
             last = "file" if isinstance(result, ImageResult) else "time and frame"
-            self._stream.write(f"{'label':<{self._width}}    score    latency  {last}\n")
+            score = "value" if result.prediction.are_values else "score"
+            self._stream.write(f"{'label':<{self._width}}    {score}    latency  {last}\n")
             self._has_header = True
         if self._as_json:
             line = json.dumps(result.to_dict(), ensure_ascii=False) + "\n"
@@ -52,7 +54,7 @@ class Output:
 
     def _row(self, result: ImageResult | FrameResult) -> str:
         shown, score, rest = _told(result.prediction)
-        percent = "-" if score is None else f"{score:.1%}"
+        percent = "-" if score is None else result.prediction.said(score)
         return f"{shown:<{self._width}}  {percent:>7}  {result.latency * 1e3:>6.1f} ms  {_origin(result)}{rest}"
 
 
@@ -60,20 +62,20 @@ def _told(prediction: Prediction) -> tuple[str, float | None, str]:
     """(the class in the row's first column, its score, what stands at the row's end). Classes in parentheses are not
     what is seen, but the next best."""
     if not prediction.independent:
-        others = f"  ({_listed(prediction.top[1:])})" if prediction.top[1:] else ""
+        others = f"  ({_listed(prediction, prediction.top[1:])})" if prediction.top[1:] else ""
         return "-" if prediction.label is None else _shortened(prediction.label), prediction.score, others
     if not prediction.top:
         (label, score), *rest = prediction.below
-        others = f"  ({_listed(rest)})" if rest else ""
+        others = f"  ({_listed(prediction, rest)})" if rest else ""
         return f"({_shortened(label)})", score, f"  no finding{others}"
     (label, score), *rest = prediction.top
-    findings = f"  and {_listed(rest)}" if rest else ""
-    others = f"  ({_listed(prediction.below)})" if prediction.below else ""
+    findings = f"  and {_listed(prediction, rest)}" if rest else ""
+    others = f"  ({_listed(prediction, prediction.below)})" if prediction.below else ""
     return _shortened(label), score, findings + others
 
 
-def _listed(classes: Sequence[tuple[str, float]]) -> str:
-    return ", ".join(f"{label} {score:.1%}" for label, score in classes)
+def _listed(prediction: Prediction, classes: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{label} {prediction.said(score)}" for label, score in classes)
 
 
 def _shortened(label: str) -> str:
@@ -85,3 +87,8 @@ def _origin(result: ImageResult | FrameResult) -> str:
         return result.file
     local = datetime.fromtimestamp(result.wall).strftime("%H:%M:%S.%f")[:-3]
     return f"{local}  #{result.number}"
+
+
+def print_alert(alert: Alert) -> None:
+    """A drift alert as a JSON line between those of the results, with the key "alert"."""
+    print(json.dumps(alert.to_dict(), ensure_ascii=False), flush=True)

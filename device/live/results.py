@@ -18,7 +18,8 @@ class ImageResult:
     latency: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON line: file, label, score, top, latency_ms, and findings where each class is scored alone."""
+        """The JSON line: file, label, score, top, latency_ms, and findings where each class is scored alone.
+        Of a file that gives values: file, values, latency_ms."""
         return {"file": self.file, **_prediction_entries(self.prediction, self.latency)}
 
 
@@ -52,6 +53,9 @@ class FrameResult:
 
 
 def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any]:
+    if prediction.are_values:  # float32 holds seven digits
+        given = {label: float(f"{value:.7g}") for label, value in prediction.top}
+        return {"values": given, "latency_ms": round(latency * 1e3, 3)}
     seen, below = _scored(prediction.top), _scored(prediction.below)
     best = seen[0] if seen else {"label": None, "score": None}
     findings = {"findings": seen} if prediction.independent else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgedense.device.camera.frames import CaptureJob
@@ -13,24 +12,16 @@ from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View
 from edgedense.device.classifier import Classifier
-from edgedense.device.live.loop import LiveOptions, LiveRun, Summary, stop_on_signals
+from edgedense.device.live.loop import LiveRun, Summary, stop_on_signals
+from edgedense.device.live.options import LiveOptions, PreviewOptions, Saving
 from edgedense.device.live.output import Output
-from edgedense.device.live.saving import Saver, SavingRules
+from edgedense.device.live.saving import Saver
 from edgedense.device.monitor.watch import Watch
 from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
-
-
-@dataclass(frozen=True)
-class PreviewOptions:
-    """Where the preview page is served, HOST:PORT or None for the usual one, and the file with its token; `explain`
-    lays heatmaps over its pictures from the start."""
-
-    address: str | None = None
-    token_file: Path | None = None
-    explain: bool = False
+from edgedense.notes import LOG
 
 
 def capture_job(
@@ -60,9 +51,7 @@ def capture_job(
         source,
         camera,
         view or View(),
-        preprocessing.height,
-        preprocessing.width,
-        preprocessing.resize,
+        preprocessing,
         fps=fps,
         drop=source.is_live or live,
         paced=live,
@@ -77,11 +66,11 @@ def run_live(
     *,
     title: str,
     as_json: bool,
-    saving: SavingRules | None = None,
+    saving: Saving | None = None,
     preview: PreviewOptions | None = None,
     watch: Watch | None = None,
 ) -> Summary:
-    """Classify until the source ends or a signal comes: results to stdout, everything else to stderr.
+    """Classify until the source ends or a signal comes: results to stdout, everything else to the log.
 
     Raises EdgedenseError when the preview page is to show heatmaps of a file that has none.
     """
@@ -89,18 +78,19 @@ def run_live(
         raise EdgedenseError(
             "a file with heatmaps for --explain", f"{title}, which has none", "convert the model again with --explain"
         )
+    rule = classifier.rule(options.threshold)
     output = Output(
         sys.stdout,
         classifier.labels,
         as_json=as_json,
         in_place=sys.stdout.isatty() and not options.on_change,
-        independent=options.rule.independent,
+        independent=rule.independent,
     )
-    saver = Saver(saving, _report, usual_doubt(options.rule)) if saving else None
+    saver = Saver(saving, LOG.warning, usual_doubt(rule)) if saving else None
     try:
-        with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
+        with stop_on_signals() as stop, _page(preview, title, job.source, classifier) as board:
             run = LiveRun(
-                classifier, job, options, output, report=_report, stop=stop, saver=saver, board=board, watch=watch
+                classifier, job, options, output, report=LOG.warning, stop=stop, saver=saver, board=board, watch=watch
             )
             return run.run()
     finally:
@@ -109,7 +99,7 @@ def run_live(
 
 
 @contextlib.contextmanager
-def _page(preview: PreviewOptions | None, title: str, source: Source, explains: bool) -> Iterator[Board | None]:
+def _page(preview: PreviewOptions | None, title: str, source: Source, classifier: Classifier) -> Iterator[Board | None]:
     """The preview page's board, while the page is served; None without a page."""
     if preview is None:
         yield None
@@ -122,11 +112,11 @@ def _page(preview: PreviewOptions | None, title: str, source: Source, explains: 
             "Starlette and uvicorn for the preview page", str(error), "pip install 'edgedense[preview]'"
         ) from error
     token = read_token(preview.token_file) if preview.token_file else None
-    board = Board(explains, preview.explain)
+    board = Board(classifier.explains, preview.explain, classifier.preprocessing.window)
     board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()
-    _report(
+    LOG.info(
         f"preview at {server.url}"
         if not preview.token_file
         else f"preview at {server.url.partition('?')[0]} with the token from {preview.token_file}"
@@ -142,7 +132,3 @@ def address_needs_token(address: str | None) -> bool:
     from edgedense.device.preview.address import parse_address
 
     return address is not None and not parse_address(address).is_loopback
-
-
-def _report(text: str) -> None:
-    print(f"edgedense: {text}", file=sys.stderr, flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.device.classifier import Classifier
-from edgedense.device.monitor.drift import Monitor
+from edgedense.device.monitor.drift import Alert, Monitor
 from edgedense.device.prediction import Rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, find_images, load_image
+from edgedense.notes import LOG
 from edgedense.progress import progress
 
 _SAVE_EVERY = 600.0  # seconds: what a power cut may cost, against the wear of an SD card
@@ -26,9 +25,8 @@ class Watch:
     """Use it as a context manager; the state is written at its end, and every ten minutes.
 
     `rule` says which classes count as seen. `baseline` is a folder of images to learn from where the file `state` does
-    not exist yet; without one the monitor learns on site. Alerts go to stderr, and with `as_json` to stdout as well, as
-    a JSON line with the key "alert". Raises EdgedenseError when the state is damaged, belongs to another model or
-    cannot be written.
+    not exist yet; without one the monitor learns on site. Alerts are logged, and `alerted` is called with each. Raises
+    EdgedenseError when the state is damaged, belongs to another model or cannot be written.
     """
 
     def __init__(
@@ -38,11 +36,10 @@ class Watch:
         rule: Rule,
         *,
         baseline: Path | None = None,
-        as_json: bool = False,
+        alerted: Callable[[Alert], None] = lambda alert: None,
         busy: Callable[[], None] = lambda: None,
-        report: Callable[[str], None] = lambda text: print(f"edgedense: {text}", file=sys.stderr),
     ) -> None:
-        self._state, self._as_json, self._report = state, as_json, report
+        self._state, self._alerted = state, alerted
         is_new = not state.exists()
         self._monitor = Monitor.load(state, rule.labels, rule=rule)
         if is_new and baseline:
@@ -50,7 +47,7 @@ class Watch:
         self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written
         self._saved_at = time.monotonic()
         if self._monitor.learning:
-            report(f"the monitor learns what is usual: {self._monitor.samples} samples so far")
+            LOG.info(f"the monitor learns what is usual: {self._monitor.samples} samples so far")
 
     def offer(self, scores: NDArray[Any], pixels: Pixels, wall: float | None = None) -> None:
         """One result: scores [classes] for the model's input `pixels`, at `wall` seconds of Unix time; None for a photo
@@ -58,11 +55,10 @@ class Watch:
         was_learning = self._monitor.learning
         alert = self._monitor.update(scores, pixels, wall)
         if was_learning and not self._monitor.learning:
-            self._report("the monitor has learned what is usual")
+            LOG.info("the monitor has learned what is usual")
         if alert:
-            self._report(f"drift: {alert.message}")
-            if self._as_json:
-                print(json.dumps(alert.to_dict(), ensure_ascii=False), flush=True)
+            LOG.warning(f"drift: {alert.message}")
+            self._alerted(alert)
         if alert or time.monotonic() - self._saved_at > _SAVE_EVERY:
             self._save()
 
@@ -71,7 +67,7 @@ class Watch:
         try:
             self._monitor.save(self._state)
         except EdgedenseError as error:  # a full disk must not end the inference
-            self._report(f"the monitor's state was not saved: {error}")
+            LOG.warning(f"the monitor's state was not saved: {error}")
 
     def __enter__(self) -> Watch:
         return self

@@ -10,11 +10,10 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from html import escape
-from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
+from jinja2 import Environment, PackageLoader
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -26,7 +25,7 @@ from edgedense.device.preview.address import Address
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError
 
-_PAGE = Path(__file__).with_name("page.html")
+_TEMPLATES = Environment(loader=PackageLoader("edgedense.device.preview", ""), autoescape=True)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _PICTURE_WAIT = 10.0  # seconds that a request for the next picture is kept waiting
 _POLL = 0.02  # seconds
@@ -106,7 +105,7 @@ class _Guard:
             host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
             if host.strip("[]") in _LOOPBACK_NAMES:
                 return self._app
-            return HTMLResponse(_refusal("This page is served to this machine alone."), 403)
+            return _refusal("This page is served to this machine alone.")
         given = request.query_params.get("token")
         if given is not None and self._is_right(given):
             answer = RedirectResponse("/", 303)  # the token leaves the address bar and the history
@@ -114,26 +113,14 @@ class _Guard:
             return answer
         if self._is_right(request.cookies.get(self._cookie, "")):
             return self._app
-        return HTMLResponse(_refusal("The token is wrong." if given else "This page needs its token.", form=True), 403)
+        return _refusal("The token is wrong." if given else "This page needs its token.", form=True)
 
     def _is_right(self, given: str) -> bool:
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
 
 
-def _refusal(text: str, form: bool = False) -> str:
-    field = (
-        (
-            '<form action="/"><label>Token <input name="token" type="password" autocomplete="off"></label> '
-            "<button>Open</button></form>"
-        )
-        if form
-        else ""
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>edgedense</title><h1>{escape(text)}</h1><p>edgedense prints the whole address when it starts."
-        f"</p>{field}"
-    )
+def _refusal(text: str, *, form: bool = False) -> Response:
+    return HTMLResponse(_TEMPLATES.get_template("refusal.html").render(text=text, form=form), 403)
 
 
 def _application(board: Board, server: PreviewServer) -> Starlette:
@@ -144,7 +131,7 @@ def _application(board: Board, server: PreviewServer) -> Starlette:
             f"style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return HTMLResponse(
-            _PAGE.read_text("utf-8").replace("{{nonce}}", nonce),
+            _TEMPLATES.get_template("page.html").render(nonce=nonce),
             headers={
                 "Content-Security-Policy": policy,
                 "Referrer-Policy": "no-referrer",

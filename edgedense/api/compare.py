@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.result import Report
+    from edgedense.measures.values import Comparison
 
 NOISE_PICTURES = 4  # on which layers are compared
 
@@ -32,16 +33,19 @@ def compare(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Report:
+) -> Report | Comparison:
     """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
 
     `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
     file's accuracy may be below the first's: `Report.gate.passed` says whether that is kept.
 
+    Files that give values are compared value by value, a `Comparison`: `data` are then pictures without labels.
+
     Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
     """
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
+    from edgedense.images.pictures import collect
     from edgedense.measures import validation
 
     first, second = Path(first), Path(second)
@@ -60,9 +64,14 @@ def compare(
                 f"{', '.join(new.labels[:6])} in {second}",
                 "--labels FILE for both",
             )
-        images = validation.read_labelled(data, new.labels)
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
         models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
+        if _give_values(old, new):
+            new.each[0].require_classes({"--max-drop": max_drop is not None})
+            pictures = collect(data)
+            with step("comparing", len(pictures)) as tick:
+                return validation.differ(pictures, models, new.labels, tick)
+        images = validation.read_labelled(data, new.labels)
         with step("comparing", len(images.paths)) as tick:
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
@@ -70,6 +79,15 @@ def compare(
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(validation.missing_notes(images))
     return result
+
+
+def _give_values(old: Classifiers, new: Classifiers) -> bool:
+    """Whether both files give values; EdgedenseError when one does and the other tells classes apart."""
+    both = [classifiers.each[0].gives_values for classifiers in (old, new)]
+    if both[0] != both[1]:
+        kinds = " and ".join("values" if gives_values else "probabilities" for gives_values in both)
+        raise EdgedenseError("two files that give the same kind of numbers", kinds)
+    return both[0]
 
 
 def _noise_between(

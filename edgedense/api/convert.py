@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedense.api.values import labels_of, with_values
+from edgedense.api.values import check_choices, labels_of, with_values
 from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
 
@@ -52,6 +52,7 @@ def convert(
     from edgedense.converters import pipeline
 
     chosen = with_values(options or pipeline.Options(), values)
+    check_choices(chosen)
     with reporting(progress):
         result = pipeline.convert(model, calibration, labels_of(labels), chosen, validation)
     tell(result.notes)

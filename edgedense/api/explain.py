@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedense.api.inspect import is_deployed
-from edgedense.api.values import labels_of
+from edgedense.api.values import check_choice, labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 
 if TYPE_CHECKING:
     from edgedense.converters.explain import Model
     from edgedense.converters.features import Features
+    from edgedense.converters.opening import Ending, Opening
     from edgedense.explanations.explanation import Explanation
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
     from edgedense.images.preprocessing import Exif, Normalization, Resize
-
-Unreadable = Callable[[EdgedenseError], None]
 
 
 def explain(
@@ -34,8 +33,11 @@ def explain(
     resize: Resize | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
+    activation: Ending | None = None,
+    output: str | None = None,
+    trust: bool = False,
     device: str = "cpu",
-    unreadable: Unreadable | None = None,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Explanation]:
     """Where a model sees a class in pictures: a heatmap (Grad-CAM) per picture and class, one picture after the other.
 
@@ -44,12 +46,13 @@ def explain(
 
     `model` is a Keras model (a path or a model in memory), or a `.tflite` file made with `explain=True`, which `device`
     runs: "cpu", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of these, of
-    arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best class.
+    arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best class, or
+    every one of a model's values.
 
     For a Keras model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a name
     of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
-    default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`. `labels`
-    holds for a `.tflite` file too.
+    default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`,
+    `activation`, `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises. Raises
     EdgedenseError for an unknown class or layer, a model that cannot be read, or a file without heatmaps.
@@ -58,14 +61,24 @@ def explain(
     if is_deployed(model):
         _refuse(
             model,
-            {"--layer": layer, "--preprocess": preprocess, "--resize": resize, "--exif": exif, "--input-size": size},
+            {
+                "--layer": layer,
+                "--preprocess": preprocess,
+                "--resize": resize,
+                "--exif": exif,
+                "--input-size": size,
+                "--activation": activation,
+                "--output": output,
+                "--trust-model": trust,
+            },
         )
         return _of_file(Path(model), device, labels_of(labels), pictures, classes, unreadable)
     if device != "cpu":
         raise EdgedenseError("a .tflite file for --device", str(model))
     from edgedense.converters import explain as keras
+    from edgedense.converters.opening import Opening
 
-    opened = _opened(model, labels, preprocess, resize, exif, size)
+    opened = _opened(model, labels, preprocess, resize, exif, Opening(size, trust, output, activation))
     return _named(keras.explain(opened, pictures, classes, layer, unreadable), pictures)
 
 
@@ -79,7 +92,10 @@ def feature_maps(
     resize: Resize | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
-    unreadable: Unreadable | None = None,
+    activation: Ending | None = None,
+    output: str | None = None,
+    trust: bool = False,
+    unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Features]:
     """What a Keras model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
 
@@ -90,8 +106,9 @@ def feature_maps(
     if is_deployed(model):
         _refuse(model, {"--features": True})
     from edgedense.converters import features
+    from edgedense.converters.opening import Opening
 
-    opened = _opened(model, labels, preprocess, resize, exif, size)
+    opened = _opened(model, labels, preprocess, resize, exif, Opening(size, trust, output, activation))
     return _named(features.feature_maps(opened, pictures, layers, unreadable), pictures)
 
 
@@ -113,14 +130,21 @@ def _opened(
     preprocess: Normalization | None,
     resize: Resize | None,
     exif: Exif | None,
-    size: tuple[int, int] | None,
+    opening: Opening,
 ) -> Model:
     from edgedense.converters import explain as keras
+    from edgedense.images.preprocessing import Exif, Normalization, Resize
 
+    for name, value, kind in (
+        ("preprocess", preprocess, Normalization),
+        ("resize", resize, Resize),
+        ("exif", exif, Exif),
+    ):
+        check_choice(name, value, kind)
     is_file = isinstance(model, str | Path)
     if labels is None and is_file and (beside := Path(model).with_suffix(".labels.txt")).is_file():
         labels = beside
-    opened = keras.read(model, labels_of(labels), preprocess, resize or "bilinear", exif or "ignore", size)
+    opened = keras.read(model, labels_of(labels), preprocess, resize or "bilinear", exif or "ignore", opening)
     tell(opened.notes, model if is_file else model.name)
     return opened
 
@@ -131,7 +155,7 @@ def _of_file(
     labels: tuple[str, ...] | None,
     pictures: list[Picture],
     classes: Sequence[str],
-    unreadable: Unreadable | None,
+    unreadable: Callable[[EdgedenseError], None] | None,
 ) -> Iterator[Explanation]:
     from edgedense.device.classifier import Classifier
     from edgedense.device.explain import explain as by_file

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from edgedense.measures.layer_noise import LayerNoise
 
 
-def inspect(model: Any, *, size: tuple[int, int] | None = None) -> Summary | DeployedFile:
+def inspect(
+    model: Any, *, size: tuple[int, int] | None = None, output: str | None = None, trust: bool = False
+) -> Summary | DeployedFile:
     """Show what a model is made of.
 
     Of a Keras model (a path, a name such as `densenet121:imagenet`, or a model in memory) its blocks with output
     shapes, parameters and multiply-accumulates: a `Summary`. `size` is the height and width of its input in pixels, in
-    place of its own or where it has none. Of a `.tflite` file its operators, inputs and outputs, labels and recipe: a
-    `DeployedFile`.
+    place of its own or where it has none; `output` and `trust` are as in `Opening`. Of a `.tflite` file its operators,
+    inputs and outputs, labels and recipe: a `DeployedFile`.
 
     Raises EdgedenseError when the model cannot be read or is no DenseNet.
     """
@@ -28,27 +30,35 @@ def inspect(model: Any, *, size: tuple[int, int] | None = None) -> Summary | Dep
         from edgedense.device.engines.contents import read
 
         return read(model)
+    from edgedense.converters.opening import Opening
     from edgedense.converters.readers.keras import reader as keras_reader
     from edgedense.converters.readers.keras.summary import summarize
 
-    return summarize(keras_reader.read(model, size))
+    return summarize(keras_reader.read(model, Opening(size, trust, output)))
 
 
 def inspect_layers(
-    file: Path | str, reference: Any, data: PicturesLike, *, images: int = 16, progress: Progress | None = None
+    file: Path | str,
+    reference: Any,
+    data: PicturesLike,
+    *,
+    images: int = 16,
+    trust: bool = False,
+    progress: Progress | None = None,
 ) -> LayerNoise:
     """The noise that quantization left in each layer of a deployed file, from input to output.
 
     Pairs (layer, signal-to-quantization-noise ratio in dB), that is 10 log10 of the mean square of the Keras model's
     values over that of the difference; 20 dB more are a tenth of the error. `reference` is the Keras model that the
     file was made from, `data` pictures to compare on as for `convert`, of which at most `images` are taken, evenly.
+    `trust` runs code that the Keras model's file holds.
 
     Raises EdgedenseError when `edgedense.convert` did not make the file, or made it with other weights.
     """
     from edgedense.converters import layers
 
     with reporting(progress):
-        return layers.inspect_layers(Path(file), reference, data, images)
+        return layers.inspect_layers(Path(file), reference, data, images, trust)
 
 
 def is_deployed(model: Any) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.result import Report
     from edgedense.measures.validation import LabelledImages, Model
+    from edgedense.measures.values import Comparison
 
 
 @overload
@@ -36,8 +37,9 @@ def validate(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     layer_noise: bool = False,
+    trust: bool = False,
     progress: Progress | None = None,
-) -> Report: ...
+) -> Report | Comparison: ...
 
 
 def validate(
@@ -49,8 +51,9 @@ def validate(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     layer_noise: bool = False,
+    trust: bool = False,
     progress: Progress | None = None,
-) -> Report | Replay:
+) -> Report | Comparison | Replay:
     """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
 
     `data` is a folder with a sub-folder per class, named like the file's labels, or pairs (picture, label): the picture
@@ -61,8 +64,11 @@ def validate(
     points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
     says so. `labels` are class names, or a text file of them, in place of the file's own. `threads` is how many
     processor cores to use, by default all: each works on a picture of its own, and the figures are the same to the bit.
-    `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `progress` is as for
-    `convert`.
+    `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `trust` runs code
+    that the reference's file holds. `progress` is as for `convert`.
+
+    A file that gives values (`activation="none"`) is compared with its reference value by value, a `Comparison`:
+    `data` are then pictures without labels.
 
     Raises EdgedenseError when the file is no classifier, a label is none of the file's, or a picture cannot be read;
     its subclass DeviceError when no TensorFlow Lite runtime is installed.
@@ -78,35 +84,51 @@ def validate(
         raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
+    from edgedense.images.pictures import collect
     from edgedense.measures import validation
 
     recipe = bundle.read(file).recipe
     with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
         tell(classifiers.notes, file)
-        images = validation.read_labelled(data, classifiers.labels)
         models = [validation.deployed(Path(file).name, classifiers.each)]
+        gives_values = classifiers.each[0].gives_values
+        if gives_values:
+            needing = {"--max-drop": max_drop is not None, "the noise of layers (--report)": layer_noise}
+            classifiers.each[0].require_classes(needing)
+            if reference is None:
+                raise EdgedenseError(
+                    "--reference MODEL.keras with a file that gives values, of which folders do not say the right ones",
+                    "--data alone",
+                    f"edgedense validate {file} --data FOLDER --reference MODEL.keras",
+                )
         if reference is not None:
-            models.insert(0, _reference(reference, classifiers.preprocessing, recipe))
+            models.insert(0, _reference(reference, classifiers.preprocessing, recipe, trust))
+        if gives_values:
+            pictures = collect(data)
+            with step("validating", len(pictures)) as tick:
+                return validation.differ(pictures, models, classifiers.labels, tick)
+        images = validation.read_labelled(data, classifiers.labels)
         with step("validating", len(images.paths)) as tick:
             result = validation.judge(
                 images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
             )
         if layer_noise:
-            result = replace(result, layer_noise=_noise_against(file, reference, images))
+            result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
     tell(validation.missing_notes(images))
     return result
 
 
-def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> Model:
+def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any], trust: bool) -> Model:
+    from edgedense.converters.opening import recorded
     from edgedense.converters.readers.reference import is_source, reference
 
-    found, source = reference(model, preprocessing)
+    found, source = reference(model, preprocessing, recorded(recipe, trust=trust))
     if not is_source(source, recipe):
         tell([f"the recipe names another source than {source.name if hasattr(model, 'layers') else model}"])
     return found
 
 
-def _noise_against(file: Path | str, reference: Any, images: LabelledImages, count: int = 8) -> LayerNoise:
+def _noise_against(file: Path | str, reference: Any, images: LabelledImages, trust: bool, count: int = 8) -> LayerNoise:
     """Layer by layer against the Keras model on a few pictures; nothing for a file that edgedense did not make."""
     from edgedense.converters.layers import inspect_layers
     from edgedense.converters.quantization import noise
@@ -114,4 +136,4 @@ def _noise_against(file: Path | str, reference: Any, images: LabelledImages, cou
 
     if noise.ENTRY not in bundle.read(file).entries:
         return ()
-    return inspect_layers(Path(file), reference, images.paths, count)
+    return inspect_layers(Path(file), reference, images.paths, count, trust)

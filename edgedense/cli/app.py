@@ -12,8 +12,8 @@ import typer
 
 from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
 from edgedense.cli.bars import bars
+from edgedense.cli.flags import add
 from edgedense.cli.printing import messages
-from edgedense.cli.wording import Command
 from edgedense.errors import EdgedenseError
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
@@ -56,7 +56,7 @@ for _command in (
     benchmark.benchmark,
     doctor.doctor,
 ):
-    app.command(cls=Command)(_command)
+    add(app, _command)
 app.add_typer(service.app, name="service")
 
 

@@ -22,7 +22,7 @@ def bars() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    drawn = Bars()
+    drawn = Bars(PATIENCE)
     try:
         with reporting(drawn):
             yield

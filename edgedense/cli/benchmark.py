@@ -7,34 +7,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.errors import EdgedenseError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from edgedense.device.board.benchmark import Measurement
 
+MeasuredDevice = Annotated[
+    str,
+    Flag(
+        "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
+        "coral:pci:1; the processor is measured beside it.",
+        metavar="DEVICE",
+    ),
+]
+ThreadCounts = Annotated[str, Flag("The numbers of threads to measure with, separated by commas.", metavar="N,N...")]
+Duration = Annotated[
+    float,
+    Flag(
+        "How many seconds each measurement lasts. After some minutes it shows whether the board gets too hot.",
+        metavar="SECONDS",
+        minimum=1,
+    ),
+]
+PlotFile = Annotated[
+    Path | None,
+    Flag(
+        "Also draw latency and temperature over time. FILE.svg is a picture. FILE.html is a page with the figures, "
+        "which can be read on a phone too.",
+        metavar="FILE",
+        writes="file",
+    ),
+]
+
 
 def benchmark(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    device: Annotated[
-        str,
-        typer.Option(
-            help="What runs the model: cpu, or coral (coral:usb, coral:pci:1 ...), and beside it the processor."
-        ),
-    ] = "cpu",
-    threads: Annotated[str, typer.Option(help="Numbers of threads to measure, such as 1,2,4.")] = "1,2,4",
-    duration: Annotated[
-        float,
-        typer.Option(
-            min=1, metavar="SECONDS", help="How long to measure each; minutes show whether the board gets hot."
-        ),
-    ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.svg", help="Draw latency and temperature over time.", show_default=False),
-    ] = None,
+    model: DeployedFile,
+    *,
+    device: MeasuredDevice = "cpu",
+    threads: ThreadCounts = "1,2,4",
+    duration: Duration = 10.0,
+    as_json: AsJson = False,
+    plot: PlotFile = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.
 
@@ -47,12 +62,15 @@ def benchmark(
 
     counts = _thread_counts(threads)
     if plot is not None:
+        if plot.suffix not in (".svg", ".html"):
+            raise EdgedenseError("--plot FILE.svg or FILE.html", str(plot), f"--plot {plot.with_suffix('.svg')}")
         check_writable(plot)
     with progress("measuring", len(counts) + (device != "cpu")) as tick:
         measured = module.benchmark(model, device, counts, duration, tick)
     if plot is not None:
-        from edgedense.device.board.benchmark_plot import plot as draw
+        from edgedense.device.board import benchmark_plot
 
+        draw = benchmark_plot.page if plot.suffix == ".html" else benchmark_plot.plot
         write_atomically(plot, draw(measured, model.name).encode())
     if as_json:
         print(json.dumps({"model": model.name, "runs": [run.to_dict() for run in measured]}))
@@ -68,21 +86,9 @@ def _thread_counts(text: str) -> list[int]:
 
 
 def _print_measurements(measured: Sequence[Measurement]) -> None:
-    rows: list[tuple[str, ...]] = [
-        ("device", "threads", "first load", "median", "p5", "p95", "p99", "frames/s", "memory", "hottest")
-    ]
-    for run in measured:
-        rows.append(
-            (
-                run.device,
-                str(run.threads),
-                f"{run.load:.2f} s",
-                *(f"{run.percentile(share) * 1e3:.2f} ms" for share in (50, 5, 95, 99)),
-                f"{run.frames_per_second:.1f}",
-                "-" if run.memory is None else f"{run.memory / 2**20:.0f} MiB",
-                "-" if run.hottest is None else f"{run.hottest:.0f} °C",
-            )
-        )
+    from edgedense.device.board.benchmark import table
+
+    rows = table(measured)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

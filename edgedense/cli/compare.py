@@ -5,35 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from edgedense.cli.options import ReportPage, Threads
+from edgedense.cli.options import AsJson, LabelledPictures, ReportPage, Threads
 from edgedense.cli.printing import render
+from edgedense.flags import Flag
+
+First = Annotated[Path, Flag("A deployed .tflite file.", argument=True, reads="file")]
+Second = Annotated[Path, Flag("Another one, with the same labels.", argument=True, reads="file")]
+MaxDrop = Annotated[
+    float | None,
+    Flag(
+        "Fail with exit code 1 when the accuracy of SECOND is more than this many percentage points below that of "
+        "FIRST.",
+        metavar="POINTS",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    Flag("A text file with the class names, one per line, to be used in place of those in both models.", reads="file"),
+]
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A deployed .tflite file.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Another one with the same labels.", show_default=False)],
-    data: Annotated[
-        Path,
-        typer.Option(help="Images in one sub-folder per class, named like the models' labels.", show_default=False),
-    ],
-    max_drop: Annotated[
-        float | None,
-        typer.Option(
-            help="Fail when the second file's accuracy is more points (of 100) below the first's.", show_default=False
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
+    first: First,
+    second: Second,
+    *,
+    data: LabelledPictures,
+    max_drop: MaxDrop = None,
     report: ReportPage = None,
+    labels: Labels = None,
+    as_json: AsJson = False,
     threads: Threads = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Class names, one per line, in place of those in both models.", show_default=False),
-    ] = None,
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
     import edgedense
+    from edgedense.files import check_writable
 
+    if report is not None:
+        check_writable(report)
     result = edgedense.compare(first, second, data, max_drop=max_drop, labels=labels, threads=threads)
     render(result, as_json, report, data)

@@ -10,29 +10,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgedense.cli.options import AsJson
 from edgedense.errors import EdgedenseError, GateError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from edgedense.device.board.doctor import Finding
 
+ProvenFile = Annotated[
+    Path | None, Flag("A deployed .tflite file, which --bundle proves and measures.", argument=True, reads="file")
+]
+BundleFile = Annotated[
+    Path | None,
+    Flag(
+        "Pack the findings and what they were read from into one file that you can send to the developers. With "
+        "a MODEL it also holds a replay of the golden samples in that file, and a benchmark of 60 seconds.",
+        metavar="FILE.zip",
+        writes="file",
+    ),
+]
 
-def doctor(
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="[MODEL]", help="A deployed .tflite file, to prove in the bundle.", show_default=False),
-    ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            "--bundle",
-            metavar="FILE.zip",
-            show_default=False,
-            help="Pack the report, what it was read from and, with MODEL, a replay of its golden samples and a "
-            "benchmark of 60 seconds, to be sent to the developers.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
-) -> None:
+
+def doctor(model: ProvenFile = None, *, bundle: BundleFile = None, as_json: AsJson = False) -> None:
     """Tell what this machine is and what keeps edgedense from running well on it, with the command that mends it.
 
     Exit code 1 when there is a problem. A bundle holds no serial number, no name and no address.

@@ -4,95 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from edgedense.cli.options import Device
+from edgedense.converters.options import Reading
 from edgedense.errors import EdgedenseError, raise_unreadable
-from edgedense.images.preprocessing import Exif, Normalization, Resize, find_images
+from edgedense.flags import Flag
+from edgedense.images.preprocessing import find_images
 
 if TYPE_CHECKING:
     from edgedense.explanations.explanation import Explanation
 
 
+Model = Annotated[
+    str, Flag("A trained Keras model, or a .tflite file that was made with edgedense convert --explain.", argument=True)
+]
+Images = Annotated[
+    list[str], Flag("Images, folders of images or patterns such as 'photos/*.jpg'.", argument=True, metavar="IMAGE")
+]
+Classes = Annotated[
+    list[str] | None,
+    Flag(
+        "The class to look for. It may be given more than once. By default it is each picture's best.",
+        name="--class",
+        metavar="LABEL",
+    ),
+]
+Layers = Annotated[
+    list[str] | None,
+    Flag(
+        "The layer to look at: stem, block1, transition1 and so on, or a name from edgedense inspect --layers or "
+        "from keras.applications. By default it is the last one. With --features it may be given more than once.",
+        name="--layer",
+        metavar="NAME",
+    ),
+]
+Out = Annotated[Path, Flag("The folder that the PNG files are written to.", writes="folder")]
+ShowFeatures = Annotated[
+    bool,
+    Flag(
+        "In place of heatmaps show what the layers compute, their feature maps: those of the stem, of each dense "
+        "block and each transition layer, or of --layer."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    Flag(
+        "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
+        "those in the .tflite file, or for NAME.keras in NAME.labels.txt beside it, as edgedense train writes it.",
+        reads="file",
+    ),
+]
+
+
 def explain(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A trained Keras model, or a .tflite file made by edgedense convert --explain.",
-            show_default=False,
-        ),
-    ],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGE", help="Images, folders of images or patterns such as 'photos/*.jpg'.", show_default=False
-        ),
-    ],
-    classes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class",
-            metavar="LABEL",
-            help="A class to look for, may be given again; by default each picture's best.",
-            show_default=False,
-        ),
-    ] = None,
-    layers: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--layer",
-            metavar="NAME",
-            help="The feature map to look at: stem, block1, transition1 and so on, or a name "
-            "from edgedense inspect --layers or from keras.applications; by default the last. With --features it may "
-            "be given again.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG files go.")] = Path("explained"),
-    features: Annotated[
-        bool,
-        typer.Option(
-            "--features",
-            help="In place of heatmaps the feature maps of the stem, each dense block and each transition, "
-            "or of --layer.",
-        ),
-    ] = False,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="Class names, one per line, in the order of the model's outputs; by default NAME.labels.txt beside "
-            "NAME.keras, as edgedense train writes it, or those in the .tflite file.",
-            show_default=False,
-        ),
-    ] = None,
-    preprocess: Annotated[
-        Normalization | None,
-        typer.Option(
-            help="The normalization that the model was trained with outside of itself, as for edgedense convert.",
-            show_default=False,
-        ),
-    ] = None,
-    resize: Annotated[
-        Resize | None, typer.Option(help="How training resized.  [default: bilinear]", show_default=False)
-    ] = None,
-    exif: Annotated[
-        Exif | None,
-        typer.Option(
-            help="Whether to turn pictures as their EXIF rotation says.  [default: ignore]", show_default=False
-        ),
-    ] = None,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            min=32, help="Height and width of the input in pixels, in place of the model's own.", show_default=False
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(help="What runs a .tflite file: cpu, coral (an Edge TPU; coral:usb, coral:pci:1 ...) or auto."),
-    ] = "cpu",
+    model: Model,
+    images: Images,
+    *,
+    classes: Classes = None,
+    layers: Layers = None,
+    out: Out = Path("explained"),
+    features: ShowFeatures = False,
+    labels: Labels = None,
+    reading: Reading,
+    device: Device = "cpu",
 ) -> None:
     """Show where a model sees a class in a picture, as a heatmap (Grad-CAM), or with --features what its layers see.
 
@@ -106,42 +81,21 @@ def explain(
         raise EdgedenseError("--class with heatmaps", "it with --features", "leave one of them out")
     if not features and layers and len(layers) > 1:
         raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
-    size = (input_size, input_size) if input_size else None
     paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
     failures: list[EdgedenseError] = []
+    chosen: dict[str, Any] = {"labels": labels, "unreadable": failures.append, **reading.given}
     if features:
         if device != "cpu" and not model.endswith(".tflite"):
             raise EdgedenseError("a .tflite file for --device", model)
-        for found in edgedense.feature_maps(
-            model,
-            paths,
-            layers=layers or (),
-            labels=labels,
-            preprocess=preprocess,
-            resize=resize,
-            exif=exif,
-            size=size,
-            unreadable=failures.append,
-        ):
+        for found in edgedense.feature_maps(model, paths, layers=layers or (), **chosen):
             print(*found.save(out), sep="\n")
     else:
-        for one in edgedense.explain(
-            model,
-            paths,
-            classes=classes or (),
-            layer=layers[0] if layers else None,
-            labels=labels,
-            preprocess=preprocess,
-            resize=resize,
-            exif=exif,
-            size=size,
-            device=device,
-            unreadable=failures.append,
-        ):
+        layer = layers[0] if layers else None
+        for one in edgedense.explain(model, paths, classes=classes or (), layer=layer, device=device, **chosen):
             _print_explanation(one, one.save(out))
     raise_unreadable(failures, len(paths))
 
 
 def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
     for heat in one.heats:
-        print(f"{heat.label}  {heat.score:.1%}  {one.path} -> {written[-1]}")
+        print(f"{heat.label}  {heat.said}  {one.path} -> {written[-1]}")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from edgedense.converters.opening import InputSize, Output, TrustModel
 from edgedense.errors import EdgedenseError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,34 +18,45 @@ if TYPE_CHECKING:
     from edgedense.device.engines.contents import Contents, DeployedFile, TensorInfo
     from edgedense.measures.layer_noise import LayerNoise
 
+NOISE = "The noise of int8, layer by layer"
+
+File = Annotated[str, Flag("A Keras model or a .tflite file.", argument=True)]
+ShowNoise = Annotated[
+    bool,
+    Flag(
+        "Show how much noise int8 added in each layer of a .tflite file: its values are compared with those of "
+        "the model --reference on pictures of --data.",
+        panel=NOISE,
+    ),
+]
+Reference = Annotated[
+    str | None,
+    Flag(
+        "The Keras model that the file was made from.", panel=NOISE, metavar="MODEL", needs=("--layers",), reads="file"
+    ),
+]
+Data = Annotated[
+    Path | None,
+    Flag("A folder of pictures on which the two are compared.", panel=NOISE, needs=("--layers",), reads="folder"),
+]
+MostImages = Annotated[int, Flag("Compare on at most this many pictures.", panel=NOISE, minimum=1, needs=("--layers",))]
+ReportFile = Annotated[
+    Path | None,
+    Flag("Also write the table and a plot as one HTML page.", panel=NOISE, needs=("--layers",), writes="file"),
+]
+
 
 def inspect(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A Keras model or a .tflite file.", show_default=False)],
-    layers: Annotated[
-        bool,
-        typer.Option(
-            "--layers", help="The noise of each layer of a .tflite file against --reference on pictures of --data."
-        ),
-    ] = False,
-    reference: Annotated[
-        str | None, typer.Option(help="With --layers: the Keras model that the file was made from.", show_default=False)
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="With --layers: pictures to compare on.", show_default=False)
-    ] = None,
-    images: Annotated[int, typer.Option(min=1, help="With --layers: compare on at most so many pictures.")] = 16,
-    input_size: Annotated[
-        int | None,
-        typer.Option(
-            min=32,
-            help="Height and width of a Keras model's input in pixels, in place of its own or where it has none.",
-            show_default=False,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="With --layers: write the table and a plot as one HTML file.", show_default=False),
-    ] = None,
+    file: File,
+    *,
+    size: InputSize = None,
+    output: Output = None,
+    trust: TrustModel = False,
+    layers: ShowNoise = False,
+    reference: Reference = None,
+    data: Data = None,
+    images: MostImages = 16,
+    report: ReportFile = None,
 ) -> None:
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console
@@ -53,16 +64,16 @@ def inspect(
     import edgedense
     from edgedense.files import check_writable, write_atomically
 
-    if not layers and (reference or data or report):
-        raise EdgedenseError("--layers with --reference, --data and --report", "none", "add --layers")
+    if output and (layers or file.endswith(".tflite")):
+        raise EdgedenseError("a Keras model for --output", file, "leave it out: the .tflite file says which it has")
     if not layers:
-        _print(edgedense.inspect(file, size=(input_size, input_size) if input_size else None), Console())
+        _print(edgedense.inspect(file, size=size, output=output, trust=trust), Console())
         return
     if reference is None or data is None:
         raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
     if report is not None:
         check_writable(report)
-    found = edgedense.inspect_layers(file, reference, data, images=images)
+    found = edgedense.inspect_layers(file, reference, data, images=images, trust=trust)
     _print_noise(found, Path(file).name, Console())
     if report is not None:
         from edgedense.report import noise_page

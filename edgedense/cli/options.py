@@ -1,22 +1,25 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from edgedense.device.live.options import DEVICE, THREADS
+from edgedense.flags import Flag
 
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="How many processor cores to use, by default all; each works on a picture of its own. The frames of a "
-        "camera come one at a time: there the cores share each frame, by default at most 4.",
-        show_default=False,
-    ),
+DeployedFile = Annotated[Path, Flag("A deployed .tflite file.", argument=True, metavar="MODEL", reads="file")]
+Device = Annotated[str, DEVICE]
+Threads = Annotated[int | None, THREADS]
+AsJson = Annotated[bool, Flag("Print one JSON object, for programs that read the results.", name="--json")]
+OwnLabels = Annotated[
+    Path | None,
+    Flag("A text file with the class names, one per line, to be used in place of those in the model.", reads="file"),
+]
+LabelledPictures = Annotated[
+    Path,
+    Flag("A folder of pictures, with one sub-folder per class that is named like the model's label.", reads="folder"),
 ]
 ReportPage = Annotated[
-    Path | None,
-    typer.Option(help="Write the report as one HTML file, with the images whose label changed.", show_default=False),
+    Path | None, Flag("Also write the report as one HTML page, with the pictures whose label changed.", writes="file")
 ]

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedense.errors import GateError
+from edgedense.errors import EdgedenseError, GateError
 from edgedense.notes import LOG
 
 if TYPE_CHECKING:
     from edgedense.measures.result import Report
+    from edgedense.measures.values import Comparison
 
 
 @contextmanager
@@ -31,20 +32,26 @@ def messages() -> Iterator[None]:
         LOG.setLevel(level)
 
 
-def print_notes(model: Path, notes: list[str]) -> None:
-    for note in notes:
-        print(f"edgedense: {model}: {note}", file=sys.stderr)
-
-
-def render(result: Report, as_json: bool, page: Path | None, pictures: Path) -> None:
+def render(result: Report | Comparison, as_json: bool, page: Path | None, pictures: Path) -> None:
     """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
     below."""
     from rich.console import Console
 
     from edgedense.api.page import to_html
     from edgedense.files import write_atomically
+    from edgedense.measures.values import Comparison
     from edgedense.report import terminal
 
+    if isinstance(result, Comparison):
+        if page is not None:
+            raise EdgedenseError(
+                "files that tell classes apart for --report", "files that give values", "leave it out, or use --json"
+            )
+        if as_json:
+            print(result.to_json())
+        else:
+            terminal.print_values(result, Console())
+        return
     if page is not None:
         write_atomically(page, to_html(result, pictures).encode())
     if as_json:

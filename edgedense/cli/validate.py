@@ -6,48 +6,60 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from edgedense.cli.options import ReportPage, Threads
+from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
 from edgedense.cli.printing import render
+from edgedense.converters.opening import TrustModel
 from edgedense.errors import EdgedenseError, GateError
+from edgedense.flags import Flag
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
 
 
+Data = Annotated[
+    Path | None,
+    Flag(
+        "A folder of labelled pictures, with one sub-folder per class that is named like the model's label. For a file "
+        "that gives values it is any folder of pictures.",
+        reads="folder",
+    ),
+]
+Reference = Annotated[Path | None, Flag("The Keras model that the file was made from, to compare with.", reads="file")]
+MaxDrop = Annotated[
+    float | None,
+    Flag(
+        "Fail with exit code 1 when the accuracy is more than this many percentage points below the reference.",
+        metavar="POINTS",
+    ),
+]
+
+
 def validate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A deployed .tflite file.", show_default=False)],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Images in one sub-folder per class, named like the model's labels.", show_default=False),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="The Keras model that the file was made from, to compare with.", show_default=False),
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(help="Fail when the accuracy is more points (of 100) below the reference.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")] = False,
+    model: DeployedFile,
+    *,
+    data: Data = None,
+    reference: Reference = None,
+    max_drop: MaxDrop = None,
     report: ReportPage = None,
+    labels: OwnLabels = None,
+    as_json: AsJson = False,
     threads: Threads = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names, one per line, in place of those in the model.", show_default=False)
-    ] = None,
+    trust: TrustModel = False,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
 
     Without --data, replay the golden samples in the file: does it compute what it computed where it was made?
     """
     import edgedense
+    from edgedense.files import check_writable
 
     if data is None:
         if reference or max_drop is not None or report or labels:
             raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
         _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
         return
+    if report is not None:
+        check_writable(report)
     result = edgedense.validate(
         model,
         data,
@@ -56,6 +68,7 @@ def validate(
         labels=labels,
         threads=threads,
         layer_noise=reference is not None and report is not None,
+        trust=trust,
     )
     render(result, as_json, report, data)
 
@@ -70,10 +83,11 @@ def _render_replay(result: Replay, name: str, as_json: bool) -> None:
     else:
         terminal.print_replay(name, result, Console())
     if not result.passed:
+        flipped = "" if result.are_values else f", {len(result.flipped)} labels changed"
         named = f"; the first layer that differs is {result.suspect}" if result.suspect else ""
         raise GateError(
             f"golden samples as they were where the file was made: {result.limit}",
             f"{sum(result.steps.values())} of {result.values} values off by up to "
-            f"{max(result.steps, default=0)} steps, {len(result.flipped)} labels changed{named}",
+            f"{max(result.steps, default=0)} steps{flipped}{named}",
             "copy the file again; if that does not help, convert the model again",
         )

@@ -12,7 +12,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,26 @@ _DTYPES = ("float32", "uint8", "int8")
 
 
 @dataclass(frozen=True)
+class ValueScale:
+    """By what the outputs of a file that gives values, and no probabilities, are judged.
+
+    `steps` [K] is what one step of 8 bits is worth, value by value: for a float output 1/256 of the range that the
+    calibration pictures span. `zero_point` is the raw output that means 0, None where it is a float.
+    """
+
+    steps: tuple[float, ...]
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
 class Golden:
     """`outputs` [N, classes] are the file's raw outputs for the probes, `reference` [N, classes] the
     float model's scores, `step` what one quantization step is worth in scores. `runtime` ("ai-edge-litert
     2.3.0") and `machine` ("x86_64") say where they were computed. The first `synthetic` probes are made
     from `seed`, the others are `images` (PNG files of model inputs). `layers` are the root mean squares
     of each layer's output over the first probe, float32 [layers], in the order
-    of the operators; empty where they were not measured."""
+    of the operators; empty where they were not measured. `values` is None where the outputs are
+    probabilities."""
 
     seed: int
     synthetic: int
@@ -53,6 +66,7 @@ class Golden:
     runtime: str
     machine: str
     layers: npt.NDArray[np.float32]
+    values: ValueScale | None = None
 
     def inputs(self) -> Pixels:
         """The probes, uint8 [N, height, width, 3]."""
@@ -76,6 +90,7 @@ class Golden:
             "runtime": self.runtime,
             "machine": self.machine,
             "layers": _encode(self.layers),
+            **({"values": asdict(self.values)} if self.values else {}),
         }
         return json.dumps(content, sort_keys=True).encode()
 
@@ -99,6 +114,7 @@ class Golden:
                 str(entry["runtime"]),
                 str(entry["machine"]),
                 _decode(entry["layers"], "float32"),
+                _value_scale(entry["values"], entry["classes"]) if "values" in entry else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EdgedenseError(
@@ -108,31 +124,44 @@ class Golden:
 
 @dataclass(frozen=True)
 class Replay:
-    """The golden samples computed again here. `steps` maps a difference in quantization steps, 1 and
-    more, to the number of values that show it; `flipped` are the probes whose top-1 changed, as (probe,
-    margin where it was made), the margin being the distance of the two best scores. `kl_made` and
-    `kl_here` are the mean KL from the float model's scores. `suspect` is the first layer whose output
-    differs, if layers were compared."""
+    """The golden samples computed again here: the file's answers for pictures that it carries, or that are drawn.
+
+    `steps` maps a difference in quantization steps, 1 and more, to the number of values that show it. `flipped` are the
+    pictures whose best class changed, as (number, margin where it was made), the margin being the distance of the two
+    best scores. `kl_made` and `kl_here` are the mean Kullback-Leibler divergence from the float model's scores, there
+    and here; of values, which have none, `error_made` and `error_here` are the mean distance from the float model's, in
+    steps. `suspect` is the first layer whose output differs, if layers were compared.
+    """
 
     probes: int
     values: int
     bit_equal: bool
     steps: Mapping[int, int]
     flipped: tuple[tuple[int, float], ...]
-    kl_made: float
-    kl_here: float
+    kl_made: float | None
+    kl_here: float | None
     made_with: str
     run_with: str
     suspect: str | None = None
+    error_made: float | None = None
+    error_here: float | None = None
+
+    @property
+    def are_values(self) -> bool:
+        """Whether the file gives values, and no probabilities."""
+        return self.error_made is not None
 
     @property
     def allowed_steps(self) -> int | None:
         """By how many steps a value may differ. 0 with the runtime and the kind of processor that made
         the samples; 1 with the same runtime on another processor, whose instructions may round a tie the
-        other way; None, which is no limit, with other kernels."""
+        other way; None, which is no limit, with other kernels, whose labels are compared. Values have no labels:
+        there other kernels may be off by MARGIN of the values' range."""
         if self.made_with == self.run_with:
             return 0
-        return 1 if self.made_with.split(",")[0] == self.run_with.split(",")[0] else None
+        if self.made_with.split(",")[0] == self.run_with.split(",")[0]:
+            return 1
+        return round(MARGIN / FLOAT_STEP) if self.are_values else None
 
     @property
     def passed(self) -> bool:
@@ -145,8 +174,9 @@ class Replay:
     def limit(self) -> str:
         """What `passed` asks for, in words."""
         labels = f"no label changes whose margin was above {MARGIN:g}"
-        steps = {0: "no value differs by a step", 1: "no value differs by more than one step", None: ""}
-        return ", ".join(filter(None, [steps[self.allowed_steps], labels]))
+        known = {0: "no value differs by a step", 1: "no value differs by more than one step", None: ""}
+        steps = known.get(self.allowed_steps, f"no value differs by more than {self.allowed_steps} steps")
+        return steps if self.are_values else ", ".join(filter(None, [steps, labels]))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it for JSON."""
@@ -158,6 +188,8 @@ class Replay:
             "flipped": [{"probe": probe, "margin": margin} for probe, margin in self.flipped],
             "kl_made": self.kl_made,
             "kl_here": self.kl_here,
+            "error_made": self.error_made,
+            "error_here": self.error_here,
             "made_with": self.made_with,
             "run_with": self.run_with,
             "suspect": self.suspect,
@@ -179,11 +211,13 @@ def record(
     images: Sequence[Pixels] = (),
     count: int = PROBES,
     seed: int = 0,
+    values: ValueScale | None = None,
 ) -> Golden:
     """Compute the golden samples of a file that was just made.
 
     `invoke` is the deployed file, `reference` the float model: uint8 [N, height, width, 3] -> scores [N,
-    classes]. `step` is the scale of a quantized output, FLOAT_STEP for a float one. `images` (uint8
+    classes]. `step` is the scale of a quantized output, FLOAT_STEP for a float one; `values` says more where the
+    outputs are no probabilities. `images` (uint8
     [height, width, 3]) are stored with the samples. `layers` measures a probe layer by layer (see
     `Golden.layers`).
     """
@@ -204,6 +238,7 @@ def record(
         runtime,
         machine,
         np.array(list(layers(inputs[:1]).values()) if layers else [], np.float32),
+        values,
     )
 
 
@@ -227,18 +262,14 @@ def replay(
         )
     steps = _steps(golden, here)
     made_scores, here_scores = _scores(golden, golden.outputs), _scores(golden, here)
-    flipped = np.flatnonzero(metrics.predicted(made_scores) != metrics.predicted(here_scores))
-    ordered = np.sort(metrics.distribution(made_scores), axis=1)
     result = Replay(
         probes=len(inputs),
         values=here.size,
         bit_equal=here.tobytes() == golden.outputs.tobytes(),
         steps={int(s): int(np.sum(steps == s)) for s in np.unique(steps) if s},
-        flipped=tuple((int(i), float(ordered[i, -1] - ordered[i, -2])) for i in flipped),
-        kl_made=float(metrics.kl_divergence(golden.reference, made_scores).mean()),
-        kl_here=float(metrics.kl_divergence(golden.reference, here_scores).mean()),
         made_with=f"{golden.runtime}, {golden.machine}",
         run_with=f"{runtime}, {machine}",
+        **_compared(golden, made_scores, here_scores),
     )
     if result.passed or layers is None or not golden.layers.size:
         return result
@@ -271,6 +302,18 @@ def raw_invoke(interpreter: Any) -> Invoke:
     return invoke
 
 
+def value_scale(interpreter: Any, scores: npt.NDArray[Any]) -> ValueScale:
+    """How the values of an interpreter's output are judged; `scores` [N, K] are the float model's for the
+    calibration pictures. A value that never changes there is judged by its size."""
+    output = interpreter.get_output_details()[0]
+    if output["dtype"] != np.float32:
+        scale, zero_point = output["quantization"]
+        return ValueScale((float(scale),) * scores.shape[1], int(zero_point))
+    low, high = scores.min(axis=0).astype(np.float64), scores.max(axis=0).astype(np.float64)
+    spans = np.where(high > low, high - low, np.maximum(np.abs(high), 1e-6))
+    return ValueScale(tuple(float(f"{span * FLOAT_STEP:.6g}") for span in spans))
+
+
 def output_step(interpreter: Any) -> float:
     """What one quantization step of the output is worth in scores."""
     output = interpreter.get_output_details()[0]
@@ -292,15 +335,40 @@ def _steps(golden: Golden, here: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     last bits of an exponential count as none."""
     difference = np.abs(here.astype(np.float64) - golden.outputs.astype(np.float64))
     if here.dtype == np.float32:
-        difference /= golden.step
+        difference /= golden.values.steps if golden.values else golden.step
     return np.rint(difference).astype(np.int64)
 
 
 def _scores(golden: Golden, outputs: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Raw outputs as scores; the lowest value of a quantized output means 0."""
+    """Raw outputs as scores; the lowest value of a quantized output means 0, unless it is one of `values`."""
     if outputs.dtype == np.float32:
         return outputs.astype(np.float64)
+    if golden.values is not None and golden.values.zero_point is not None:
+        return (outputs.astype(np.float64) - golden.values.zero_point) * golden.values.steps
     return (outputs.astype(np.float64) - np.iinfo(outputs.dtype).min) * golden.step
+
+
+def _compared(golden: Golden, made: npt.NDArray[np.float64], here: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """What `Replay` says of both scores [N, classes] beside the float model's."""
+    if golden.values is not None:
+        error_made, error_here = (
+            float(np.mean(np.abs(scores - golden.reference) / golden.values.steps)) for scores in (made, here)
+        )
+        return {"flipped": (), "kl_made": None, "kl_here": None, "error_made": error_made, "error_here": error_here}
+    flipped = np.flatnonzero(metrics.predicted(made) != metrics.predicted(here))
+    ordered = np.sort(metrics.distribution(made), axis=1)
+    return {
+        "flipped": tuple((int(i), float(ordered[i, -1] - ordered[i, -2])) for i in flipped),
+        "kl_made": float(metrics.kl_divergence(golden.reference, made).mean()),
+        "kl_here": float(metrics.kl_divergence(golden.reference, here).mean()),
+    }
+
+
+def _value_scale(entry: Any, count: int) -> ValueScale:
+    steps = tuple(float(step) for step in entry["steps"])
+    if len(steps) != count or not all(step > 0 for step in steps):
+        raise ValueError(f"{len(steps)} steps for {count} values")
+    return ValueScale(steps, None if entry["zero_point"] is None else int(entry["zero_point"]))
 
 
 def _png(image: Pixels) -> bytes:

@@ -17,24 +17,44 @@ from edgedense.explanations.contact_sheet import Row, sheet
 from edgedense.files import write_atomically
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import names as picture_names
-from edgedense.images.preprocessing import Exif, Floats, Pixels, load_picture
+from edgedense.images.preprocessing import Floats, Pixels, Preprocessing, open_picture, prepare
 
 _SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
+_DETAILED = 4 * _LARGEST  # pixels from which on a picture is thinned out before it is made smaller
 _SCALE = "from no evidence for the class to its peak, which is in units of the logit"
 
 
 @dataclass(frozen=True)
 class Heat:
-    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score."""
+    """Where the evidence for one class is: `values` float32 [h, w] >= 0, over the whole picture; the class's score.
+
+    `is_value`: the score is no probability, and the evidence is what raises it.
+    """
 
     label: str
     score: float
     values: Floats
+    is_value: bool = False
+
+    @property
+    def said(self) -> str:
+        """The score for people."""
+        return f"{self.score:.4g}" if self.is_value else f"{self.score:.1%}"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture for people, uint8 [H, W, 3], which is the part that the model sees; and as the model sees it."""
+
+    path: Picture
+    picture: Pixels
+    pixels: Pixels
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A picture as it was read, uint8 [H, W, 3], and a heatmap for each class that was asked for.
+    """What a model saw of a picture, uint8 [H, W, 3] at the picture's own size unless that is more than anybody looks
+    at, and a heatmap for each class that was asked for.
 
     `path` is where it came from; `name` is a file name without a suffix, different for different pictures.
     """
@@ -45,7 +65,8 @@ class Explanation:
     name: str = ""
 
     def save(self, folder: Path | str) -> list[Path]:
-        """Write the PNG files of `files` below `folder`, and return their paths; the last has everything side by side.
+        """Write PNG files below `folder`, and return their paths: of each class NAME-LABEL-heatmap.png and
+        NAME-LABEL-overlay.png, and at last NAME-explained.png with everything side by side.
 
         Raises EdgedenseError when they cannot be written.
         """
@@ -62,23 +83,25 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
 
 
 def pictures(
-    paths: Sequence[Picture], exif: Exif, unreadable: Callable[[EdgedenseError], None] | None
-) -> Iterator[tuple[Picture, Pixels]]:
-    """Each picture as it was read. `unreadable` is called for one that cannot be; without it that raises."""
+    paths: Sequence[Picture], preprocessing: Preprocessing, unreadable: Callable[[EdgedenseError], None] | None
+) -> Iterator[Loaded]:
+    """Each picture, decoded once. `unreadable` is called for one that cannot be read; without it that raises."""
+    p = preprocessing
     for path in paths:
         try:
-            picture = load_picture(path, exif)
+            with open_picture(path, p.exif) as decoded:
+                loaded = Loaded(path, decoded.shown(_DETAILED, p.window, p.background), prepare(decoded, p))
         except EdgedenseError as error:
             if unreadable is None:
                 raise
             unreadable(error)
             continue
-        yield path, picture
+        yield loaded
 
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
-    NAME-LABEL-colormap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
+    NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
     picture = shown(explanation.picture)
     rows = []
     slugs = _slugs([heat.label for heat in explanation.heats])
@@ -86,10 +109,10 @@ def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
         share = colormap.relative(heat.values)
         coloured = colormap.colours(colormap.enlarged(share, *picture.shape[:2]))
         laid_over = colormap.overlay(picture, share)
-        yield f"{name}-{slug}-colormap.png", colormap.png(coloured)
+        yield f"{name}-{slug}-heatmap.png", colormap.png(coloured)
         yield f"{name}-{slug}-overlay.png", colormap.png(laid_over)
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
-        rows.append(Row(f"{heat.label}  {heat.score:.1%}, {peak}", (picture, coloured, laid_over)))
+        rows.append(Row(f"{heat.label}  {heat.said}, {peak}", (picture, coloured, laid_over)))
     yield f"{name}-explained.png", colormap.png(sheet(rows, _SCALE))
 
 

@@ -23,10 +23,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model on labelled images. Shares are 0 to 1; `confusion` is [true][decided] in images.
+    """One model on so many labelled `images`. Shares are 0 to 1.
 
-    `top5` is None for up to five classes, where it says nothing. `rankings` are given for heads whose
-    scores are used one by one: class 1 of a binary head, every class of several sigmoids.
+    `accuracy` is the share of images whose best class is the right one, `top5` the share where the right one is among
+    the five best; it is None for up to five classes, where it says nothing. `calibration_error` is how far the scores
+    are from the share that is right, 0 where 80 % of the images that score 0.8 are right; `reliability` has it by
+    score. `confusion[true][decided]` counts images. `rankings` are given for heads whose scores are used one by one:
+    class 1 of a binary head, every class of several sigmoids.
     """
 
     model: str
@@ -76,11 +79,17 @@ class Changed:
 
 @dataclass(frozen=True)
 class Drift:
-    """Two models on the same images. Divergences are in nats; `drop` is accuracy before - after in points
-    of 100.
+    """Two models on the same images, `before` and `after`.
 
-    `drop_low` and `drop_high` bound the drop with 95 % confidence; `p_value` is McNemar's. `lost` images
-    only the first model has right, `won` only the second.
+    `agreement` is the share of images, 0 to 1, that both put into the same class. `kl_mean` and `kl_worst` are the
+    Kullback-Leibler divergence in nats, which says how far the scores after are from those before (0: equal), and
+    `js_mean` is the symmetric Jensen-Shannon divergence. `logit_cosine` compares the logits' direction (1: equal).
+
+    `drop` is the accuracy before less that after, in points of 100; `drop_low` and `drop_high` bound it with 95 %
+    confidence. `lost` images only the first model has right, `won` only the second; `p_value` is McNemar's, the chance
+    of numbers so unequal if the models were equally good. `changed` are the images that both decide differently,
+    `thresholds` those that keep the first model's sensitivity. The formulas and their sources stand in
+    `edgedense.measures.metrics`.
     """
 
     before: Evaluation
@@ -148,7 +157,7 @@ def compare(
     right = metrics.predicted(before) == truth
     still = metrics.predicted(after) == truth
     low, high = metrics.bootstrap_drop(right, still)
-    divergence = metrics.kl_divergence(before, after)
+    divergence = metrics.divergence(before, after, activation)
     worst = int(np.argmax(divergence))
     return Drift(
         before=first,

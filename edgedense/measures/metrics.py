@@ -58,6 +58,23 @@ def agreement(before: npt.ArrayLike, after: npt.ArrayLike) -> float:
     return _mean(predicted(before) == predicted(after))
 
 
+def divergence(before: npt.ArrayLike, after: npt.ArrayLike, activation: str) -> Floats:
+    """The KL divergence per image, [N], of scores that `activation` made: of one distribution over the classes, or of
+    several sigmoids, each of which is one of its own."""
+    several = activation == "sigmoid" and np.shape(before)[1] > 1
+    return independent_kl(before, after) if several else kl_divergence(before, after)
+
+
+def independent_kl(before: npt.ArrayLike, after: npt.ArrayLike, floor: float = FLOOR) -> Floats:
+    """The sum over classes of KL(before || after), per image, [N], in nats, where every class is a yes or no of its
+    own, as behind sigmoids: the divergence of independent variables is the sum of theirs.
+
+    Scores are clipped to [`floor`, 1 - `floor`], so that the value is finite; it is never below 0.
+    """
+    p, q = (np.clip(np.asarray(scores, np.float64), floor, 1 - floor) for scores in (before, after))
+    return np.sum(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)), axis=1)
+
+
 def kl_divergence(before: npt.ArrayLike, after: npt.ArrayLike, floor: float = FLOOR) -> Floats:
     """KL(before || after) = sum_c p_c log(p_c / q_c) per image, [N], in nats (Kullback and Leibler, 1951).
 

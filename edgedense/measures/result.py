@@ -13,23 +13,23 @@ from edgedense.measures.layer_noise import LayerNoise
 
 @dataclass(frozen=True)
 class Gate:
-    """A limit on the drop in accuracy, in points of 100, and whether the model kept it."""
+    """A limit on the drop in accuracy, `max_drop`, and the `drop` that was measured, both in points of 100."""
 
     max_drop: float
     drop: float
 
     @property
     def passed(self) -> bool:
-        """True at the limit and below it; a model that became better passes."""
+        """Whether the drop is within the limit. A model that became better, with a drop below 0, passes."""
         return self.drop <= self.max_drop
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report shows. `evaluation` is the file under test, `drift` its comparison with another model.
+    """What was measured on labelled images: `evaluation` of the file under test, `drift` against another model.
 
-    `layer_noise` holds (layer, signal-to-noise ratio in dB) from input to output. `recipe` is how the file says that it
-    was made.
+    Without another model `drift` is None, without a limit `gate` is. `layer_noise` holds pairs (layer, signal-to-noise
+    ratio in dB) from input to output, where it was measured. `recipe` is how the file says that it was made.
     """
 
     title: str

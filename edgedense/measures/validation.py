@@ -21,6 +21,7 @@ from edgedense.images.preprocessing import Preprocessing, find_labelled, load_im
 from edgedense.measures import drift
 from edgedense.measures.metrics import Floats, Integers
 from edgedense.measures.result import Gate, Report
+from edgedense.measures.values import Comparison, differences
 from edgedense.workers import cores, in_order
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
@@ -107,6 +108,20 @@ def judge(
     )
     gate = None if max_drop is None else Gate(max_drop, both.drop)
     return Report(title, both.after, both, gate, recipe or {})
+
+
+def differ(
+    pictures: Sequence[Picture], models: Sequence[Model], names: Sequence[str], tick: Callable[[int], None]
+) -> Comparison:
+    """Two models that give values, a reference and the one under test, on pictures that need no labels. `names` are the
+    values'. Raises EdgedenseError when a model gives more or fewer of them."""
+    before, after = models
+    scores = score(pictures, models, tick)
+    for model, given in zip(models, scores, strict=True):
+        if given.shape[1] != len(names):
+            raise EdgedenseError(f"{len(names)} values ({_listed(names)})", f"{given.shape[1]} in {model.name}")
+    found = differences(scores[0], scores[1], names, image_names(pictures))
+    return Comparison(before.name, after.name, len(pictures), found)
 
 
 def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:

@@ -10,14 +10,17 @@ from rich.table import Table
 
 from edgedense.deployed.golden import Replay
 from edgedense.measures.result import Report
+from edgedense.measures.values import Comparison
 from edgedense.report.figures import summary_rows
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
+    VALUE_HEADINGS,
     class_headings,
     class_rows,
     headings,
     noise_verdict,
     threshold_row,
+    value_row,
     verdict,
 )
 
@@ -55,6 +58,12 @@ def print_tables(report: Report, console: Console) -> None:
     console.print(verdict(report), highlight=False)
 
 
+def print_values(result: Comparison, console: Console) -> None:
+    """How far two models that give values are apart. Which values are right is not known, and so not told."""
+    title = f"{result.after} against {result.before}, on {result.images} images"
+    console.print(table(title, VALUE_HEADINGS, map(value_row, result.values)))
+
+
 def print_replay(model: str, result: Replay, console: Console) -> None:
     """The replay of golden samples for people."""
     each = ", ".join(f"{count} by {step}" for step, count in sorted(result.steps.items())[:4])
@@ -66,11 +75,19 @@ def print_replay(model: str, result: Replay, console: Console) -> None:
         ("run with", result.run_with),
         ("equal to the bit", "yes" if result.bit_equal else "no"),
         ("values off, by steps", off),
-        ("labels changed", str(len(result.flipped))),
-        ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
+        *_against_float(result),
         ("limit", result.limit),
         ("verdict", "passed" if result.passed else "failed"),
     ]
     if result.suspect:
         rows.append(("first layer that differs", result.suspect))
     console.print(table(f"Golden samples of {model}", ("", ""), rows))
+
+
+def _against_float(result: Replay) -> list[tuple[str, str]]:
+    if result.are_values:
+        return [("mean steps from the float model", f"{result.error_made:.3f} there, {result.error_here:.3f} here")]
+    return [
+        ("labels changed", str(len(result.flipped))),
+        ("mean KL from the float model", f"{result.kl_made:.5f} there, {result.kl_here:.5f} here"),
+    ]

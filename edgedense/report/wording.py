@@ -11,6 +11,7 @@ from edgedense.measures.drift import Threshold
 from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
 from edgedense.measures.result import Report
+from edgedense.measures.values import Difference, text
 
 Row = tuple[str, ...]
 
@@ -116,6 +117,14 @@ def number(value: float | None) -> str:
 
 def _pair(before: float, after: float) -> str:
     return f"{100 * before:.1f} → {100 * after:.1f}"
+
+
+VALUE_HEADINGS = ("value", "lowest", "highest", "mean change", "largest", "on")
+
+
+def value_row(value: Difference) -> Row:
+    """What a value spans in the first model, and how far the second is from it, in the value's own unit."""
+    return (value.name, *map(text, (value.lowest, value.highest, value.mean, value.worst)), value.worst_image)
 
 
 def recipe_rows(recipe: Mapping[str, Any], above: str = "") -> list[Row]:

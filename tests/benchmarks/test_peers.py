@@ -17,8 +17,10 @@ from rich.console import Console
 from benchmarks import figures, latency, peers, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
+from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 from tests import models
+from tests.pictures import opened
 
 
 class Recorder:
@@ -210,8 +212,10 @@ def test_a_job_survives_the_way_into_its_process(tmp_path: Path) -> None:
 def test_every_peer_gets_a_model_of_probabilities(tmp_path: Path, outputs: int, kind: str) -> None:
     keras = pytest.importorskip("keras")
     plain = _densenet(tmp_path / "plain.keras", outputs, None)
-    scores, chosen = _reference(tmp_path / "plain.keras")
-    pixels = np.asarray(Image.open(tmp_path / "picture.png"), np.float32)[None]
+    with pytest.raises(EdgedenseError, match="--activation"):  # which nobody said
+        _reference(tmp_path / "plain.keras")
+    scores, chosen = _reference(tmp_path / "plain.keras", kind)
+    pixels = np.asarray(opened(tmp_path / "picture.png"), np.float32)[None]
     # float32 through 20 layers
     assert scores == pytest.approx(getattr(keras.ops, kind)(plain(pixels)).numpy(), abs=1e-5)
     assert scores == pytest.approx(keras.models.load_model(chosen)(pixels).numpy(), abs=1e-5)
@@ -235,12 +239,18 @@ def _densenet(path: Path, outputs: int, activation: str | None) -> Any:
     return model
 
 
-def _reference(model: Path) -> tuple[np.ndarray, Path]:
+def _reference(model: Path, activation: str | None = None) -> tuple[np.ndarray, Path]:
     """The scores of one picture and the model that the peers get."""
     picture, scores = model.with_name("picture.png"), model.with_name("reference.npy")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(picture)
     answer = stage.reference(
-        {"model": str(model), "preprocess": "none", "paths": [str(picture)], "scores": str(scores)}
+        {
+            "model": str(model),
+            "opening": {"activation": activation},
+            "preprocess": "none",
+            "paths": [str(picture)],
+            "scores": str(scores),
+        }
     )
     return np.load(scores), Path(answer["model"])
 

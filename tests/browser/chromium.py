@@ -73,11 +73,16 @@ class Browser:
             time.sleep(0.05)
         raise AssertionError(f"never true: {script}")
 
-    def resize(self, width: int, height: int) -> None:
-        """The window's size in pixels."""
+    def resize(self, width: int, height: int, *, mobile: bool | None = None) -> None:
+        """The window's size in pixels; one narrower than 600 is a phone's unless `mobile` says otherwise."""
         self._send(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+            {
+                "width": width,
+                "height": height,
+                "deviceScaleFactor": 1,
+                "mobile": (width < 600) if mobile is None else mobile,
+            },
         )
 
     def emulate(self, media: str = "", *, dark: bool = False) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edgedense.device.board import benchmark_plot
 from edgedense.device.board.benchmark import Measurement, Sample
-from edgedense.device.board.benchmark_plot import plot
 from tests import pages
 from tests.browser.chromium import Browser, chromium
 from tests.browser.measuring import faults
@@ -23,15 +23,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
 
 
-def benchmark(_: Path) -> str:
-    """More runs than there are colours."""
-    samples = tuple(Sample(float(i), 40.0 + i, 1800.0) for i in range(10))
+def runs() -> list[Measurement]:
+    """More than there are colours, each slower than the one before."""
+    samples = tuple(Sample(float(i), 40.0 + i, 0) for i in range(10))
     times = tuple(float(i) for i in range(1, 11))
-    run = [
-        Measurement("coral:usb:0, an accelerator", n, 0.4, times, (0.012,) * 10, 1 << 27, samples) for n in range(1, 8)
+    return [
+        Measurement("coral:usb:0, an accelerator", n, 0.4, times, (0.010 + 0.002 * n,) * 10, 1 << 27, samples)
+        for n in range(1, 8)
     ]
-    return plot(run, "chest-xray-densenet121-with-a-long-name.tflite")
 
+
+NAME = "chest-xray-densenet121-with-a-long-name.tflite"
 
 PAGES: dict[str, Callable[[Path], str]] = {
     "validation of 2 classes": lambda _: pages.validation(2),
@@ -41,6 +43,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "one model": lambda _: pages.alone(),
     "training": lambda _: pages.training(),
     "noise": lambda _: pages.noise(),
+    "benchmark": lambda _: benchmark_plot.page(runs(), NAME),
     "conversion": lambda folder: pages.conversion(folder, labelled=False),
 }
 
@@ -61,15 +64,15 @@ def test_nothing_is_cut_and_letters_can_be_read(name: str, browser: Browser, tmp
     assert faults(browser) == []
 
 
-def test_the_benchmark_plot_can_be_read_in_a_narrow_window(browser: Browser, tmp_path: Path) -> None:
+def test_the_benchmark_picture_can_be_read_in_a_narrow_window(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "plot.svg"
-    path.write_text(benchmark(tmp_path), "utf-8")
+    path.write_text(benchmark_plot.plot(runs(), NAME), "utf-8")
     browser.emulate()
-    for width in SCREENS:
-        browser.resize(width, 844)
+    for width, shown in ((390, 390), (1280, 720)):
+        browser.resize(width, 844, mobile=False)
         browser.open(path.as_uri())
         assert faults(browser) == [], width
-    assert browser.value("document.documentElement.getBoundingClientRect().width") == 720
+        assert browser.value("document.documentElement.getBoundingClientRect().width") == shown
 
 
 def test_a_class_table_says_on_a_phone_what_each_value_is(browser: Browser, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from edgedense.explanations.colormap import overlay
 from tests.browser.chromium import Browser, chromium
+from tests.browser.measuring import faults
 from tests.device.conftest import CARDS, Rpicam
 
 pytest.importorskip("starlette")
@@ -187,6 +188,33 @@ def test_a_wrong_token_is_refused_and_the_right_one_opens(
         browser.wait_for(shows("red"))
         assert browser.value("location.href") == address
         assert "correct-horse" not in browser.value("document.cookie")
+
+
+def test_nothing_is_cut_and_letters_can_be_read(explained_colours: Path, rpicam: Rpicam, browser: Browser) -> None:
+    with edgedense(explained_colours, "--explain") as (_, address):
+        for dark in (False, True):
+            browser.emulate(dark=dark)
+            for width in (320, 390, 1280):
+                browser.resize(width, 844)
+                browser.open(address)
+                browser.wait_for(f"{BEST} === 'red'")
+                browser.wait_for("document.getElementById('heatmap-latency').textContent.includes(' ms')")
+                assert faults(browser) == [], (width, dark)
+
+
+def test_the_page_that_asks_for_the_token_can_be_read(
+    colours: Path, rpicam: Rpicam, browser: Browser, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("correct-horse-battery")
+    with edgedense(colours, "--preview-token-file", str(tmp_path / "token")) as (_, address):
+        for width in (320, 390, 1280):
+            browser.resize(width, 844)
+            browser.open(address)
+            assert "needs its token" in browser.value("document.body.textContent")
+            assert faults(browser) == [], width
+        browser.value("document.querySelector('input').value = 'correct-horse-battery'")
+        browser.value("document.querySelector('button').click()")
+        browser.wait_for(f"{BEST} === 'red'")
 
 
 def test_a_screen_reader_and_a_phone_can_use_it(colours: Path, rpicam: Rpicam, browser: Browser) -> None:

@@ -15,12 +15,13 @@ from ai_edge_litert import schema_py_generated as schema
 from edgedense.converters import pipeline
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.opening import Opening
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import TOLERANCE
 from edgedense.converters.pipeline import Conversion, Options
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras.reader import Source
-from edgedense.converters.readers.probabilities import with_probabilities
+from edgedense.converters.readers.scores import settled
 from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle
 from edgedense.device.engines.contents import Contents, contents
@@ -33,6 +34,7 @@ keras = pytest.importorskip("keras")
 # int8 rounds each of some 40 tensors by a step of 1/255 of its range, 0.11 % rms; in quadrature 0.7 %. On logits that
 # span 6 that is 0.04, and a softmax or sigmoid changes by at most a quarter of it, three sigma of which are:
 CLOSE = 0.03
+CLOSE_VALUES = 0.12  # of values, which no softmax or sigmoid makes smaller: three sigma of that 0.04
 
 
 def dense_head(*widths: int, activation: str | None = "softmax", between: str = "relu") -> models.Head:
@@ -106,9 +108,28 @@ CASES = {
     "activations": Case(lambda: models.densenet(head=activations_head), QUICK),
     "global max": Case(lambda: models.densenet(head=max_head), QUICK),
     "norms in the head": Case(lambda: models.densenet(head=norm_head), QUICK),
-    "plain logits": Case(lambda: models.densenet(head=dense_head(4, activation=None)), QUICK),
+    "plain logits": Case(
+        lambda: models.densenet(head=dense_head(4, activation=None)), quick(opening=Opening(activation="softmax"))
+    ),
     "one plain logit": Case(
-        lambda: models.densenet(head=dense_head(1, activation=None)), QUICK, ("FULLY_CONNECTED", "LOGISTIC")
+        lambda: models.densenet(head=dense_head(1, activation=None)),
+        quick(opening=Opening(activation="sigmoid")),
+        ("FULLY_CONNECTED", "LOGISTIC"),
+    ),
+    "values": Case(
+        lambda: models.densenet(head=dense_head(2, activation=None)),
+        quick(opening=Opening(activation="none")),
+        ("FULLY_CONNECTED",),
+    ),
+    "values behind tanh": Case(
+        lambda: models.densenet(head=dense_head(1, activation="tanh")),
+        quick(opening=Opening(activation="none")),
+        ("FULLY_CONNECTED", "TANH"),
+    ),
+    "integer values": Case(
+        lambda: models.densenet(head=dense_head(1, activation=None)),
+        quick(opening=Opening(activation="none"), output_type="uint8"),
+        (),
     ),
     "windows": Case(lambda: models.densenet(size=(64, 64), head=window_head), QUICK),
     "plain stem": Case(lambda: models.densenet(size=(16, 20), stem=plain_stem), QUICK),
@@ -123,8 +144,8 @@ CASES = {
     ),
     "integer hostile": Case(models.hostile, quick(output_type="uint8"), ()),
     "integer activations": Case(lambda: models.densenet(head=activations_head), quick(output_type="uint8"), ()),
-    "size override": Case(models.densenet, quick(size=(40, 56))),
-    "any size": Case(lambda: models.densenet(size=(None, None)), quick(size=(32, 32))),
+    "size override": Case(models.densenet, quick(opening=Opening((40, 56)))),
+    "any size": Case(lambda: models.densenet(size=(None, None)), quick(opening=Opening((32, 32)))),
 }
 
 
@@ -155,7 +176,7 @@ def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     case = CASES[request.param]
     path = tmp_path_factory.mktemp("model") / "model.keras"
     case.make().save(path)
-    source, _ = with_probabilities(keras_reader.read(path, case.options.size))
+    source, _ = settled(keras_reader.read(path, case.options.opening), case.options.opening.activation)
     return Result(case, source, pipeline.convert(path, pictures, None, case.options))
 
 
@@ -179,9 +200,11 @@ def test_int8_is_close_to_float(result: Result) -> None:
     outcome = result.conversion.outcome
     pixels = outcome.pictures.pixels
     wanted = result.source.predict(normalization.normalized(pixels, result.normalize))
-    if result.case.options.size is None:  # else what stands before is the model at its own size: test_trained.py
+    if (
+        result.case.options.opening.size is None
+    ):  # else what stands before is the model at its own size: test_trained.py
         assert outcome.before == pytest.approx(wanted, abs=2e-3)  # but for the rounded border
-    assert np.abs(outcome.after - wanted).max() < CLOSE
+    assert np.abs(outcome.after - wanted).max() < (CLOSE_VALUES if result.source.gives_values else CLOSE)
     assert execute.run(result.conversion.data, pixels).tolist() == outcome.after.tolist()
 
 

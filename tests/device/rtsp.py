@@ -6,7 +6,7 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _CLOCK = 90_000  # RTP's clock for JPEG, in Hz
@@ -88,11 +88,15 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def rtsp_camera(jpeg: bytes, width: int, height: int) -> Iterator[str]:
-    """The address of a camera that shows `jpeg`."""
+def rtsp_camera(jpeg: bytes, width: int, height: int) -> Iterator[tuple[str, Callable[[bytes, int, int], None]]]:
+    """(the address of a camera that shows `jpeg`, what makes it show another picture)."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Connection) as server:
+
+        def show(jpeg: bytes, width: int, height: int) -> None:
+            server.card = jpeg, width, height  # type: ignore[attr-defined]
+
+        show(jpeg, width, height)
         server.daemon_threads = True
-        server.card = jpeg, width, height  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"rtsp://127.0.0.1:{server.server_address[1]}/card"
+        yield f"rtsp://127.0.0.1:{server.server_address[1]}/card", show
         server.shutdown()

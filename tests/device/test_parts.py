@@ -20,15 +20,18 @@ from edgedense.device.camera.frames import CaptureJob, Layout, Slot
 from edgedense.device.camera.motion import MotionDetector
 from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
-from edgedense.device.camera.view import View, parse_crop, parse_size, parse_view
+from edgedense.device.camera.view import View, parse_crop, parse_turn
 from edgedense.device.live import saving as saving_module
+from edgedense.device.live.options import PreviewOptions, Saving, parse_size
 from edgedense.device.live.output import Output
 from edgedense.device.live.results import FrameResult, ImageResult
-from edgedense.device.live.saving import Saver, SavingRules, saving_rules
+from edgedense.device.live.saving import Saver
 from edgedense.device.live.smoothing import Smoother
 from edgedense.device.prediction import Doubt, Prediction
 from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import Preprocessing
+from edgedense.images.steps import Crop, Resample
 
 # One pixel a corner: 1 2
 #                     3 4
@@ -63,8 +66,9 @@ def test_a_square_is_cut_from_the_middle() -> None:
 
 
 def test_a_view_from_words() -> None:
-    assert parse_view(-90, "both", "0.25,0,0.5,1") == View(270, "both", (0.25, 0, 0.5, 1))
-    assert parse_view(0, "none", None) == View()
+    assert [parse_turn(degrees) for degrees in (-90, 0, 450)] == [270, 0, 90]
+    assert parse_crop("0.25,0,0.5,1") == (0.25, 0, 0.5, 1)
+    assert parse_crop("square") == "square"
     assert parse_size("1280x720") == (1280, 720)
 
 
@@ -74,10 +78,14 @@ def test_a_wrong_crop_is_refused(text: str) -> None:
         parse_crop(text)
 
 
+def test_an_address_alone_asks_for_a_preview_page() -> None:
+    assert PreviewOptions(address=":8080").is_wanted
+    assert not PreviewOptions(explain=True).is_wanted
+
+
 def test_other_wrong_words_are_refused() -> None:
     for call, message in [
-        (lambda: parse_view(45, "none", None), "--rotate"),
-        (lambda: parse_view(0, "left", None), "--flip"),
+        (lambda: parse_turn(45), "--rotate"),
         (lambda: parse_size("640"), "--size"),
         (lambda: parse_size("0x480"), "--size"),
     ]:
@@ -90,16 +98,14 @@ def test_a_job_survives_json() -> None:
         Source("rpicam", "0"),
         CameraSettings((320, 240), 5.0, (("hdr", ""),)),
         View(90, "both", (0, 0, 0.5, 1)),
-        48,
-        64,
-        "nearest",
+        Preprocessing(48, 64, "none", "nearest", steps=(Crop(1, 2, 40, 50), Resample(20, 25, "bicubic"))),
         fps=5.0,
         drop=False,
         paced=True,
         watch_motion=True,
     )
     assert CaptureJob.from_dict(json.loads(json.dumps(job.to_dict()))) == job
-    square = CaptureJob(Source("rpicam", "0"), CameraSettings(), View(crop="square"), 48, 64, "bilinear")
+    square = CaptureJob(Source("rpicam", "0"), CameraSettings(), View(crop="square"), Preprocessing(48, 64, "none"))
     assert CaptureJob.from_dict(json.loads(json.dumps(square.to_dict()))) == square
 
 
@@ -188,7 +194,7 @@ def offer(saver: Saver, number: int, score: float) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_unsure_frames_are_saved_and_sure_ones_are_not(tmp_path: Path) -> None:
-    saver = Saver(SavingRules(tmp_path / "new" / "folder", below=0.6), print)
+    saver = Saver(Saving(tmp_path / "new" / "folder", below=0.6), print)
     offer(saver, 1, 0.59)
     offer(saver, 2, 0.6)
     saver.close()
@@ -200,7 +206,7 @@ def test_unsure_frames_are_saved_and_sure_ones_are_not(tmp_path: Path) -> None:
 
 
 def test_frames_that_follow_at_once_are_not_saved(tmp_path: Path) -> None:
-    saver = Saver(SavingRules(tmp_path), print)
+    saver = Saver(Saving(tmp_path), print)
     for number in range(5):
         offer(saver, number, 0.1)
     saver.close()
@@ -211,7 +217,7 @@ def test_frames_that_follow_at_once_are_not_saved(tmp_path: Path) -> None:
 def test_saving_stops_at_its_cap_and_counts_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "old.jpg").write_bytes(bytes(9_000))
     told: list[str] = []
-    saver = Saver(SavingRules(tmp_path, cap=10_000), told.append)
+    saver = Saver(Saving(tmp_path, cap=0.01), told.append)
     for number in range(20):
         offer(saver, number, 0.1)
     saver.close()
@@ -223,7 +229,7 @@ def test_saving_stops_at_its_cap_and_counts_what_was_there(tmp_path: Path) -> No
 @pytest.mark.usefixtures("at_once")
 def test_saving_leaves_the_disk_its_floor(tmp_path: Path) -> None:
     told: list[str] = []
-    saver = Saver(SavingRules(tmp_path, floor=10**18), told.append)
+    saver = Saver(Saving(tmp_path, floor=10**12), told.append)
     offer(saver, 1, 0.1)
     saver.close()
     assert list(tmp_path.iterdir()) == []
@@ -233,14 +239,11 @@ def test_saving_leaves_the_disk_its_floor(tmp_path: Path) -> None:
 def test_saving_needs_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EdgedenseError, match="folder"):
-        Saver(SavingRules(tmp_path / "file"), print)
+        Saver(Saving(tmp_path / "file"), print)
     with pytest.raises(EdgedenseError, match="--save"):
-        saving_rules(None, 0.5, None, None)
-    assert saving_rules(None, None, None, None) is None
-    assert Saver(SavingRules(tmp_path), print, 0.75)._below == 0.75
-    assert Saver(SavingRules(tmp_path, 0.6), print, 0.75)._below == 0.6
-    assert saving_rules(tmp_path, 0.0, 7, 0) == SavingRules(tmp_path, 0.0, 7_000_000, 0)
-    assert saving_rules(tmp_path, None, None, None) == SavingRules(tmp_path)
+        Saver(Saving(), print)
+    assert Saver(Saving(tmp_path), print, 0.75)._below == 0.75
+    assert Saver(Saving(tmp_path, 0.6), print, 0.75)._below == 0.6
 
 
 def test_the_processors_zone_is_preferred(tmp_path: Path) -> None:

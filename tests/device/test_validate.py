@@ -91,6 +91,26 @@ def swapped(colour_model: Callable[..., bytes], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("command", ["validate", "compare"])
+def test_a_report_that_cannot_be_written_is_told_of_before_anything_is_measured(
+    command: str, colours: Path, cards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: object, **__: object) -> None:
+        raise AssertionError("it was measured first")
+
+    monkeypatch.setattr("edgedense.measures.validation.judge", measured)
+    files = [colours] if command == "validate" else [colours, colours]
+    with pytest.raises(EdgedenseError, match="mkdir -p"):
+        call(command, *files, "--data", cards, "--report", tmp_path / "missing" / "page.html")
+
+
+def test_a_report_on_the_device_is_one_page(colours: Path, cards: Path, tmp_path: Path) -> None:
+    call("compare", colours, colours, "--data", cards, "--report", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "All figures, and what they mean" in page
+    assert "colours.tflite" in page
+
+
 def test_compare_finds_no_difference_in_one_file(
     colours: Path, cards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,7 +115,7 @@ def test_sparsity_makes_the_packed_file_smaller_only(
     ("options", "words"),
     [
         (("--prune-channels", "0.5", "--fit", "coral"), "one goal"),
-        (("--prune-channels", "2"), "--prune-channels between 0 and 1"),
+        (("--prune-channels", "2"), "--prune-channels to be more than 0 and less than 1"),
         (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
         (("--recover", "nowhere"), "nowhere"),
         (("--epochs", "2"), "--recover"),
@@ -131,4 +131,4 @@ def test_validation_without_anything_to_validate(usual: tuple[object, ...], fold
 
 
 def test_the_help_names_the_default_number_of_epochs() -> None:
-    assert f"[default: {RecoverySpec().epochs}]" in " ".join(edgedense("convert", "--help").out.split())
+    assert f"[default: {RecoverySpec().epochs} for --recover" in " ".join(edgedense("convert", "--help").out.split())

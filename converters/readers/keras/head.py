@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.network.graph import FloatHead
+from edgedense.converters.network.graph import Activation, FloatHead
 from edgedense.converters.network.quiet import silent
 from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.readers.keras.layers import Layer, Ref
@@ -64,9 +64,15 @@ def last_activated(layers: Sequence[Layer]) -> Layer:
     return layer
 
 
-def has_activation(layer: Layer) -> bool:
-    """Whether the layer is an activation, or ends in one that it names."""
-    return keras_weights.is_activation(layer) or layer.kind in _ACTIVATED
+def scoring(layer: Layer) -> Activation | None:
+    """The softmax or sigmoid that the layer is, or ends in; None for anything else, which stays in the head."""
+    if not keras_weights.is_activation(layer) and layer.kind not in _ACTIVATED:
+        return None
+    try:
+        function = keras_weights.activation(layer)
+    except EdgedenseError:  # a function that the graph has no words for
+        return None
+    return function if function is not None and function.kind in ("softmax", "sigmoid") else None
 
 
 def trace(layers: Sequence[Layer], seam: Seam) -> FloatHead:

@@ -97,11 +97,10 @@ class Layer:
     """One call of a Keras layer or operation.
 
     `name` is the layer's name, behind the names of the models that it is nested in. `kind` is its Keras 3
-    class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `inputs`
-    the layers among them. `options` are the layer's configuration and keyword arguments. `shape` is the
-    output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice counts
-    once. `operation` is the Keras object, `keywords` are the call's keyword arguments, and `output` tells which of
-    the call's results is meant.
+    class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `keywords` those
+    with a name, `inputs` the layers among them. `options` are the layer's configuration and keyword arguments.
+    `shape` is the output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice
+    counts once. `operation` is the Keras object, and `output` tells which of the call's results is meant.
     """
 
     index: int
@@ -114,7 +113,7 @@ class Layer:
     shape: tuple[int | None, ...]
     parameters: int
     operation: Any = field(repr=False, compare=False, default=None)
-    keywords: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
+    keywords: Mapping[str, Any] = field(default_factory=dict)
     output: int = 0
 
     def __str__(self) -> str:
@@ -137,7 +136,9 @@ def flatten(model: Any) -> tuple[Layer, ...]:
         if len(tensors) != 1:
             names = ", ".join(_producer(tensor).name for tensor in tensors)
             raise EdgedenseError(
-                f"a model with one {what}", f"{len(tensors)} {what}s ({names})", f"keep the one {what} that classifies"
+                f"a model with one {what}",
+                f"{len(tensors)} {what}s ({names})",
+                "--output NAME" if what == "output" else "keep the one input that is the picture",
             )
     walk = _Walk()
     last = walk.resolve(outputs[0])

@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation, DenseNet
+from edgedense.converters.opening import Ending, Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
+from edgedense.converters.readers.keras.loss import Loss
 from edgedense.errors import EdgedenseError
+from edgedense.images.steps import Size, Step
 
 Batch = npt.NDArray[np.float32]
 _CHUNK = 32  # images computed at once
@@ -27,13 +30,16 @@ _CHUNK = 32  # images computed at once
 class Source:
     """A trained model that was read.
 
-    `network` takes what the Keras model takes; `network.normalization` is what the model itself does to its
+    The Keras model takes pictures of height and width `size`, does `steps` to them first, with borders in the units of
+    its input, and what is behind them is `network`. `network.normalization` is what the model itself does to its
     pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
     `trained_size` is the height and width that the model was built for, None where it takes any. `backbone` are
     the numbers of the layers before the head, as `layers.flatten` lists them.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers; of a model in memory that of its weights, which `hashed` says.
+    offers; of a model in memory that of its weights, which `hashed` says. `loss` is what the model was trained with, as
+    far as its file says it. `activation` says what the scores are, once `scores.settled` has settled it: "none" are
+    numbers that are no probabilities.
     """
 
     network: DenseNet
@@ -42,7 +48,11 @@ class Source:
     name: str
     parameters: dict[str, int]
     reference: Reference
+    size: Size
+    steps: tuple[Step, ...] = ()
     trained_size: tuple[int, int] | None = None
+    loss: Loss | None = None
+    activation: Ending | None = None
     hashed: Literal["file", "weights"] = "file"
     backbone: tuple[int, ...] = ()
 
@@ -51,6 +61,11 @@ class Source:
         outside.
         """
         return self.reference.predict(batch)
+
+    @property
+    def gives_values(self) -> bool:
+        """Whether its numbers are no probabilities."""
+        return self.activation == "none"
 
     def logits(self, batch: npt.ArrayLike) -> Batch:
         """As `predict`, before the last softmax or sigmoid; the same where the model ends in plain logits."""
@@ -80,14 +95,15 @@ class Reference:
             return _traced(self.model)
 
 
-def read(source: Any, size: tuple[int, int] | None = None) -> Source:
+def read(source: Any, opening: Opening | None = None) -> Source:
     """Reads a trained DenseNet: `.keras`, `.h5`, a Keras SavedModel folder, "densenet121:imagenet", or a `keras.Model`
     or `tf_keras.Model` in memory.
 
-    `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it
-    was built for. EdgedenseError when the file cannot be read, needs code of its own, or is no DenseNet.
+    `opening` is what the file does not say. EdgedenseError when the file cannot be read, needs code that it does not
+    hold or that is not trusted, or is no DenseNet.
     """
-    return read_opened(keras_files.open_model(source), size)
+    opening = opening or Opening()
+    return read_opened(keras_files.open_model(source, opening), opening.size)
 
 
 def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None) -> Source:
@@ -98,16 +114,23 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     structure = keras_structure.match(layers, wanted)
     model = opened.model
     free_size = tuple(built[:2]) != wanted
+    if free_size and None not in built[:2] and structure.steps:
+        raise EdgedenseError(
+            f"pictures of {built[0]}x{built[1]} pixels, which this model brings to a size of its own",
+            f"the wish for {wanted[0]}x{wanted[1]}",
+            "leave the size out, or build the model again with another size behind its resizing",
+        )
     if free_size or batch is not None or _is_half(layers):
         try:
-            model = keras_files.rebuild(model, free_size)
+            model = keras_files.rebuild(model, free_size, opened.trusted)
         except EdgedenseError as error:
             if structure.seam is None or not free_size:
                 raise
             raise keras_head.fixed_size(structure.seam, error.found) from error
         layers = keras_layers.flatten(model)
     network, last = structure.network, layers[structure.final].operation
-    activates = any(isinstance(step, Activation) for step in network.head.steps[-1:])
+    final = network.head.steps[-1] if network.head.steps else None
+    activates = isinstance(final, Activation) and final.kind in ("softmax", "sigmoid")
     if structure.seam is not None:
         with _without_activation(last) if activates else contextlib.nullcontext():
             traced = keras_head.trace(layers, structure.seam)
@@ -122,7 +145,10 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         opened.name,
         structure.parameters,
         reference,
+        wanted,
+        structure.steps,
         own,
+        opened.loss,
         hashed=opened.hashed,
         backbone=structure.backbone,
     )
@@ -153,7 +179,7 @@ def _traced(model: Any) -> Any:
     def call(batch: Any) -> Any:
         scores = model(tf.cast(batch, images.dtype), training=False)
         scores = scores[0] if isinstance(scores, list | tuple) else scores
-        scores = next(iter(scores.values())) if isinstance(scores, dict) else scores
+        scores = next(iter(scores.values())) if isinstance(scores, dict) else scores  # one output, whatever holds it
         return tf.reshape(scores, [tf.shape(batch)[0], -1])
 
     return tf.function(call, autograph=False).get_concrete_function(signature)

@@ -32,11 +32,13 @@ from edgedense.converters.network.graph import (
 )
 from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import pixels as keras_pixels
+from edgedense.converters.readers.keras import sizes as keras_sizes
 from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.readers.keras.head import Seam
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.keras.weights import Size
 from edgedense.errors import EdgedenseError
+from edgedense.images.steps import Step
 
 DENSE_LAYER = (
     "a dense layer (BatchNormalization - ReLU - 1x1 Conv2D - BatchNormalization - ReLU - Conv2D - Concatenate)"
@@ -62,6 +64,7 @@ class Structure:
     normalized: bool
     parameters: dict[str, int]
     final: int  # the number of the layer that computes the head's last step
+    steps: tuple[Step, ...]  # what is done to the picture's size first, with borders in the units of the input
     backbone: tuple[int, ...]  # the numbers of the layers before the head, its norm and ReLU included
     seam: Seam | None = None
 
@@ -94,10 +97,10 @@ class _Match:
         self.last_growth = max((layer.index for layer in layers if self._starts_dense_layer(layer)), default=-1)
 
     def network(self, size: Size) -> Structure:
-        entry = keras_pixels.entry(self.layers)
+        entry = keras_pixels.entry(self.layers, size)
         for layer in entry.layers:
             self._see(layer)
-        stem, last, stem_size = self._stem(entry, size)
+        stem, last, stem_size = self._stem(entry, entry.size)
         blocks, end, order, end_size = self._blocks(last, stem_size)
         head, seam, backbone = self._head(end, order, end_size)
         left = [layer for layer in self.layers if layer.index not in self.seen]
@@ -107,8 +110,8 @@ class _Match:
         rgb = np.argsort(entry.order)
         normalization = Affine(entry.affine.scale[rgb], entry.affine.shift[rgb])
         stem = replace(stem, conv=replace(stem.conv, kernel=stem.conv.kernel[:, :, rgb]))
-        network = DenseNet(size[0], size[1], normalization, stem, blocks, head)
-        return Structure(network, entry.changes_values, self.parameters, self.final, backbone, seam)
+        network = DenseNet(*entry.size, normalization, stem, blocks, head)
+        return Structure(network, entry.changes_values, self.parameters, self.final, entry.steps, backbone, seam)
 
     # The walk
 
@@ -173,7 +176,7 @@ class _Match:
         expected = "the stem's Conv2D"
         first = self._next(entry.last, expected)
         zeros, layer = self._zeros(first, expected)
-        conv_layer = _require(layer, ("Conv2D",), expected, entry.last, RESIZE_HINTS.get(first.kind if first else ""))
+        conv_layer = _require(layer, ("Conv2D",), expected, entry.last)
         self._see_padding(first)
         self._see(conv_layer)
         conv, size = keras_weights.convolution(conv_layer, size, zeros)
@@ -212,7 +215,8 @@ class _Match:
             layers, end, order = self._block(start, number)
             conv = None if layers and self._is_last(end) else self._bottleneck(end)
             if not layers:
-                raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(self.readers[start.index]))
+                following = self.readers[start.index]
+                raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(following), _size_hint(following))
             if conv is None:
                 blocks.append(Block(layers, None))
                 return tuple(blocks), end, order, size
@@ -338,16 +342,10 @@ class _Match:
             return Head(norm, steps), seam, backbone
         if not any(isinstance(step, Dense) for step in steps):
             raise _refusal("a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD)
-        self._check_ending(steps)
         return Head(norm, steps), None, backbone
 
-    def _check_ending(self, steps: tuple[HeadStep, ...]) -> None:
-        final = steps[-1] if steps else None
-        if isinstance(final, Activation) and final.kind not in ("softmax", "sigmoid"):
-            raise _refusal("softmax, sigmoid or plain logits at the end", _described(self.layers[-1]))
-
     def _float_head(self, last: Layer, order: Order, size: Size, reason: str) -> tuple[tuple[HeadStep, ...], Seam]:
-        """The steps behind the head's layers: its last activation, or none; and where those layers begin."""
+        """The steps behind the head's layers: softmax or sigmoid at the end, or none; and where those layers begin."""
         self.part = "float head"
         layers = [layer for layer in self.layers if layer.index not in self.seen]
         seam = Seam(last.index, order, (*size, order.size), tuple(layer.index for layer in layers), reason)
@@ -356,11 +354,8 @@ class _Match:
             self._see(layer)
         final = keras_head.last_activated(self.layers)
         self.final = final.index
-        function = keras_weights.activation(final) if keras_head.has_activation(final) else None
-        if function is None:
-            return (), seam
-        self._check_ending((function,))
-        return (function,), seam
+        function = keras_head.scoring(final)
+        return () if function is None else (function,), seam
 
     def _head_steps(self, last: Layer, order: Order, size: Size) -> tuple[HeadStep, ...]:
         steps: list[HeadStep] = []
@@ -379,11 +374,7 @@ class _Match:
         return tuple(steps)
 
 
-RESIZE_HINTS = dict.fromkeys(
-    ("Resizing", "CenterCrop", "RandomCrop", "Cropping2D"),
-    "leave resizing and cropping out of the model: the deployed file's own preprocessing resizes; "
-    "rebuild the model from the layer behind it",
-)
+HINT_SIZES = "resizing and cropping are taken before the first convolution; rebuild the model without it behind that"
 HINT_HEAD = "convert the whole classifier, not its feature extractor"
 
 
@@ -442,7 +433,7 @@ def _order(parts: list[Layer], sources: list[int]) -> Order:
 
 def _require(layer: Layer | None, kinds: Iterable[str], expected: str, behind: Layer, hint: str | None = None) -> Layer:
     if layer is None or layer.kind not in kinds:
-        raise _refusal(f"{expected} behind {behind}", _described(layer), hint)
+        raise _refusal(f"{expected} behind {behind}", _described(layer), hint or _size_hint([layer] if layer else []))
     return layer
 
 
@@ -450,6 +441,10 @@ def _require_linear(layer: Layer) -> None:
     function = keras_weights.activation(layer)
     if function is not None:
         raise _refusal("a convolution without activation", f"{layer} with activation '{function.kind}'")
+
+
+def _size_hint(layers: Sequence[Layer]) -> str | None:
+    return HINT_SIZES if any(layer.kind in keras_sizes.KINDS for layer in layers) else None
 
 
 def _described(layer: Layer | None) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.graph import Activation, Affine, DenseNet
-from edgedense.converters.pruning.importance import TEMPERATURE, Criterion, measure_importance
+from edgedense.converters.options import Criterion
+from edgedense.converters.pruning.importance import TEMPERATURE, measure_importance
 from tests import networks
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.calibration import normalization
+from edgedense.converters.opening import Opening
 from edgedense.converters.pipeline import Options, convert
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.trained import trained
@@ -27,9 +28,9 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_the_models_own_size_is_the_reference(model: Path, tmp_path: Path) -> None:
-    source = keras_reader.read(model, (40, 56))
+    source = keras_reader.read(model, Opening((40, 56)))
     own = keras_reader.read(model)
-    reference = trained(model, source, DEPLOYED)
+    reference = trained(model, source, DEPLOYED, Opening())
     assert reference.resized
     assert (reference.preprocessing.height, reference.preprocessing.width) == (own.network.height, own.network.width)
     paths = sorted(fill(tmp_path / "pictures", 3).iterdir())
@@ -41,15 +42,15 @@ def test_the_models_own_size_is_the_reference(model: Path, tmp_path: Path) -> No
 def test_the_same_size_and_any_size_need_no_second_reading(model: Path, tmp_path: Path) -> None:
     source = keras_reader.read(model)
     same = Preprocessing(source.network.height, source.network.width, "densenet")
-    assert not trained(model, source, same).resized
+    assert not trained(model, source, same, Opening()).resized
     models.densenet(size=(None, None)).save(tmp_path / "any.keras")
-    source = keras_reader.read(tmp_path / "any.keras", (40, 56))
-    assert not trained(tmp_path / "any.keras", source, DEPLOYED).resized
+    source = keras_reader.read(tmp_path / "any.keras", Opening((40, 56)))
+    assert not trained(tmp_path / "any.keras", source, DEPLOYED, Opening()).resized
 
 
 def test_a_smaller_input_is_told_with_its_drift(model: Path, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 6)
-    options = Options(size=(40, 56), images=6, ranges="minmax", headroom=1.0)
+    options = Options(opening=Opening((40, 56)), images=6, ranges="minmax", headroom=1.0)
     found = convert(model, tmp_path / "pictures", tuple("abcde"), options)
     assert [stage.name for stage in found.stages] == ["as trained", "input size"]
     assert found.stages[1].parameters == {"height": 40, "width": 56}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.training import networks
 from edgedense.errors import EdgedenseError
@@ -131,6 +132,17 @@ class TestWeightsFile:
             build(begin)  # EdgedenseError if there were more than the backbone's
             assert begin.weights is not None
             assert (begin.weights[0][0] == model.layers[2].get_weights()[0]).all()
+
+    def test_code_in_the_file_is_run_if_it_is_trusted_and_becomes_the_normalization(self, tmp_path: Path) -> None:
+        def before(k: Any, x: Any) -> Any:
+            return k.layers.Lambda(lambda x: x / 127.5 - 1)(x)
+
+        path = saved(models.densenet(before=before), tmp_path / "m.keras")
+        with pytest.raises(EdgedenseError, match="--trust-model"):
+            networks.start(str(path), SMALL, "densenet", 32)
+        begin = networks.start(str(path), SMALL, "densenet", 32, Opening(trust=True))
+        assert begin.normalization.scale == pytest.approx(1 / 127.5)
+        assert begin.normalization.shift == pytest.approx(-1)
 
     def test_features_are_those_of_the_file(self, trained: Path) -> None:
         import keras

@@ -114,6 +114,13 @@ def test_the_command(colours: Path, tmp_path: Path) -> None:
     assert run["threads"] == 1
     assert run["p5_ms"] <= run["median_ms"] <= run["p99_ms"]
     assert (tmp_path / "b.svg").read_text().startswith("<svg")
+    subprocess.run([*command, "1", "--plot", tmp_path / "b.html"], capture_output=True, text=True, check=True)
+    page = (tmp_path / "b.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "frames/s" in page
+    other = subprocess.run([*command, "1", "--plot", tmp_path / "b.png"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2
+    assert "--plot FILE.svg or FILE.html" in other.stderr
     wrong = subprocess.run([*command, "0"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "threads" in wrong.stderr

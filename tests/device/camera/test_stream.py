@@ -21,6 +21,7 @@ from edgedense.device.camera.sources import parse
 from edgedense.device.camera.stream import Frame, Stream
 from edgedense.device.camera.view import View
 from edgedense.errors import DeviceError
+from edgedense.images.preprocessing import Preprocessing
 from tests.device.conftest import CARDS, Rpicam, is_running
 from tests.device.rtsp import rtsp_camera
 
@@ -32,9 +33,7 @@ def job(source: object, **changes: Any) -> CaptureJob:
     defaults: dict[str, Any] = {
         "camera": CameraSettings(),
         "view": View(),
-        "height": 48,
-        "width": 64,
-        "resize": "bilinear",
+        "preprocessing": Preprocessing(48, 64, "none"),
     }
     return CaptureJob(source=parse(str(source)), **{**defaults, **changes})
 
@@ -103,14 +102,33 @@ def test_a_red_card_arrives_as_red(source: str, network_camera: str, red_video: 
         assert frame.picture.shape == ((480, 640, 3) if "picam" in source else (120, 160, 3))
 
 
-def test_a_red_card_arrives_as_red_over_rtsp() -> None:
-    pytest.importorskip("cv2")
+def plain(colour: str, width: int, height: int) -> tuple[bytes, int, int]:
     data = io.BytesIO()
-    Image.new("RGB", (160, 128), CARDS["red"]).save(data, "JPEG", subsampling="4:2:0")
-    with rtsp_camera(data.getvalue(), 160, 128) as address, Stream(job(address), print) as stream:
+    Image.new("RGB", (width, height), CARDS[colour]).save(data, "JPEG", subsampling="4:2:0")
+    return data.getvalue(), width, height
+
+
+def test_a_red_card_arrives_as_red_over_rtsp_and_another_size_is_no_loss() -> None:
+    pytest.importorskip("av")
+    told: list[str] = []
+    with rtsp_camera(*plain("red", 160, 128)) as (address, show), Stream(job(address), told.append) as stream:
         frame = take(stream)
         assert frame.picture.shape == (128, 160, 3)
         assert is_red(frame.pixels)
+        for width, height in ((320, 240), (96, 64)):
+            show(*plain("blue", width, height))
+            frame = take(stream, lambda frame: frame.picture.shape == (height, width, 3))  # noqa: B023
+            assert np.abs(frame.picture.astype(int) - CARDS["blue"]).max() <= 8
+            assert not frame.resumed
+    assert told == []
+
+
+def test_an_rtsp_camera_that_is_off_is_an_error_without_its_password() -> None:
+    pytest.importorskip("av")
+    address = "rtsp://me:secret@127.0.0.1:1/"
+    with Stream(job(address), print) as stream, pytest.raises(DeviceError, match="refuses the connection") as caught:
+        take(stream)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_locked_network_camera_is_opened_with_its_password(network_camera: str) -> None:
@@ -144,13 +162,14 @@ def test_missing_programs_and_packages_are_named_with_their_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, red_video: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    for name in ("cv2", "picamera2"):
+    for name in ("av", "cv2", "picamera2"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not installed')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for source, command in [
         ("rpicam", "apt install rpicam-apps"),
         ("picamera2", "apt install python3-picamera2"),
         (red_video, r"pip install 'edgedense\[camera\]'"),
+        ("rtsp://127.0.0.1:1/", r"PyAV.*pip install 'edgedense\[camera\]'"),
     ]:
         with Stream(job(source), print) as stream, pytest.raises(DeviceError, match=command):
             take(stream)

@@ -162,4 +162,4 @@ def test_running_imports_nothing_that_a_raspberry_pi_lacks(colours: Path, cards:
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
     assert "ai_edge_litert" in loaded
-    assert not loaded & {"tensorflow", "keras", "tf_keras", "cv2", "starlette", "uvicorn", "sklearn"}
+    assert not loaded & {"tensorflow", "keras", "tf_keras", "cv2", "av", "starlette", "uvicorn", "sklearn"}

@@ -14,23 +14,22 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from edgedense.cli import paths
 from edgedense.cli.app import app
-from edgedense.cli.paths import Reads, Writes
+from edgedense.cli.flags import expanded, flags_of
 from edgedense.cli.run import run
 from edgedense.device.service import places, systemd
 from edgedense.errors import EdgedenseError
 
-MARKS = paths.marks(run)
-WRITING = {name: mark for name, mark in MARKS.items() if isinstance(mark, Writes)}
-READING = {name: mark for name, mark in MARKS.items() if isinstance(mark, Reads) and name != "model"}
+FLAGS = {name: flag for name, flag in flags_of(run).items() if flag.writes or flag.reads}
+WRITING = {name: flag for name, flag in FLAGS.items() if flag.writes}
+READING = {name: flag for name, flag in FLAGS.items() if flag.reads and name != "model"}
 
 
 def test_every_parameter_of_run_that_is_a_path_says_what_is_done_with_it() -> None:
-    """An option that writes and is added without a mark would have no writable place in the service."""
-    hints = typing.get_type_hints(run)
+    """An option that writes and is added without saying so would have no writable place in the service."""
+    hints = typing.get_type_hints(expanded(run))
     with_paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
-    assert with_paths == set(MARKS)
+    assert with_paths == set(FLAGS)
     assert {"save", "monitor"} <= set(WRITING)
     assert {"labels", "preview_token_file", "monitor_baseline"} <= set(READING)
 
@@ -92,7 +91,7 @@ def test_what_an_option_writes_has_a_writable_place_in_the_unit(home: Path, name
     unit = installed(option(name), path)
     whole = given(unit, name)
     assert whole == (Path(path) if path.startswith("/") else places.STATE / "door" / path)
-    folder = whole if WRITING[name].kind == "folder" else whole.parent
+    folder = whole if WRITING[name].writes == "folder" else whole.parent
     assert folder in writable(unit)
     assert unit["ProtectSystem"] == "strict"  # nothing else is writable
     if path.startswith("/"):
@@ -106,7 +105,8 @@ def test_what_an_option_writes_has_a_writable_place_in_the_unit(home: Path, name
 @pytest.mark.parametrize("name", READING)
 def test_what_an_option_reads_is_resolved_where_it_is_installed(home: Path, name: str) -> None:
     (home / "there").mkdir() if name == "monitor_baseline" else (home / "there").touch()
-    more = ["--preview-address", ":8080"] if name == "preview_token_file" else []
+    beside = {"preview_token_file": ["--preview-address", ":8080"], "monitor_baseline": ["--monitor", "state.json"]}
+    more = beside.get(name, [])
     unit = installed(option(name), "there", *more)
     assert given(unit, name) == home / "there"
     assert unit["ExecStart"].split()[4] == str(home / "m.tflite")
@@ -209,4 +209,5 @@ def test_learning_from_a_baseline_asks_systemd_to_wait(tmp_path: Path, monkeypat
             server.recv(1000)
         monkeypatch.setattr(notify, "_STARTING", 0.0)
         notifier.starting("learning")
+        notifier.close()
         assert server.recv(1000).startswith(b"EXTEND_TIMEOUT_USEC=")

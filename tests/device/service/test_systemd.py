@@ -314,7 +314,7 @@ def test_without_a_source_the_first_camera_is_taken(systemctl: Path, tmp_path: P
         (["{model}", "--", "--monitor", "/state.json"], "may own"),
         (["{model}", "--", "--monitor", "/no/such/folder/state.json"], "kept in"),
         (["{model}", "--", "--labels", "none.txt"], "--labels; found none.txt"),
-        (["{model}", "--", "--preview-token-file", "x"], "--preview-token-file; found x"),
+        (["{model}", "--", "--preview", "--preview-token-file", "x"], "--preview-token-file; found x"),
         (["{model}", "--", "--monitor", "s.json", "--monitor-baseline", "none"], "--monitor-baseline; found none"),
         (["none.tflite"], "MODEL; found none.tflite"),
         (["{model}", "rpicam", "--", "--camera"], "name one source"),

@@ -147,3 +147,70 @@ def test_another_kind_of_output_is_refused() -> None:
 def test_damaged_samples_are_refused(damage: dict) -> None:
     with pytest.raises(EdgedenseError, match="golden samples"):
         golden.Golden.from_bytes(json.dumps({**json.loads(make().to_bytes()), **damage}).encode())
+
+
+def length(pixels: np.ndarray) -> np.ndarray:
+    """A "model" that gives two values, one of them below 0."""
+    mean = pixels.mean(axis=(1, 2, 3), dtype=np.float64)
+    return np.stack([mean, -10 * mean], axis=1).astype(np.float32)
+
+
+LENGTHS = golden.ValueScale((1.0, 10.0))  # as of values that span 256 and 2,560
+
+
+def test_values_replay_without_labels_and_without_a_divergence() -> None:
+    made = golden.Golden.from_bytes(
+        golden.record(length, length, height=8, width=8, step=1, values=LENGTHS, **MADE).to_bytes()
+    )
+    assert made.values == LENGTHS
+    result = golden.replay(made, length, **MADE)
+    assert result.passed
+    assert (result.kl_made, result.kl_here, result.flipped) == (None, None, ())
+    assert (result.error_made, result.error_here) == (0, 0)
+    assert result.limit == "no value differs by a step"
+
+
+def test_values_are_off_by_steps_of_their_own() -> None:
+    made = golden.record(length, length, height=8, width=8, step=1, values=LENGTHS, **MADE)
+
+    def off(steps: float) -> golden.Replay:
+        return golden.replay(made, lambda x: length(x) + np.float32([steps, 10 * steps]), **OTHER)
+
+    near, far = off(20), off(30)  # other kernels may be off by a tenth of the range
+    assert near.steps == {20: 2 * golden.PROBES}
+    assert near.error_here == pytest.approx(20, rel=1e-4)
+    assert (near.passed, far.passed) == (True, False)
+    assert "no value differs by more than 26 steps" in far.limit
+
+
+def test_quantized_values_are_counted_from_their_zero_point() -> None:
+    def whole(pixels: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(length(pixels)[:, :1] / 2) + 100, 0, 255).astype(np.uint8)
+
+    scale = golden.ValueScale((2.0,), 100)
+    made = golden.record(whole, lambda x: length(x)[:, :1], height=8, width=8, step=2, values=scale, **MADE)
+    assert golden.replay(made, whole, **MADE).error_made <= 0.5  # rounding
+
+
+@pytest.mark.parametrize("entry", [{"steps": [1.0], "zero_point": None}, {"steps": [0.0, 1.0], "zero_point": None}, {}])
+def test_damaged_scales_of_values_are_refused(entry: dict[str, object]) -> None:
+    made = json.loads(golden.record(length, length, height=8, width=8, step=1, values=LENGTHS, **MADE).to_bytes())
+    with pytest.raises(EdgedenseError, match="damaged"):
+        golden.Golden.from_bytes(json.dumps({**made, "values": entry}).encode())
+
+
+class Output:
+    """The output of an interpreter."""
+
+    def __init__(self, dtype: type, quantization: tuple[float, int]) -> None:
+        self.output = {"dtype": dtype, "quantization": quantization}
+
+    def get_output_details(self) -> list[dict[str, object]]:
+        return [self.output]
+
+
+def test_the_scale_of_values_follows_what_calibration_spans() -> None:
+    scores = np.float32([[0, 5], [256, 5]])
+    scale = golden.value_scale(Output(np.float32, (0.0, 0)), scores)
+    assert scale == golden.ValueScale((1.0, 0.0195312))  # the second never changes: 1/256 of its size
+    assert golden.value_scale(Output(np.uint8, (0.5, 7)), scores) == golden.ValueScale((0.5, 0.5), 7)

@@ -28,14 +28,14 @@ class TestFiles:
     def test_one_of_each_kind_for_each_class(self) -> None:
         found = dict(explanation.files(explained("cat", "dog"), "b"))
         assert list(found) == [
-            "b-cat-colormap.png",
+            "b-cat-heatmap.png",
             "b-cat-overlay.png",
-            "b-dog-colormap.png",
+            "b-dog-heatmap.png",
             "b-dog-overlay.png",
             "b-explained.png",
         ]
         share = np.eye(3, dtype=np.float32)
-        assert (pixels(found["b-dog-colormap.png"]) == colormap.colours(colormap.enlarged(share, 300, 300))).all()
+        assert (pixels(found["b-dog-heatmap.png"]) == colormap.colours(colormap.enlarged(share, 300, 300))).all()
         assert (pixels(found["b-dog-overlay.png"]) == colormap.overlay(explained("x").picture, share)).all()
 
     def test_all_stand_side_by_side_with_their_names(self) -> None:
@@ -52,7 +52,7 @@ class TestFiles:
 
     def test_labels_that_are_no_file_names(self) -> None:
         found = list(dict(explanation.files(explained("a/b", "a b", "../x"), "n")))
-        assert found[::2] == ["n-a_b-0-colormap.png", "n-a_b-1-colormap.png", "n-x-colormap.png", "n-explained.png"]
+        assert found[::2] == ["n-a_b-0-heatmap.png", "n-a_b-1-heatmap.png", "n-x-heatmap.png", "n-explained.png"]
 
     @pytest.mark.parametrize(("side", "shown"), [(28, 224), (224, 224), (500, 500), (4000, 1024)])
     def test_pictures_are_shown_at_a_size_to_look_at(self, side: int, shown: int) -> None:

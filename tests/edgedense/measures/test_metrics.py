@@ -184,3 +184,20 @@ def test_preserving_threshold_on_ties_finds_more_rather_than_fewer() -> None:
     nothing = metrics.preserving_threshold([0.4, 0.4, 0.3], [0.7, 0.7, 0.7], truth)
     assert nothing > 0.7
     assert metrics.sensitivity([0.7, 0.7, 0.7], truth, nothing) == 0
+
+
+def test_divergence_of_sigmoids_is_the_sum_of_one_divergence_per_class() -> None:
+    """A KL over classes that are no distribution can be below 0, and would call a worse file the better one."""
+    before, after = np.array([[0.9, 0.5]]), np.array([[0.8, 0.6]])
+    expected = sum(p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q)) for p, q in ((0.9, 0.8), (0.5, 0.6)))
+    assert metrics.divergence(before, after, "sigmoid") == pytest.approx([expected])
+    assert metrics.kl_divergence(before, after)[0] < expected
+    lower = np.full((1, 3), 0.5), np.full((1, 3), 0.6)
+    assert metrics.kl_divergence(*lower)[0] < 0 < metrics.divergence(*lower, "sigmoid")[0]
+    assert np.isfinite(metrics.independent_kl([[0.0, 1.0]], [[1.0, 0.0]])).all()
+
+
+@pytest.mark.parametrize(("activation", "scores"), [("softmax", [[0.2, 0.8]]), ("sigmoid", [[0.3]])])
+def test_divergence_of_one_distribution_is_kl(activation: str, scores: list[list[float]]) -> None:
+    other = 1 - np.array(scores)
+    assert metrics.divergence(scores, other, activation) == metrics.kl_divergence(scores, other)

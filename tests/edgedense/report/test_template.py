@@ -18,7 +18,7 @@ FOLDER = Path(template.__file__).parent / "templates"
 
 
 def test_values_are_escaped_and_what_templates_hold_is_not() -> None:
-    page = render("benchmark.svg", title="<script>'\"&", names=[], panels=[], height=1)
+    page = render("benchmark.svg", title="<script>'\"&", title_lines=[], top=0, names=[], panels=[], height=1)
     assert "&lt;script&gt;&#39;&#34;&amp;" in page
     assert page.startswith("<svg xmlns")
 
@@ -32,7 +32,7 @@ def test_what_a_template_includes_is_not_escaped() -> None:
 
 def test_a_missing_value_is_a_defect() -> None:
     with pytest.raises(jinja2.UndefinedError, match="height"):
-        render("benchmark.svg", title="", names=[], panels=[])
+        render("benchmark.svg", title="", title_lines=[], top=0, names=[], panels=[])
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)

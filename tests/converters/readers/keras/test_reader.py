@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras.files import Opened
 from edgedense.converters.readers.keras.reader import Source, read, read_opened
@@ -51,10 +53,21 @@ def saved(model: Any, folder: Path, name: str = "model.keras") -> Path:
 
 def read_back(model: Any, folder: Path, name: str = "model.keras", **options: Any) -> Source:
     source = read(saved(model, folder, name), **options)
-    assert np.allclose(
-        model.predict(pixels(source.network), verbose=0), source.predict(pixels(source.network)), atol=1e-5
-    )
+    images = pixels(source.network)
+    wanted = np.asarray(model(images, training=False))  # not `predict`, which traces a function for each new model
+    assert np.allclose(wanted, source.predict(images), atol=1e-5)
     return source
+
+
+def one_layer(k: Any, x: Any) -> Any:
+    """A body for tests in which it does not matter: Keras 2 takes half a second a layer to write a SavedModel."""
+    return models.body(k, x, (1,))
+
+
+@pytest.fixture(scope="module")
+def keras_2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel, to be copied by tests that change it."""
+    return saved(models.densenet(tf_keras, body=one_layer), tmp_path_factory.mktemp("keras2"), "saved_model")
 
 
 def refused(model: Any, folder: Path, *words: str, name: str = "model.keras", **options: Any) -> EdgedenseError:
@@ -121,7 +134,7 @@ class TestOfferedWeights:
         agree(source, pixels(source.network)[:1] / 64)
 
     def test_other_size(self, downloads: list[str]) -> None:
-        source = read("densenet121:imagenet", size=(64, 96))
+        source = read("densenet121:imagenet", Opening((64, 96)))
         assert (source.network.height, source.network.width) == (64, 96)
         agree(source, pixels(source.network) / 64)
 
@@ -248,13 +261,16 @@ class TestPreprocessing:
     @pytest.mark.parametrize(
         ("before", "word"),
         [
-            (lambda k, x: k.layers.Resizing(32, 32)(x), "Resizing"),
-            (lambda k, x: k.layers.CenterCrop(24, 24)(x), "CenterCrop"),
-            (lambda k, x: k.layers.Pipeline([k.layers.RandomFlip(), k.layers.Resizing(32, 32)])(x), "Pipeline"),
             (lambda k, x: k.ops.log(x + 1), "Log"),
             (lambda k, x: 1 / (x + 1), "divides by the pixels"),
             (lambda k, x: k.ops.flip(x, axis=1), "axis 1"),
-            (lambda k, x: x[:, 2:], "which cuts"),
+            (lambda k, x: x[:, ::2], "which cuts"),
+            (lambda k, x: k.layers.RandomCrop(24, 24)(x), "RandomCrop"),
+            (lambda k, x: k.layers.Resizing(24, 24)(x[..., :1]), "red, green and blue together"),
+            (
+                lambda k, x: k.ops.concatenate([k.layers.Resizing(24, 24)(x), k.layers.CenterCrop(24, 24)(x)]),
+                "cut and resized alike",
+            ),
             (lambda k, x: x - np.zeros((32, 32, 3), "float32"), "a constant of shape"),
             (lambda k, x: k.ops.cast(k.ops.cast(x / 2, "int32"), "float32"), "to int32"),
             (lambda k, x: k.ops.concatenate([x[..., :1]] * 3, axis=-1), "red, green and blue"),
@@ -390,14 +406,14 @@ class TestSize:
     def test_open_size_is_asked_for(self, tmp_path: Path) -> None:
         model = models.densenet(size=(None, None))
         refused(model, tmp_path, "images of any size")
-        source = read(tmp_path / "model.keras", size=(40, 48))
+        source = read(tmp_path / "model.keras", Opening((40, 48)))
         assert (source.network.height, source.network.width) == (40, 48)
         agree(source)
 
     @pytest.mark.parametrize("name", ["model.keras", "model.h5", "saved_model"])
     def test_another_size_than_it_was_built_for(self, tmp_path: Path, name: str) -> None:
         path = saved(models.nested(keras if name == "model.keras" else tf_keras), tmp_path, name)
-        source = read(path, size=(43, 50))
+        source = read(path, Opening((43, 50)))
         agree(source)
         images = pixels(source.network)
         smaller = read(path)
@@ -406,9 +422,9 @@ class TestSize:
 
     def test_flatten_fixes_the_size(self, tmp_path: Path) -> None:
         path = saved(models.hostile(), tmp_path)
-        agree(read(path, size=(41, 53)))
+        agree(read(path, Opening((41, 53))))
         with pytest.raises(EdgedenseError, match="Flatten head fixes the image size"):
-            read(path, size=(64, 64))
+            read(path, Opening((64, 64)))
 
     def test_fixed_batch(self, tmp_path: Path) -> None:
         image = keras.Input((32, 32, 3), batch_size=1)
@@ -418,7 +434,7 @@ class TestSize:
     def test_too_small(self, tmp_path: Path) -> None:
         path = saved(models.densenet(size=(None, None)), tmp_path)
         with pytest.raises(EdgedenseError, match="large enough"):
-            read(path, size=(2, 2))
+            read(path, Opening((2, 2)))
 
 
 def flatten_head(k: Any, x: Any) -> Any:
@@ -500,11 +516,7 @@ class TestHead:
         assert np.array_equal(source.logits(pixels(source.network)), source.predict(pixels(source.network)))
 
     @pytest.mark.parametrize(
-        ("steps", "word"),
-        [
-            (lambda L: [L.GlobalAveragePooling2D()], "a Dense layer that classifies"),
-            (lambda L: [L.GlobalAveragePooling2D(), L.Dense(4, activation="relu")], "plain logits at the end"),
-        ],
+        ("steps", "word"), [(lambda L: [L.GlobalAveragePooling2D()], "a Dense layer that classifies")]
     )
     def test_refused(self, steps: Callable[[Any], list[Any]], word: str) -> None:
         def head(k: Any, x: Any) -> Any:
@@ -686,8 +698,8 @@ class TestUnreadable:
         with pytest.raises(EdgedenseError, match=r"without saved_model.pb"):
             read(tmp_path)
 
-    def test_saved_model_that_is_cut_off(self, tmp_path: Path) -> None:
-        path = saved(models.densenet(tf_keras), tmp_path, "saved_model")
+    def test_saved_model_that_is_cut_off(self, keras_2_folder: Path, tmp_path: Path) -> None:
+        path = Path(shutil.copytree(keras_2_folder, tmp_path / "saved_model"))
         (path / "variables" / "variables.data-00000-of-00001").write_bytes(b"")
         with pytest.raises(EdgedenseError, match="saved_model"):
             read(path)
@@ -710,7 +722,8 @@ class TestSafety:
         def before(k: Any, x: Any) -> Any:
             return k.layers.Lambda(lambda x: x / 255, output_shape=(32, 32, 3), name="scale")(x)
 
-        error = refused(models.densenet(library, before=before), tmp_path, "Lambda layer 'scale'", name=name)
+        model = models.densenet(library, before=before, body=one_layer)
+        error = refused(model, tmp_path, "Lambda layer 'scale'", name=name)
         assert "Rescaling" in error.hint
 
     @pytest.mark.parametrize(
@@ -722,7 +735,7 @@ class TestSafety:
             def call(self, x: Any) -> Any:
                 return x / 2
 
-        model = models.densenet(library, before=lambda k, x: Halve()(x))
+        model = models.densenet(library, before=lambda k, x: Halve()(x), body=one_layer)
         error = refused(model, tmp_path, "Halve", name=name)
         assert "Keras' own layers" in error.hint or name == "saved_model"
 
@@ -753,8 +766,8 @@ class TestSource:
         path = saved(models.densenet(), tmp_path)
         assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def test_hash_of_a_folder_follows_its_contents(self, tmp_path: Path) -> None:
-        path = saved(models.densenet(tf_keras), tmp_path, "saved_model")
+    def test_hash_of_a_folder_follows_its_contents(self, keras_2_folder: Path, tmp_path: Path) -> None:
+        path = Path(shutil.copytree(keras_2_folder, tmp_path / "saved_model"))
         first = read(path).sha256
         assert read(path).sha256 == first
         (path / "assets").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Help, version and shell completion, as a user at a terminal meets them."""
+"""Version, shell completion and help, as a user at a terminal meets them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import typer
 from typer.testing import CliRunner
 
 from edgedense import cli
-from edgedense.cli.wording import limits_in_words, value_in_words
 
 
 def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -33,54 +32,10 @@ def help_of(*words: str) -> str:
     return " ".join(result.output.split())
 
 
-@pytest.mark.parametrize(
-    ("typer_says", "we_say"),
-    [
-        ("--size <int range>", "--size N"),
-        ("--dropout <float range>", "--dropout X"),
-        ("--size INTEGER RANGE", "--size N"),
-        ("--fps FLOAT RANGE", "--fps X"),
-        ("--weights <str>", "--weights TEXT"),
-        ("--out <path>", "--out PATH"),
-        ("--out PATH", "--out PATH"),
-        ("--save DIR", "--save DIR"),
-        ("--fit <coral>", "--fit <coral>"),
-        ("--flip <none|horizontal>", "--flip <none|horizontal>"),
-        ("--range", "--range"),
-        ("-- OPTIONS <list[str]>", "-- OPTIONS TEXT"),
-    ],
-)
-def test_what_stands_for_a_value(typer_says: str, we_say: str) -> None:
-    assert value_in_words(typer_says) == we_say
-
-
-@pytest.mark.parametrize(
-    ("typer_says", "we_say"),
-    [
-        ("Size in pixels.  [default: 224; x>=32]", "Size in pixels.  [default: 224; at least 32]"),
-        ("Share.  [default: 0.2; 0<=x<=0.9]", "Share.  [default: 0.2; from 0 to 0.9]"),
-        ("Rate.  [x>=1e-08]", "Rate.  [at least 1e-08]"),
-        ("Steps.  [x<=3; required]", "Steps.  [at most 3; required]"),
-        ("At most so many.  [default: 8]  [x>=1]", "At most so many.  [default: 8]  [at least 1]"),
-        ("The formula 0<=x<=1 of a text stays.", "The formula 0<=x<=1 of a text stays."),
-    ],
-)
-def test_limits(typer_says: str, we_say: str) -> None:
-    assert limits_in_words(typer_says) == we_say
-
-
 @pytest.mark.parametrize("words", list(commands(typer.main.get_command(cli.app))), ids=" ".join)
 def test_no_help_is_written_for_programmers(words: tuple[str, ...]) -> None:
     shown = help_of(*words)
     assert not re.search(r"\brange>|INTEGER|FLOAT|<(int|float|str|path)>|<list|[<>]=", shown), shown
-
-
-def test_help_in_words() -> None:
-    shown = help_of("run")
-    assert "--top N How many classes to report, best first. [default: 1; at least 1]" in shown
-    assert "--threshold X Report only classes that score at least this. [default: 0.0; from 0 to 1]" in shown
-    assert "MODEL PATH A deployed .tflite file. [required]" in shown
-    assert "--save DIR Keep frames" in shown
 
 
 def test_version() -> None:

@@ -1,0 +1,81 @@
+"""How a trained model is opened: what a person decides because the file does not say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, get_args
+
+from edgedense.flags import Flag
+
+Ending = Literal["softmax", "sigmoid", "none"]
+OPENING = "What the model's file does not say"
+
+
+def square(side: int) -> tuple[int, int]:
+    """(height, width) of a square."""
+    return side, side
+
+
+InputSize = Annotated[
+    tuple[int, int] | None,
+    Flag(
+        "Height and width of the network's input, in place of the model's own, or where it has none. A smaller input "
+        "is faster, and loses accuracy.",
+        name="--input-size",
+        panel=OPENING,
+        metavar="PIXELS",
+        minimum=32,
+        takes=int,
+        read=square,
+    ),
+]
+TrustModel = Annotated[
+    bool,
+    Flag(
+        "Run the Python code that the model's file holds (Lambda layers), as loading it in Keras would. Say so only "
+        "for a file whose origin you know: its code can do all that you can do on this machine.",
+        name="--trust-model",
+        panel=OPENING,
+    ),
+]
+Output = Annotated[str | None, Flag("The output to use, of a model that has several.", panel=OPENING, metavar="NAME")]
+Activation = Annotated[
+    Ending | None,
+    Flag(
+        "What makes scores of the model's last numbers, where neither the model nor its loss says it. softmax: classes "
+        "of which one is right. sigmoid: classes that are independent, or a single yes or no. none: values such as an "
+        "age, which are no probabilities.",
+        panel=OPENING,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What `keras.reader.read` is told beside the file.
+
+    `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it was
+    built for. `trust` runs Python code that the file holds (Lambda layers). `output` names the one output that
+    counts, where the model has several. `activation` says what turns the model's last numbers into scores where
+    neither its layers nor its loss say it: "softmax" for classes of which one is right, "sigmoid" for classes that
+    are independent, "none" for numbers that are no probabilities, such as those of a regression.
+    """
+
+    size: InputSize = None
+    trust: TrustModel = False
+    output: Output = None
+    activation: Activation = None
+
+    def at(self, size: tuple[int, int] | None) -> Opening:
+        """The same at another picture size; None is the model's own."""
+        return replace(self, size=size)
+
+
+def recorded(recipe: Mapping[str, Any], size: tuple[int, int] | None = None, trust: bool = False) -> Opening:
+    """How the model of a deployed file was opened, by its `recipe`, to open it in the same way.
+
+    Not `trust`: a file must not say of another that its code may be run.
+    """
+    source, activation = recipe.get("source", {}), recipe.get("activation")
+    return Opening(size, trust, source.get("output"), activation if activation in get_args(Ending) else None)

@@ -1,0 +1,263 @@
+"""What a user may choose for a conversion. Nothing heavy is imported here: the command line's help reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from edgedense.converters.opening import Activation, InputSize, Opening, Output, TrustModel
+from edgedense.flags import Flag
+from edgedense.images.preprocessing import Exif, Normalization, Resize
+
+Estimator = Literal["minmax", "percentile", "mse"]
+Criterion = Literal["taylor", "l1", "norm", "random"]
+DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
+
+PICTURES = "Pictures and preprocessing"
+TARGET = "What the file is for"
+QUANTIZATION = "Quantization"
+ACCURACY = "How much accuracy may be lost"
+SMALLER = "A smaller, faster network"
+RECOVERY = "Training that wins accuracy back"
+
+
+# What convert and explain both take.
+Preprocess = Annotated[
+    Normalization | None,
+    Flag(
+        "How pixels were normalized in training, outside of the model. densenet: by "
+        "keras.applications.densenet.preprocess_input. rescale: divided by 255. none: not at all. By default it is "
+        "densenet, or none for a model that normalizes its own input."
+    ),
+]
+ResizedBy = Annotated[
+    Resize,
+    Flag(
+        "How pictures were resized in training. bilinear: as by image_dataset_from_directory. nearest: as by "
+        "load_img and ImageDataGenerator.",
+        panel=PICTURES,
+    ),
+]
+ExifUse = Annotated[
+    Exif,
+    Flag(
+        "A camera that was held upright notes in the EXIF data that its picture must be turned. apply: turn it. "
+        "ignore: leave it, as Keras' loaders do.",
+        panel=PICTURES,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Slimming:
+    """What makes the network smaller, and mends what that cost; at most one of the first three.
+
+    `prune_channels`: the fraction of multiply-accumulates to remove. `fit_latency`: milliseconds of one inference on
+    one thread of this machine. `work` keeps the checkpoints of `recover`.
+    """
+
+    prune_channels: Annotated[
+        float | None,
+        Flag(
+            "Remove channels until this fraction of the multiply-accumulates is gone. The network becomes smaller and "
+            "faster, and loses accuracy, of which --recover wins a part back.",
+            panel=SMALLER,
+            metavar="FRACTION",
+            above=0,
+            below=1,
+        ),
+    ] = None
+    fit: Annotated[
+        Literal["coral"] | None,
+        Flag(
+            "Remove channels until the int8 weights fit into the Edge TPU's own memory. It need not load them again "
+            "for every picture then.",
+            panel=SMALLER,
+        ),
+    ] = None
+    fit_latency: Annotated[
+        float | None,
+        Flag(
+            "Remove channels until one inference takes at most this many milliseconds on one thread of this machine.",
+            panel=SMALLER,
+            metavar="MS",
+            minimum=0.01,
+        ),
+    ] = None
+    importance: Annotated[
+        Criterion,
+        Flag(
+            "Which channels are removed first. taylor: those whose loss changes the scores least. l1: those with the "
+            "smallest weights. norm: those that their batch normalization scales down most. random: any.",
+            panel=SMALLER,
+            needs=("--prune-channels", "--fit", "--fit-latency"),
+        ),
+    ] = "taylor"
+    sparsity: Annotated[
+        float | None,
+        Flag(
+            "Set this fraction of the weights to zero. The file gets smaller when it is compressed, for instance to be "
+            "sent to many devices. It gets no faster.",
+            panel=SMALLER,
+            metavar="FRACTION",
+            above=0,
+            below=1,
+        ),
+    ] = None
+    recover: Annotated[
+        Path | None,
+        Flag(
+            "Train the changed network to give the same scores as the original model for the pictures in this folder. "
+            "They need no labels, but sub-folders named like the classes help.",
+            panel=RECOVERY,
+            metavar="FOLDER",
+            reads="folder",
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        Flag(
+            "Train for at most this many epochs. An epoch is one pass over the pictures. The training ends earlier "
+            "when --max-drop is kept.",
+            panel=RECOVERY,
+            minimum=1,
+            usual="8 for --recover",
+        ),
+    ] = None
+    qat: Annotated[
+        bool,
+        Flag(
+            "Train the weights together with their rounding to int8, which is called quantization-aware training. It "
+            "uses the pictures of --recover, or else those of --calibration.",
+            panel=RECOVERY,
+        ),
+    ] = False
+    work: Annotated[
+        Path | None,
+        Flag(
+            "The folder in which --recover and --qat keep a checkpoint of each epoch, so that the same command goes on "
+            "after an interruption. By default it is NAME.work beside NAME.tflite, and is removed at the end.",
+            panel=RECOVERY,
+            metavar="FOLDER",
+            writes="folder",
+            needs=("--recover", "--qat"),
+        ),
+    ] = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any of it changes the network before it is quantized."""
+        return self.prunes or self.sparsity is not None or self.recover is not None
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is any training."""
+        return self.sparsity is not None or self.recover is not None or self.qat
+
+    @property
+    def prunes(self) -> bool:
+        """Whether channels are cut."""
+        return self.prune_channels is not None or self.fit is not None or self.fit_latency is not None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose for a conversion. None: found out from the model or the pictures. `opening` is how the
+    model is opened."""
+
+    preprocess: Preprocess = None
+    resize: ResizedBy = "bilinear"
+    exif: ExifUse = "ignore"
+    images: Annotated[
+        int, Flag("Use at most this many pictures of the calibration folder.", panel=PICTURES, minimum=2)
+    ] = DEFAULT_IMAGES
+    force: Annotated[
+        bool,
+        Flag("Convert although another preprocessing suits the labelled calibration pictures better.", panel=PICTURES),
+    ] = False
+    opening: Opening = field(default_factory=Opening)
+    target: Annotated[
+        Literal["cpu", "coral"],
+        Flag(
+            "What runs the file: a processor such as the Raspberry Pi's, or a Coral Edge TPU. With coral, "
+            "edgetpu_compiler is called where it is installed, and writes NAME_edgetpu.tflite beside NAME.tflite.",
+            panel=TARGET,
+        ),
+    ] = "cpu"
+    output_type: Annotated[
+        Literal["float32", "uint8"],
+        Flag(
+            "The type of the file's output: probabilities in float32, or in uint8 for hardware that only computes with "
+            "integers. With --target coral it is always uint8.",
+            panel=TARGET,
+        ),
+    ] = "float32"
+    explain: Annotated[
+        bool,
+        Flag(
+            "Add the network's last feature map as a second output. A device needs it to draw heatmaps of where a "
+            "class is seen.",
+            panel=TARGET,
+        ),
+    ] = False
+    golden_images: Annotated[
+        int,
+        Flag(
+            "Store this many calibration pictures in the file, with the scores that they got here. Synthetic pictures "
+            "are always stored. edgedense validate replays them all, and so proves that a device computes the same.",
+            panel=TARGET,
+            minimum=0,
+        ),
+    ] = 0
+    ranges: Annotated[
+        Estimator | None,
+        Flag(
+            "int8 has 256 levels, and they are spread over the range of values that a layer produces. This is how the "
+            "range is estimated. minmax: from the smallest to the largest value. percentile: one picture in a hundred "
+            "may be outside. mse: where the rounding error is smallest. By default each is estimated on one half of "
+            "the pictures and tried on the other, and the best is taken.",
+            panel=QUANTIZATION,
+        ),
+    ] = None
+    headroom: Annotated[
+        float | None,
+        Flag(
+            "Make the ranges this many times as wide, so that values fit that are larger than in the calibration "
+            "pictures. By default this is chosen together with --ranges.",
+            panel=QUANTIZATION,
+            metavar="FACTOR",
+            minimum=1,
+            maximum=4,
+        ),
+    ] = None
+    max_drop: Annotated[
+        float | None,
+        Flag(
+            "Accept at most this many percentage points less accuracy on the pictures of --validation. When more is "
+            "lost, other ranges are tried, then operators that round less, then layers in float. When nothing helps, "
+            "no file is written and the exit code is 1.",
+            panel=ACCURACY,
+            metavar="POINTS",
+            minimum=0,
+        ),
+    ] = None
+    slimming: Slimming = field(default_factory=Slimming)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures become the input of a trained model, as in `Options`, for those who only look at it."""
+
+    preprocess: Preprocess = None
+    resize: ResizedBy = "bilinear"
+    exif: ExifUse = "ignore"
+    size: InputSize = None
+    trust: TrustModel = False
+    output: Output = None
+    activation: Activation = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is not at its default, by name."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
