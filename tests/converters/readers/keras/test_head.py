@@ -119,7 +119,7 @@ def test_a_backbone_that_is_cut_at_a_transition() -> None:
     ("end", "steps"),
     [
         (lambda k, x: k.layers.Dense(2)(x), [FloatHead]),
-        (lambda k, x: k.layers.Dense(2, activation="tanh")(x), [FloatHead]),
+        (lambda k, x: k.layers.Dense(2, activation="tanh")(k.layers.LayerNormalization()(x)), [FloatHead]),
         (lambda k, x: k.layers.Dense(2, activation="softplus")(x), [FloatHead]),
         (lambda k, x: k.layers.Dense(1, activation="sigmoid")(x), [FloatHead, Activation]),
         (lambda k, x: k.layers.Activation("sigmoid")(k.layers.Dense(3)(x)), [FloatHead, Activation]),
