@@ -116,11 +116,7 @@ class Classifier:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
         whole image. See `edgedense.deployed.gradcam`. Raises EdgedenseError where the file has none."""
         if self._head is None or self._features is None:
-            raise EdgedenseError(
-                "a file with the last feature map as its second output",
-                self._no_heatmaps,
-                "edgedense explain on the Keras model, or convert it again with --explain",
-            )
+            raise EdgedenseError("a file with the last feature map as its second output", *self._no_heatmaps)
         raw = self._interpreter.tensor(self._features["index"])()[0]  # a view: a copy would cost as much as the rest
         if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
             classes = [1 for _ in classes]
@@ -170,11 +166,12 @@ class Classifier:
         return recipe
 
 
-def _without_heatmaps(recipe: Mapping[str, Any]) -> str:
-    """What to say of a file that heatmaps cannot be computed from."""
+def _without_heatmaps(recipe: Mapping[str, Any]) -> tuple[str, str]:
+    """What to say of a file that heatmaps cannot be computed from, and what to try."""
     if "float_head" in recipe:
-        return f"one whose head is float32, which has no gradients on a device: {recipe['float_head']['reason']}"
-    return "one without"
+        reason = recipe["float_head"]["reason"]
+        return f"one whose head is float32, without gradients on a device: {reason}", "explain the Keras model"
+    return "one without", "convert the model again with --explain"
 
 
 def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:

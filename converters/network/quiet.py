@@ -28,11 +28,17 @@ def silent() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unwarned() -> Iterator[None]:
-    """TensorFlow Lite's converter warns, through Python's logging, of what it chooses by itself, at each call."""
-    logger = logging.getLogger("absl")
+    """TensorFlow Lite's converter warns, through Python's logging, of what it chooses by itself, at each call.
+
+    The package absl, by which it does so, gives the root logger a handler where there is none: then every message of
+    ours would be printed twice, so it is taken away again.
+    """
+    logger, handlers = logging.getLogger("absl"), list(logging.root.handlers)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(level)
+        for handler in set(logging.root.handlers) - set(handlers):
+            logging.root.removeHandler(handler)

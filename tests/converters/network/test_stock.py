@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,18 @@ def test_the_same_head_gives_the_same_operators() -> None:
     converted.cache_clear()
     assert converted(two).content == first
     assert converted(head(lambda x: pooled_dense(2 * x))).content != first
+
+
+def test_loggers_are_left_as_they_were() -> None:
+    """The converter's package absl gives the root logger a handler where it has none, which would print twice."""
+    handlers = list(logging.root.handlers)
+    logging.root.handlers.clear()
+    try:
+        converted.cache_clear()
+        converted(head(pooled_dense))
+        assert logging.root.handlers == []
+    finally:
+        logging.root.handlers[:] = handlers
 
 
 def test_an_operator_that_is_not_built_in_is_named_with_its_layer() -> None:
