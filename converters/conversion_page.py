@@ -46,6 +46,7 @@ def to_html(conversion: Conversion) -> str:
         "conversion.html",
         **shown,
         **_steps(conversion.stages),
+        **_float_head(conversion.recipe),
         rewriting=[(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps],
         ranges=[(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates],
     )
@@ -85,6 +86,23 @@ def _steps(found: Sequence[StageFigures]) -> dict[str, Any]:
         "stage_headings": stages.headings(found) if found else (),
         "stage_rows": stages.rows(found),
         "stage_parameters": [(stage.name, line) for stage in found for line in _told(stage.parameters)],
+    }
+
+
+def _float_head(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a head that stays float consists of and costs. Empty without one."""
+    facts = recipe.get("float_head")
+    if facts is None:
+        return {}
+    return {
+        "head_reason": facts["reason"],
+        "head_rows": [
+            ("Keras layers", ", ".join(facts["layers"])),
+            ("operators", ", ".join(f"{count} {code}" for code, count in facts["operators"].items())),
+            ("weights", f"{facts['parameters']:,}"),
+            ("bytes", f"{facts['bytes']:,}"),
+            ("multiply-accumulates", f"{facts['multiply_accumulates']:,}"),
+        ],
     }
 
 

@@ -22,7 +22,7 @@ from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import Step
-from edgedense.converters.quantization import attempts, gate, noise
+from edgedense.converters.quantization import attempts, float_heads, gate, noise
 from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation
 from edgedense.converters.quantization.heads import deployed_head, features_tensor
@@ -240,6 +240,7 @@ def _read(
 ) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
     source, added = settled(keras_reader.read(model, options.opening), options.opening.activation)
+    added = (*added, *_float_head_notes(source, options))
     if source.gives_values:
         _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
@@ -260,6 +261,19 @@ def _read(
         training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
         notes += training.notes
     return _Given(source, trained, preprocessing, pictures, names, own, scores, held, training), notes
+
+
+def _float_head_notes(source: Source, options: Options) -> tuple[str, ...]:
+    """What is to be said of a head that stays float, before anything is measured; EdgedenseError where it cannot."""
+    head = source.network.head.float_head
+    if head is None:
+        return ()
+    return float_heads.check(
+        head,
+        coral=options.target == "coral" or options.slimming.fit == "coral",
+        explain=options.explain,
+        integer_output=options.output_type != "float32",
+    )
 
 
 def _quantized(
@@ -538,6 +552,7 @@ def _recipe(
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")},
         "figures": figures,
         **({"steps": [stage.recorded() for stage in stages]} if stages else {}),
+        **({} if (head := network.head.float_head) is None else {"float_head": float_heads.facts(head)}),
     }
 
 

@@ -49,6 +49,7 @@ class Classifier:
         self._interpreter: Any = make_interpreter(self._model, self.device, threads, self.notes)
         self._input, self._output, self._features = _tensors(self._interpreter)
         head = content.entries.get(gradcam.ENTRY)
+        self._no_heatmaps = _without_heatmaps(content.recipe)
         self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
         height, width = _input_size(self._input)
         outputs = _class_count(self._output)
@@ -115,11 +116,7 @@ class Classifier:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
         whole image. See `edgedense.deployed.gradcam`. Raises EdgedenseError where the file has none."""
         if self._head is None or self._features is None:
-            raise EdgedenseError(
-                "a file with the last feature map as its second output",
-                "one without",
-                "convert the model again with --explain",
-            )
+            raise EdgedenseError("a file with the last feature map as its second output", *self._no_heatmaps)
         raw = self._interpreter.tensor(self._features["index"])()[0]  # a view: a copy would cost as much as the rest
         if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
             classes = [1 for _ in classes]
@@ -167,6 +164,14 @@ class Classifier:
                 _CONVERT,
             )
         return recipe
+
+
+def _without_heatmaps(recipe: Mapping[str, Any]) -> tuple[str, str]:
+    """What to say of a file that heatmaps cannot be computed from, and what to try."""
+    if "float_head" in recipe:
+        reason = recipe["float_head"]["reason"]
+        return f"one whose head is float32, without gradients on a device: {reason}", "explain the Keras model"
+    return "one without", "convert the model again with --explain"
 
 
 def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:

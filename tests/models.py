@@ -58,6 +58,77 @@ def softmax_head(keras: Any, x: Tensor, classes: int = 5) -> Tensor:
     return keras.layers.Dense(classes, activation="softmax")(x)
 
 
+def _pooled(keras: Any, x: Tensor) -> Tensor:
+    return keras.layers.GlobalAveragePooling2D()(x)
+
+
+def two_poolings_head(keras: Any, x: Tensor) -> Tensor:
+    return keras.layers.Concatenate()([_pooled(keras, x), keras.layers.GlobalMaxPooling2D()(x)])
+
+
+def attention_head(keras: Any, x: Tensor) -> Tensor:
+    """Squeeze and excite: each channel is weighted by what all of them are on average."""
+    channels, layers = x.shape[-1], keras.layers
+    weights = layers.Dense(channels, activation="sigmoid")(layers.Dense(3, activation="relu")(_pooled(keras, x)))
+    return _pooled(keras, layers.Multiply()([x, layers.Reshape((1, 1, channels))(weights)]))
+
+
+def convolution_head(keras: Any, x: Tensor) -> Tensor:
+    x = keras.layers.Conv2D(6, 3, padding="same", activation="relu")(keras.layers.SpatialDropout2D(0.3)(x))
+    return _pooled(keras, keras.layers.BatchNormalization()(x))
+
+
+def bottleneck_head(keras: Any, x: Tensor) -> Tensor:
+    """1x1 convolution - norm - ReLU - 3x3 convolution: as a dense layer begins, but nothing is joined."""
+    return _pooled(keras, keras.layers.Conv2D(5, 3)(norm_relu(keras, keras.layers.Conv2D(8, 1)(x))))
+
+
+def prelu_head(keras: Any, x: Tensor) -> Tensor:
+    slopes = keras.initializers.RandomUniform(0.1, 0.9, seed=1)
+    return keras.layers.PReLU(alpha_initializer=slopes)(keras.layers.Dense(6)(_pooled(keras, x)))
+
+
+def gelu_head(keras: Any, x: Tensor) -> Tensor:
+    return keras.layers.LayerNormalization()(keras.layers.Dense(6, activation="gelu")(_pooled(keras, x)))
+
+
+def residual_head(keras: Any, x: Tensor) -> Tensor:
+    x = _pooled(keras, x)
+    y = keras.layers.Dense(x.shape[-1], activation="swish")(keras.layers.BatchNormalization()(x))
+    return keras.layers.Add()([x, y])
+
+
+def sequence_head(keras: Any, x: Tensor) -> Tensor:
+    """Self-attention over the positions of the map, and a recurrent layer over what it gives."""
+    layers = keras.layers
+    x = layers.Permute((2, 1))(layers.Permute((2, 1))(layers.Reshape((-1, x.shape[-1]))(x)))
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 3)(x, value=x)])
+    return layers.GRU(4)(layers.LayerNormalization()(x))
+
+
+def padded_pooling_head(keras: Any, x: Tensor) -> Tensor:
+    return keras.layers.Flatten()(keras.layers.AveragePooling2D(3, 2, padding="same")(x))
+
+
+# What stands between the last feature map and the last Dense where the graph has no words for it.
+FLOAT_HEADS: dict[str, Head] = {
+    "two poolings": two_poolings_head,
+    "attention": attention_head,
+    "convolution": convolution_head,
+    "bottleneck": bottleneck_head,
+    "PReLU": prelu_head,
+    "GELU and LayerNormalization": gelu_head,
+    "residual": residual_head,
+    "sequence": sequence_head,
+    "padded pooling": padded_pooling_head,
+}
+
+
+def classified(features: Head, classes: int = 5, activation: str | None = "softmax") -> Head:
+    """A head that ends in a Dense behind `features`."""
+    return lambda keras, x: keras.layers.Dense(classes, activation=activation)(features(keras, x))
+
+
 def densenet(
     keras: Any | None = None,
     size: tuple[int | None, int | None] = (32, 32),

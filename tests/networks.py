@@ -19,6 +19,7 @@ from edgedense.converters.network.graph import (
     Dense,
     DenseLayer,
     DenseNet,
+    FloatHead,
     Head,
     MaxPool,
     Pool,
@@ -147,6 +148,25 @@ def _plain(value: object) -> object:
 
 def with_head(network: DenseNet, *steps: object) -> DenseNet:
     return replace(network, head=replace(network.head, steps=steps))
+
+
+def with_float_head(network: DenseNet, seed: int = 1) -> DenseNet:
+    """The same with a TensorFlow graph for a head: sums over all positions, a random product, and a softmax."""
+    import tensorflow as tf
+
+    shape = lower(network).shapes["head/norm"]
+    kernel = np.random.default_rng(seed).normal(0, 0.1, (shape[2], 3)).astype(np.float32)
+
+    def head(features: Any) -> Any:
+        return tf.matmul(tf.reduce_sum(features, (1, 2)), kernel)
+
+    signature = tf.TensorSpec((None, *shape), tf.float32)
+    traced = tf.function(head, autograph=False).get_concrete_function(signature)
+    graph = traced.graph.as_graph_def().SerializeToString(deterministic=True)
+    ends = traced.inputs[0].name, traced.outputs[0].name
+    height, width, channels = shape
+    step = FloatHead(graph, *ends, (height, width, channels), 3, ("one (Sum)", "two (Dense)"), "a reason")
+    return with_head(network, step, Activation("softmax"))
 
 
 def rewritten(seed: int = 0, **options: Any) -> DenseNet:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from edgedense.converters.network import float_head
 from edgedense.converters.network.graph import (
     Activation,
     Affine,
@@ -15,6 +16,7 @@ from edgedense.converters.network.graph import (
     Dense,
     DenseNet,
     Flatten,
+    FloatHead,
     HeadStep,
     MaxPool,
     Padding,
@@ -94,6 +96,8 @@ def _step(step: HeadStep, x: Any) -> Any:
         return _affine(step, x)
     if isinstance(step, Dense):
         return x @ step.kernel + step.bias
+    if isinstance(step, FloatHead):
+        return tf.cast(float_head.function(step)(tf.cast(x, tf.float32)), x.dtype)
     if isinstance(step, Flatten):
         return tf.reshape(x, [x.shape[0], -1])
     if isinstance(step, Pool):

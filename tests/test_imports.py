@@ -32,7 +32,7 @@ DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
 MAY |= {
     "converters.opening": set(),
     "converters.options": {"edgedense.images", "converters.opening"},
-    "converters.network": DATA,
+    "converters.network": DATA | {"converters.tflite"},
     "converters.tflite": DATA,
     "converters.calibration": DATA | {"converters.options", "converters.network"},
     "converters.readers.keras": DATA | {"converters.network", "converters.opening"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgedense.converters.network import float_head
 from edgedense.converters.network.program import CONSTANT, IMAGE, Op, Program
 
 Tap = Callable[[str, np.ndarray], None]
@@ -139,6 +140,9 @@ def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str, weights: tuple[A
         return tf.nn.space_to_depth(x, op.stride)
     if op.kind == "reshape":
         return tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
+    if op.kind == "float_head":
+        assert op.head is not None
+        return tf.cast(float_head.function(op.head)(tf.cast(x, tf.float32)), dtype)
     return _activation(tf, op, x)
 
 

@@ -9,7 +9,7 @@ block's concatenation; a transition is norm - ReLU - 1x1 convolution - 2x2 avera
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -143,19 +143,44 @@ class Activation:
     alpha: float = 0.0  # the slope of leaky_relu; elu has 1
 
 
-HeadStep = Pool | WindowPool | Flatten | Dense | Activation | Affine
+@dataclass(frozen=True)
+class FloatHead:
+    """Head: [B, H, W, C] to [B, outputs], by layers that this module has no words for; they stay float32.
+
+    `graph` is a serialized TensorFlow GraphDef that holds its weights as constants. It computes the tensor named
+    `logits` [B, outputs] from the tensor named `features` [B, *shape], of any batch. `layers` are the Keras layers that
+    it was made of, for people, and `reason` says which of them is the one without words.
+    """
+
+    graph: bytes = field(repr=False)
+    features: str
+    logits: str
+    shape: tuple[int, int, int]
+    outputs: int
+    layers: tuple[str, ...] = ()
+    reason: str = ""
+
+
+HeadStep = Pool | WindowPool | Flatten | Dense | Activation | Affine | FloatHead
 
 
 @dataclass(frozen=True)
 class Head:
     """norm - ReLU behind the last block (`norm` None: the last block's output is used as it is), then `steps` in order.
 
-    Dropout is not here: it does nothing at inference. An Affine among the steps acts on the last axis.
+    Dropout is not here: it does nothing at inference. An Affine among the steps acts on the last axis. A FloatHead is
+    the first step, with nothing behind it but the activation.
     """
 
     norm: Affine | None
     steps: tuple[HeadStep, ...]
     form: Form = "depthwise"
+
+    @property
+    def float_head(self) -> FloatHead | None:
+        """The layers that stay float, where there are some."""
+        first = self.steps[0] if self.steps else None
+        return first if isinstance(first, FloatHead) else None
 
 
 @dataclass(frozen=True)
@@ -174,5 +199,6 @@ class DenseNet:
 
     @property
     def classes(self) -> int:
-        """Number of outputs: the length of the last Dense's bias."""
-        return int([s for s in self.head.steps if isinstance(s, Dense)][-1].bias.size)
+        """Number of outputs: of the layers that stay float, or the length of the last Dense's bias."""
+        last = [s for s in self.head.steps if isinstance(s, Dense | FloatHead)][-1]
+        return last.outputs if isinstance(last, FloatHead) else int(last.bias.size)

@@ -22,6 +22,7 @@ from edgedense.converters.network.graph import (
     Dense,
     DenseNet,
     Flatten,
+    FloatHead,
     Form,
     Head,
     Padding,
@@ -45,6 +46,7 @@ Kind = Literal[
     "reshape",
     "dense",
     "activation",
+    "float_head",
 ]
 IMAGE, SCORES = "image", "scores"
 SAME_SCALE = ("concat", "pad", "max_pool", "maximum", "space_to_depth", "reshape", "reduce_max", "average_pool")
@@ -62,6 +64,7 @@ class Op:
     max_pool, average_pool   `size`, `strides`, valid
     dense        kernel [in, out], bias, relu
     activation   `function`
+    float_head   `head`: several operators in the deployed file, all in float32
     """
 
     kind: Kind
@@ -78,6 +81,7 @@ class Op:
     size: tuple[int, int] = (1, 1)
     strides: tuple[int, int] = (1, 1)
     function: Activation | None = None
+    head: FloatHead | None = None
 
     @property
     def weights(self) -> tuple[Array, Array]:
@@ -245,6 +249,8 @@ def _head(head: Head, x: str) -> Iterator[Op]:
             yield Op("dense", name, (x,), step.kernel, step.bias)
         elif isinstance(step, Activation):
             yield Op("activation", name, (x,), function=step)
+        elif isinstance(step, FloatHead):
+            yield Op("float_head", name, (x,), head=step)
         else:
             yield Op("depthwise", name, (x,), step.scale[None, None], step.shift)
         x = name
@@ -273,6 +279,8 @@ def _shape(op: Op, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
         return (int(np.prod(first)),)
     if op.kind == "dense" and op.kernel is not None:
         return (op.kernel.shape[1],)
+    if op.kind == "float_head" and op.head is not None:
+        return (op.head.outputs,)
     return first
 
 

@@ -21,6 +21,7 @@ from edgedense.converters.network.graph import (
     Dense,
     DenseLayer,
     DenseNet,
+    FloatHead,
     Head,
     HeadStep,
     Transition,
@@ -159,9 +160,13 @@ def _head(head: Head, channels: Indices, width: int) -> Head:
 
 
 def _steps(steps: tuple[HeadStep, ...], channels: Indices, width: int) -> Iterator[HeadStep]:
-    """Up to the first Dense every step works on each of the `width` channels alone."""
+    """Up to the first Dense every step works on each of the `width` channels alone.
+
+    What a head that stays float does with them is not known: it needs them all, AssertionError where some are missing.
+    """
     rest = iter(steps)
     for step in rest:
+        assert not isinstance(step, FloatHead) or channels.size == width, channels.size
         if isinstance(step, Dense):
             yield Dense(_rows(step.kernel, channels, width), step.bias)
             break

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import lower
+from edgedense.converters.network.stock import converted
 from edgedense.converters.passes.pool_first import pool_first
 
 # In multiply-accumulates of a convolution, what else takes time in XNNPACK's int8 kernels: to requantize and store one
@@ -30,7 +31,7 @@ class BlockShape:
 
 def macs(network: DenseNet) -> int:
     """Multiply-accumulates of one inference as it is deployed, transitions pooling first: output positions times
-    kernel size, of convolutions and Dense layers."""
+    kernel size, of convolutions and Dense layers, and what a head that stays float has of them."""
     program, total = lower(pool_first(network)), 0
     for op in program.ops:
         if op.kind == "conv" and op.kernel is not None:
@@ -38,12 +39,17 @@ def macs(network: DenseNet) -> int:
             total += height * width * op.kernel.size
         elif op.kind == "dense" and op.kernel is not None:
             total += op.kernel.size
+        elif op.head is not None:
+            total += converted(op.head).macs
     return total
 
 
 def weights(network: DenseNet) -> int:
-    """Weights of convolutions, depthwise convolutions and Dense layers: the bytes that they take in int8."""
-    return sum(op.kernel.size for op in lower(network).ops if op.kernel is not None)
+    """Bytes of the weights of convolutions, depthwise convolutions and Dense layers in int8, and of what a head that
+    stays float holds in float32."""
+    ops = lower(network).ops
+    floats = sum(converted(op.head).weight_bytes for op in ops if op.head is not None)
+    return floats + sum(op.kernel.size for op in ops if op.kernel is not None)
 
 
 def block_shapes(network: DenseNet) -> tuple[BlockShape, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.network.graph import Activation
+from edgedense.converters.network.graph import Activation, FloatHead
 from edgedense.converters.network.program import Op, Program
 
 Weights = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]  # operator name -> (kernel, bias)
@@ -44,6 +44,10 @@ def write_task(folder: Path, task: Task) -> None:
             if (array := plain.pop(name)) is not None:
                 arrays[f"{index}.{name}"] = array
         plain["function"] = None if op.function is None else asdict(op.function)
+        if op.head is not None:
+            plain["head"] = asdict(replace(op.head, graph=b""))
+            arrays[f"{index}.graph"] = np.frombuffer(op.head.graph, np.uint8)
+            del plain["head"]["graph"]
         ops.append(plain)
     document = {
         "ops": ops,
@@ -80,6 +84,9 @@ def _op(plain: dict[str, Any], index: int, arrays: Any) -> Op:
         plain[name] = arrays.get(f"{index}.{name}")
     if plain["function"] is not None:
         plain["function"] = Activation(**plain["function"])
+    if (head := plain["head"]) is not None:
+        lists = {name: tuple(head[name]) for name in ("shape", "layers")}
+        plain["head"] = FloatHead(graph=arrays[f"{index}.graph"].tobytes(), **head | lists)
     (top, bottom), (left, right) = plain["padding"]
     plain["padding"] = ((top, bottom), (left, right))
     for name in ("inputs", "size", "strides"):

@@ -27,24 +27,29 @@ class _Move:
 
 def cuts(network: DenseNet, importance: Importance) -> Iterator[Selection]:
     """Selections from the whole network downward, each a part of the one before, until one dense layer of one tile is
-    left in each block.
+    left in each block. What a head that stays float reads stays whole: in the last block only bottlenecks get thinner.
 
     A step takes the least important tile of 16 outputs from a bottleneck or from a dense layer's growth channels, or
     all of these, and the layer with them. Which step comes next is decided by loss per cost saved.
     """
     shapes = block_shapes(network)
     selection = everything(network)
-    moves = [_moves(block, selection, shapes[block], importance) for block in range(len(network.blocks))]
+    whole = {len(network.blocks) - 1} if network.head.float_head is not None else set()
+
+    def moves_of(block: int) -> list[_Move]:
+        return _moves(block, selection, shapes[block], importance, block not in whole)
+
+    moves = [moves_of(block) for block in range(len(network.blocks))]
     yield selection
     while any(moves):
         best = min((move for block in moves for move in block), key=lambda move: move.loss / move.saving)
         selection = selection.replaced(best.block, best.layer, best.channels)
         yield selection
-        moves[best.block] = _moves(best.block, selection, shapes[best.block], importance)
+        moves[best.block] = moves_of(best.block)
 
 
-def _moves(block: int, selection: Selection, shape: BlockShape, importance: Importance) -> list[_Move]:
-    """The steps that one dense block has left."""
+def _moves(block: int, selection: Selection, shape: BlockShape, importance: Importance, growth: bool) -> list[_Move]:
+    """The steps that one dense block has left; `growth`: its growth channels may go."""
     rows = selection.layers[block]
     widths = [(row.bottleneck.size, row.growth.size) for row in rows]
     before = block_cost(shape, widths)
@@ -52,6 +57,8 @@ def _moves(block: int, selection: Selection, shape: BlockShape, importance: Impo
     for layer, row in enumerate(rows):
         name = f"block{block + 1}/layer{layer + 1}"
         for channels, loss in _smaller(row, importance.bottleneck[name], importance.growth[name]):
+            if not growth and channels.growth.size < row.growth.size:
+                continue
             after = [*widths[:layer], (channels.bottleneck.size, channels.growth.size), *widths[layer + 1 :]]
             if any(growth for _, growth in after):
                 found.append(_Move(block, layer, channels, loss, before - block_cost(shape, after)))

@@ -63,10 +63,12 @@ def shrink(
     way = list(cuts(network, importance))
     if not goal(cut(network, way[-1])):
         least = macs(cut(network, way[-1])) / macs(network)
+        left = "one dense layer per block"
+        if network.head.float_head is not None:
+            left += ", all of those in the last block, whose channels the head that stays float reads"
         raise EdgedenseError(
             wanted,
-            f"a smallest network, one dense layer per block, of {100 * least:.0f} % of the "
-            "multiply-accumulates, which does not meet it",
+            f"a smallest network, {left}, of {100 * least:.0f} % of the multiply-accumulates, which does not meet it",
             "a lower goal, or --input-size",
         )
     selection = _first(way, lambda at: goal(cut(network, at)))

@@ -132,7 +132,8 @@ def prepare(network: DenseNet, statistics: Statistics, attempt: Attempt, output_
     network, statistics = equalize_readers(network, statistics)
     network, statistics = absorb_scales(network, statistics, _forms(network, attempt.form))
     program = lower(network)
-    floats = frozenset(attempt.floats) | (_float_tail(program) if output_type == "float32" else frozenset())
+    floats = frozenset(attempt.floats) | _float_head(program)
+    floats |= _float_tail(program) if output_type == "float32" else frozenset()
     ranges = _ranges(network, program, statistics, attempt.ranges)
     quantization = activations(program, ranges)
     program, statistics = round_constants(program, quantization, statistics)
@@ -172,6 +173,17 @@ def _float_tail(program: Program) -> frozenset[str]:
     op = program.ops[last]
     first = last if op.kernel is not None and op.kernel.size <= FLOAT_DENSE else last + 1
     return frozenset(op.output for op in program.ops[first:])
+
+
+def _float_head(program: Program) -> frozenset[str]:
+    """A head that stays float, with all behind it and the norm before it.
+
+    The norm undoes the equalization of the last concatenation, whose channels fill the int8 range: in float the head
+    reads each of them to 8 bits of its own range, where an int8 feature map would have one range for all.
+    """
+    first = next((i for i, op in enumerate(program.ops) if op.head is not None), len(program.ops))
+    floats = [op.output for op in program.ops[first:]]
+    return frozenset([*floats, "head/norm"] if floats else [])
 
 
 def _ranges(network: DenseNet, program: Program, statistics: Statistics, spec: RangeSpec) -> dict[str, Range]:

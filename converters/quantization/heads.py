@@ -13,8 +13,8 @@ from edgedense.deployed import gradcam
 
 def features_tensor(program: Program) -> str:
     """The last feature map: what the head's first pooling or flattening reads, behind the last norm - ReLU."""
-    first = next(op for op in program.ops if op.output.startswith("head/") and op.output != "head/norm")
-    return first.inputs[0]
+    behind = (op for op in program.ops if op.output.startswith("head/") and op.output != "head/norm")
+    return next(behind, program.ops[-1]).inputs[0]
 
 
 def deployed_head(head: graph.Head) -> gradcam.Head:
@@ -22,8 +22,9 @@ def deployed_head(head: graph.Head) -> gradcam.Head:
     here too: a hidden one would make the file larger by megabytes.
 
     A head in another form than "depthwise" has put a shift of its features into the layer behind, which Grad-CAM
-    would miss: AssertionError.
+    would miss, and one that stays float has layers without gradients here: AssertionError.
     """
+    assert head.float_head is None, head.float_head
     assert head.norm is None or head.form == "depthwise", head.form
     steps = head.steps[:-1] if _ends_in_scores(head.steps[-1]) else head.steps
     return gradcam.Head(tuple(_step(step) for step in steps))
@@ -48,6 +49,8 @@ def _step(step: graph.HeadStep) -> gradcam.Step:
         case graph.Activation(kind, alpha):
             assert kind != "softmax"
             return gradcam.Nonlinear(kind, alpha)
+        case graph.FloatHead():
+            raise AssertionError(step)
 
 
 def _dense(kernel: graph.Array, bias: graph.Array) -> gradcam.Dense:

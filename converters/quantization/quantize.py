@@ -15,6 +15,7 @@ import numpy as np
 
 from edgedense.converters.network.graph import Activation, Array
 from edgedense.converters.network.program import CONSTANT, IMAGE, SAME_SCALE, SCORES, Op, Program
+from edgedense.converters.network.stock import FEATURES, LOGITS, converted
 from edgedense.converters.tflite.flatbuffer import Operator, Quantization, Tensor, write
 
 Range = tuple[float, float]  # lowest and highest real value that must be represented
@@ -181,7 +182,9 @@ class _Quantizer:
         self.activation("pixels", (height, width, channels), Quantization(np.ones(1, np.float32), -128))
         self.emit("QUANTIZE", 1, (IMAGE,), "pixels", "QuantizeOptions")
         for op in self.program.ops:
-            if op.output in self.float_ops:
+            if op.head is not None:
+                self.float_head(op)
+            elif op.output in self.float_ops:
                 self.float_op(op)
             else:
                 self.int_op(op)
@@ -196,6 +199,7 @@ class _Quantizer:
                 return last
             return self.as_float(last)
         q = self.quantization[last]
+        # A float head leaves float scores: they are rounded once, to what the int8 ones would be called in uint8.
         tensor = Tensor(
             "scores_uint8", (1, *self.program.shapes[last]), "uint8", replace(q, zero_point=q.zero_point + 128)
         )
@@ -275,6 +279,19 @@ class _Quantizer:
             self.emit_op(op, inputs if op.kind == "concat" else (*inputs, name), int8=False)
         else:
             self.emit_op(op, inputs, int8=False)
+
+    def float_head(self, op: Op) -> None:
+        """The operators of a head that stays float, behind the float twin of the feature map that it reads."""
+        assert op.head is not None
+        part = converted(op.head)
+        names = {"": "", FEATURES: self.as_float(op.inputs[0]), LOGITS: op.output}
+        names.update({t.name: f"{op.output}/{t.name}" for t in part.tensors if t.name not in names})
+        for tensor in part.tensors:
+            if tensor.name != FEATURES:
+                self.tensors[names[tensor.name]] = replace(tensor, name=names[tensor.name])
+        for operator in part.operators:
+            inputs, outputs = (tuple(names[n] for n in side) for side in (operator.inputs, operator.outputs))
+            self.operators.append(replace(operator, inputs=inputs, outputs=outputs))
 
     def emit_op(self, op: Op, inputs: tuple[str, ...], int8: bool) -> None:
         """The operator itself, once its tensors exist. Versions are the lowest that run it."""

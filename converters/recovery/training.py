@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgedense.converters.network.evaluate import forward
 from edgedense.converters.network.program import Program
+from edgedense.converters.network.stock import converted
 from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, make_folder, save
 from edgedense.converters.recovery.distill import Objective
 from edgedense.converters.recovery.pictures import Pictures
@@ -119,6 +120,7 @@ def fingerprint(model: Model, objective: Objective, pictures: Pictures, spec: Re
             digest.update(f"{op.kind}\0{op.output}\0{op.inputs}\0{op.stride}\0".encode())
             for array in (op.kernel, op.bias, op.constant):
                 digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+            digest.update(b"" if op.head is None else converted(op.head).content)
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int8": 9}  # TensorType in the schema
+TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int8": 9}  # TensorType in the schema
 ALIGNMENT = 16  # Buffer.data is force_align: 16 in the schema; kernels read it in place
 
 
@@ -40,7 +40,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """A builtin operator by its schema name; inputs and outputs are tensor names; options by their schema names."""
+    """A builtin operator by its schema name; inputs and outputs are tensor names; options by their schema names.
+
+    The name "" stands for an input that is left out.
+    """
 
     code: str
     version: int
@@ -70,7 +73,7 @@ class _Writer:
         self.schema = schema
         self.builder = flatbuffers.Builder(1 << 20)
         self.tensors = tensors
-        self.index = {tensor.name: i for i, tensor in enumerate(tensors)}
+        self.index = {"": -1, **{tensor.name: i for i, tensor in enumerate(tensors)}}  # -1: left out
         self.shared: dict[tuple[str, bytes], int] = {}
         self.buffers: list[bytes] = [b""]  # buffer 0 is empty by convention: activations name it
         self.buffer_index: dict[bytes, int] = {b"": 0}

@@ -95,7 +95,9 @@ def start(
     built = opened.model.input_shape[1:3] if isinstance(opened.model.input_shape, tuple) else (None, None)
     source = keras_reader.read_opened(opened, None if all(built) else (size, size))
     inside = source.network.normalization
-    return Start(_kernels(opened.model), inside if source.normalized and inside is not None else outside)
+    return Start(
+        _kernels(opened.model, source.backbone), inside if source.normalized and inside is not None else outside
+    )
 
 
 def affine(normalize: Normalization) -> Affine:
@@ -159,8 +161,11 @@ def _rgb(weights: Weights, architecture: Architecture) -> Weights:
     return [[kernel[:, :, ::-1], *rest], *others]
 
 
-def _kernels(model: Any) -> Weights:
+def _kernels(model: Any, backbone: tuple[int, ...] | None = None) -> Weights:
+    """Of all layers, or of those with these numbers: a head may have convolutions and norms of its own."""
     found = keras_layers.flatten(model)
+    if backbone is not None:
+        found = tuple(found[number] for number in backbone)
     return [list(layer.weights) for layer in found if layer.kind in ("Conv2D", "BatchNormalization")]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from edgedense.converters.opening import InputSize, Output, TrustModel
 from edgedense.errors import EdgedenseError
@@ -126,8 +127,19 @@ def _print_contents(found: Contents, bundle: Bundle, name: str, console: Console
         f"labels: {', '.join(bundle.labels) or 'none'}",
         soft_wrap=True,
     )
+    if "float_head" in bundle.recipe:
+        console.print(_float_head(bundle.recipe["float_head"]), soft_wrap=True)
     if bundle.recipe:
         console.print(table("Recipe", ("entry", "value"), recipe_rows(bundle.recipe)))
+
+
+def _float_head(facts: Mapping[str, Any]) -> str:
+    """Which part of a file is float32, and what that costs."""
+    return (
+        f"The head is float32, all before it int8: {sum(facts['operators'].values())} operators behind DEQUANTIZE with "
+        f"{facts['parameters']:,} weights, {facts['bytes']:,} bytes and {facts['multiply_accumulates']:,} "
+        f"multiply-accumulates. The reason is {facts['reason']}."
+    )
 
 
 def _end(which: str, t: TensorInfo) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import sys
 import textwrap
@@ -23,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgedense.converters.network.quiet import silent
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import description as keras_description
 from edgedense.converters.readers.keras import outputs as keras_outputs
@@ -113,7 +113,7 @@ def _built(model: Any, free_size: bool, trust: bool) -> Any:
 def load_keras() -> Any:
     """Keras, imported without TensorFlow's greeting. EdgedenseError when it is missing or has no TensorFlow."""
     try:
-        with _silent():
+        with silent():
             import keras
     except ImportError as error:
         raise EdgedenseError("Keras", str(error), "pip install 'edgedense[convert]'") from error
@@ -126,28 +126,11 @@ def load_keras() -> Any:
 
 def _tf_keras() -> Any:
     try:
-        with _silent():
+        with silent():
             import tf_keras
     except ImportError as error:
         raise EdgedenseError("tf_keras", str(error), "pip install 'edgedense[convert]'") from error
     return tf_keras
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """TensorFlow's native code greets every process with its build options, past Python's sys.stderr and any log
-    level; an import that fails raises all the same.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes later
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _safe(path: Path, trust: bool) -> dict[str, bool]:

@@ -100,7 +100,7 @@ class Layer:
     class name. `operands` are the positional arguments (tensors as `Ref`, constants as they are), `keywords` those
     with a name, `inputs` the layers among them. `options` are the layer's configuration and keyword arguments.
     `shape` is the output's, None where it is open. `parameters` is Keras' own count; a layer that is called twice
-    counts once. `operation` is the Keras object.
+    counts once. `operation` is the Keras object, and `output` tells which of the call's results is meant.
     """
 
     index: int
@@ -114,6 +114,7 @@ class Layer:
     parameters: int
     operation: Any = field(repr=False, compare=False, default=None)
     keywords: Mapping[str, Any] = field(default_factory=dict)
+    output: int = 0
 
     def __str__(self) -> str:
         return f"layer '{self.name}' ({self.kind})"
@@ -250,6 +251,7 @@ class _Walk:
             parameters=sum(w.size for w in weights) if first_call else 0,
             operation=operation,
             keywords=keywords,
+            output=tensor._keras_history[2],
         )
         if layer.options.get("training") is True and "tf_keras" in type(operation).__module__:
             # Keras 3 overrides what the call was built with; Keras 2 goes on training at inference.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edgedense.converters.network.graph import Activation, DenseNet
 from edgedense.converters.opening import Ending, Opening
 from edgedense.converters.readers.keras import files as keras_files
+from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
@@ -32,7 +33,8 @@ class Source:
     The Keras model takes pictures of height and width `size`, does `steps` to them first, with borders in the units of
     its input, and what is behind them is `network`. `network.normalization` is what the model itself does to its
     pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
-    `trained_size` is the height and width that the model was built for, None where it takes any.
+    `trained_size` is the height and width that the model was built for, None where it takes any. `backbone` are
+    the numbers of the layers before the head, as `layers.flatten` lists them.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
     `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
     offers; of a model in memory that of its weights, which `hashed` says. `loss` is what the model was trained with, as
@@ -52,6 +54,7 @@ class Source:
     loss: Loss | None = None
     activation: Ending | None = None
     hashed: Literal["file", "weights"] = "file"
+    backbone: tuple[int, ...] = ()
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -118,15 +121,25 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
             "leave the size out, or build the model again with another size behind its resizing",
         )
     if free_size or batch is not None or _is_half(layers):
-        model = keras_files.rebuild(model, free_size, opened.trusted)
+        try:
+            model = keras_files.rebuild(model, free_size, opened.trusted)
+        except EdgedenseError as error:
+            if structure.seam is None or not free_size:
+                raise
+            raise keras_head.fixed_size(structure.seam, error.found) from error
         layers = keras_layers.flatten(model)
-    final = structure.network.head.steps[-1]
+    network, last = structure.network, layers[structure.final].operation
+    final = network.head.steps[-1] if network.head.steps else None
     activates = isinstance(final, Activation) and final.kind in ("softmax", "sigmoid")
-    reference = Reference(model, layers[structure.final].operation, activates)
+    if structure.seam is not None:
+        with _without_activation(last) if activates else contextlib.nullcontext():
+            traced = keras_head.trace(layers, structure.seam)
+        network = replace(network, head=replace(network.head, steps=(traced, *network.head.steps)))
+    reference = Reference(model, last, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
     return Source(
-        structure.network,
+        network,
         structure.normalized,
         opened.sha256,
         opened.name,
@@ -137,6 +150,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         own,
         opened.loss,
         hashed=opened.hashed,
+        backbone=structure.backbone,
     )
 
 

@@ -30,9 +30,11 @@ from edgedense.converters.network.graph import (
     Stem,
     Transition,
 )
+from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import pixels as keras_pixels
 from edgedense.converters.readers.keras import sizes as keras_sizes
 from edgedense.converters.readers.keras import weights as keras_weights
+from edgedense.converters.readers.keras.head import Seam
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.keras.weights import Size
 from edgedense.errors import EdgedenseError
@@ -54,7 +56,8 @@ class Structure:
     """A DenseNet, what its Keras model says beside it, and how many parameters Keras counts in each part.
 
     The parts are "input" (what stands before the stem), "stem", "block1", "transition1", and so on; "head"
-    (final norm and pooling), "dense1", "dense2" and so on (each Dense with what follows it).
+    (final norm and pooling), "dense1", "dense2" and so on (each Dense with what follows it); where there is a `seam`,
+    "head" (final norm) and "float head" (all behind the seam, which is not among the network's head's steps).
     """
 
     network: DenseNet
@@ -62,6 +65,8 @@ class Structure:
     parameters: dict[str, int]
     final: int  # the number of the layer that computes the head's last step
     steps: tuple[Step, ...]  # what is done to the picture's size first, with borders in the units of the input
+    backbone: tuple[int, ...]  # the numbers of the layers before the head, its norm and ReLU included
+    seam: Seam | None = None
 
 
 def match(layers: Sequence[Layer], size: Size) -> Structure:
@@ -70,6 +75,10 @@ def match(layers: Sequence[Layer], size: Size) -> Structure:
     EdgedenseError, naming the layer, when they compute something else.
     """
     return _Match(layers).network(size)
+
+
+class _WrongSizeError(EdgedenseError):
+    """A head that is known, and fixes another image size."""
 
 
 class _Match:
@@ -85,6 +94,7 @@ class _Match:
         self.seen: set[int] = set()
         self.part = "input"
         self.final = 0
+        self.last_growth = max((layer.index for layer in layers if self._starts_dense_layer(layer)), default=-1)
 
     def network(self, size: Size) -> Structure:
         entry = keras_pixels.entry(self.layers, size)
@@ -92,7 +102,7 @@ class _Match:
             self._see(layer)
         stem, last, stem_size = self._stem(entry, entry.size)
         blocks, end, order, end_size = self._blocks(last, stem_size)
-        head = self._head(end, order, end_size)
+        head, seam, backbone = self._head(end, order, end_size)
         left = [layer for layer in self.layers if layer.index not in self.seen]
         if left:
             raise _refusal("a single DenseNet from the input to the output", f"{left[0]} beside it")
@@ -101,7 +111,7 @@ class _Match:
         normalization = Affine(entry.affine.scale[rgb], entry.affine.shift[rgb])
         stem = replace(stem, conv=replace(stem.conv, kernel=stem.conv.kernel[:, :, rgb]))
         network = DenseNet(*entry.size, normalization, stem, blocks, head)
-        return Structure(network, entry.changes_values, self.parameters, self.final, entry.steps)
+        return Structure(network, entry.changes_values, self.parameters, self.final, entry.steps, backbone, seam)
 
     # The walk
 
@@ -117,6 +127,31 @@ class _Match:
         if len(readers) > 1:
             raise _refusal(f"{expected} behind {layer}", _listed(readers))
         return readers[0] if readers else None
+
+    def _only(self, layer: Layer | None, *kinds: str) -> Layer | None:
+        """The one layer that reads `layer`; None when there are several or none, or it is not of one of `kinds`."""
+        readers = [] if layer is None else self.readers[layer.index]
+        return readers[0] if len(readers) == 1 and (not kinds or readers[0].kind in kinds) else None
+
+    def _only_relu(self, layer: Layer | None) -> Layer | None:
+        """The one layer that reads `layer`, if it is a ReLU."""
+        following = self._only(layer)
+        return following if following is not None and keras_weights.is_relu(following) else None
+
+    def _starts_dense_layer(self, layer: Layer) -> bool:
+        """Whether `layer` is the first of norm - ReLU - convolution - norm - ReLU - convolution - concatenation."""
+        if layer.kind not in _BATCH_NORMS:
+            return False
+        conv1 = self._only(self._only_relu(layer), "Conv2D")
+        relu = self._only_relu(self._only(conv1, *_BATCH_NORMS))
+        zeros = self._only(relu, "ZeroPadding2D")
+        conv2 = self._only(zeros or relu, "Conv2D")
+        return conv2 is not None and any(reader.kind == "Concatenate" for reader in self.readers[conv2.index])
+
+    def _is_last(self, joined: Layer) -> bool:
+        """Whether the last dense block ends with `joined`: no block goes on with it, and no dense layer is behind."""
+        goes_on = any(reader.kind == "Concatenate" for reader in self.readers[joined.index])
+        return not goes_on and joined.index > self.last_growth
 
     def _after(self, layer: Layer, kinds: Iterable[str], expected: str) -> Layer:
         """The one layer that reads `layer`, which must be of one of `kinds`."""
@@ -178,7 +213,7 @@ class _Match:
         while True:
             number = len(blocks) + 1
             layers, end, order = self._block(start, number)
-            conv = self._bottleneck(end)
+            conv = None if layers and self._is_last(end) else self._bottleneck(end)
             if not layers:
                 following = self.readers[start.index]
                 raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(following), _size_hint(following))
@@ -195,7 +230,7 @@ class _Match:
         parts, joined = [start], start
         order = np.arange(start.shape[-1] or 0)
         found: list[DenseLayer] = []
-        while (conv1_layer := self._bottleneck(joined)) is not None:
+        while not (found and self._is_last(joined)) and (conv1_layer := self._bottleneck(joined)) is not None:
             expected = f"the second BatchNormalization of {DENSE_LAYER}, or the pooling of a transition"
             following = self._next(conv1_layer, expected)
             if following is not None and following.kind == "AveragePooling2D":
@@ -287,19 +322,40 @@ class _Match:
 
     # The head
 
-    def _head(self, end: Layer, order: Order, size: Size) -> Head:
+    def _head(self, end: Layer, order: Order, size: Size) -> tuple[Head, Seam | None, tuple[int, ...]]:
+        """The head behind the last block, where it begins if it stays float, and the numbers of all layers before."""
         self.part = "head"
         norm, last = None, end
-        following = self._next(end, "the head")
-        if following is not None and following.kind in _BATCH_NORMS:
-            relu = self._next(following, "the head's ReLU")
-            if relu is not None and keras_weights.is_relu(relu):
-                norm = _permuted(keras_weights.batch_norm(self._see(following)), order)
-                last = self._see(relu)
-        steps = self._head_steps(last, order, size)
+        relu = self._only_relu(self._only(end, *_BATCH_NORMS))
+        if relu is not None:
+            norm_layer = self.layers[relu.inputs[0]]
+            norm = _permuted(keras_weights.batch_norm(self._see(norm_layer)), order)
+            last = self._see(relu)
+        backbone, parameters = tuple(sorted(self.seen)), dict(self.parameters)
+        try:
+            steps = self._head_steps(last, order, size)
+        except _WrongSizeError:
+            raise
+        except EdgedenseError as error:  # a branch, or a layer that the graph has no words for
+            self.seen, self.parameters = set(backbone), parameters
+            steps, seam = self._float_head(last, order, size, error.found)
+            return Head(norm, steps), seam, backbone
         if not any(isinstance(step, Dense) for step in steps):
             raise _refusal("a Dense layer that classifies", f"a model that ends in {self.layers[-1]}", HINT_HEAD)
-        return Head(norm, steps)
+        return Head(norm, steps), None, backbone
+
+    def _float_head(self, last: Layer, order: Order, size: Size, reason: str) -> tuple[tuple[HeadStep, ...], Seam]:
+        """The steps behind the head's layers: softmax or sigmoid at the end, or none; and where those layers begin."""
+        self.part = "float head"
+        layers = [layer for layer in self.layers if layer.index not in self.seen]
+        seam = Seam(last.index, order, (*size, order.size), tuple(layer.index for layer in layers), reason)
+        keras_head.check(self.layers, seam)
+        for layer in layers:
+            self._see(layer)
+        final = keras_head.last_activated(self.layers)
+        self.final = final.index
+        function = keras_head.scoring(final)
+        return () if function is None else (function,), seam
 
     def _head_steps(self, last: Layer, order: Order, size: Size) -> tuple[HeadStep, ...]:
         steps: list[HeadStep] = []

@@ -11,15 +11,18 @@ from edgedense.converters.network.graph import (
     Dense,
     DenseNet,
     Flatten,
+    FloatHead,
     HeadStep,
     Pool,
     WindowPool,
 )
+from edgedense.converters.network.stock import converted
 from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.keras.weights import Size, reduced
 from edgedense.images.steps import described
 
 Shape = tuple[int, ...]
+SHOWN_KINDS = 6  # of layers that stay float
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,15 @@ def _block(block: Block, number: int, size: Size) -> tuple[Size, list[Row]]:
 
 
 def _head(network: DenseNet, size: Size) -> list[Row]:
-    """A row for norm and pooling, and one for each Dense with what follows it."""
+    """A row for norm and pooling, and one for each Dense with what follows it, or one for layers that stay float."""
     channels = network.blocks[-1].layers[-1]
     shape: Shape = (*size, channels.conv1.kernel.shape[2] + channels.conv2.bias.size)
     names, contents, macs, rows = "head", ["norm, ReLU"] if network.head.norm else [], 0, []
     dense = 0
     for step in network.head.steps:
+        if isinstance(step, FloatHead):
+            rows += [_row(names, ", ".join(contents), shape, macs)] if contents else []
+            names, contents, macs = "float head", [], converted(step).macs
         if isinstance(step, Dense):
             rows.append(_row(names, ", ".join(contents), shape, macs))
             dense, macs = dense + 1, step.kernel.size
@@ -121,6 +127,8 @@ def _head(network: DenseNet, size: Size) -> list[Row]:
 def _shape(step: HeadStep, shape: Shape) -> Shape:
     if isinstance(step, Dense):
         return (step.bias.size,)
+    if isinstance(step, FloatHead):
+        return (step.outputs,)
     if isinstance(step, Pool):
         return shape[2:]
     if isinstance(step, Flatten):
@@ -139,7 +147,15 @@ def _called(step: HeadStep) -> str:
         return f"{step.size[0]}x{step.size[1]} {'average' if step.kind == 'avg' else 'max'} pooling"
     if isinstance(step, Activation):
         return step.kind
+    if isinstance(step, FloatHead):
+        return f"in float32, {converted(step).weight_bytes / 1e3:,.0f} kB: {', '.join(_kinds(step))}"
     return "flatten" if isinstance(step, Flatten) else "norm"
+
+
+def _kinds(head: FloatHead) -> list[str]:
+    """The kinds of Keras layers in a head that stays float, each once, and no more than a line holds."""
+    kinds = list(dict.fromkeys(layer.split(" (")[-1].rstrip(")") for layer in head.layers))
+    return kinds if len(kinds) <= SHOWN_KINDS else [*kinds[:SHOWN_KINDS], f"{len(kinds) - SHOWN_KINDS} more kinds"]
 
 
 def _convolved(conv: Conv, size: Size) -> tuple[Size, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
 
+from edgedense.converters.network.graph import Activation, FloatHead
 from edgedense.converters.pruning.channels import Selection
 from edgedense.converters.pruning.importance import Importance
 from edgedense.converters.pruning.selection import cuts
@@ -69,3 +71,14 @@ def test_layers_of_less_than_a_tile_go_as_a_whole() -> None:
     last = list(cuts(network, importance(5, 4)))[-1]
     for block in widths(last):
         assert sorted(block) == [(5, 0), (5, 4)]
+
+
+def test_what_a_float_head_reads_stays() -> None:
+    """In the last block only bottlenecks get thinner; in the others growth channels go too."""
+    network = networks.folded(growth=32, bottleneck=48)
+    head = FloatHead(b"", "", "", (1, 1, 71), 3)
+    network = replace(network, head=replace(network.head, steps=(head, Activation("softmax"))))
+    *_, last = cuts(network, importance())
+    assert widths(last)[1] == [(16, 32), (16, 32)]
+    assert sum(growth for _, growth in widths(last)[0]) == 16
+    assert widths(last)[0].count((16, 16)) == 1

@@ -38,7 +38,11 @@ def plain(op: Op) -> dict[str, Any]:
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
 
-@pytest.mark.parametrize("make", [networks.densenet, networks.folded, networks.rewritten])
+def float_head() -> DenseNet:
+    return networks.with_float_head(networks.folded())
+
+
+@pytest.mark.parametrize("make", [networks.densenet, networks.folded, networks.rewritten, float_head])
 def test_a_task_comes_over_whole(tmp_path: Path, make: Any) -> None:
     sent = task(make())
     write_task(tmp_path, sent)
@@ -77,7 +81,7 @@ def affine_head() -> DenseNet:
     return networks.with_head(networks.folded(), Pool("max"), Activation("tanh"), Affine(2 * ONES, ONES), dense)
 
 
-@pytest.mark.parametrize("make", [networks.folded, networks.rewritten, flattened, affine_head])
+@pytest.mark.parametrize("make", [networks.folded, networks.rewritten, flattened, affine_head, float_head])
 def test_the_keras_model_is_the_network(make: Any) -> None:
     tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("tf_keras")
     network = make()

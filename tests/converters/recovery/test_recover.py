@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.evaluate import evaluate
-from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.graph import Affine, DenseNet
 from edgedense.converters.network.program import lower
 from edgedense.converters.recovery import Course, Epoch, RecoverySpec, identity, recover
 from edgedense.converters.recovery.recover import CHECKPOINT, closer
@@ -94,6 +94,24 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, change: str) -> 
     with pytest.raises(EdgedenseError, match="of another run"):
         recover(student, teacher, kept, pictures, spec, tmp_path)
     assert (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_head_that_stays_float_is_not_trained_and_names_the_run(tmp_path: Path) -> None:
+    """The norm of its feature map learns, its own weights do not; with another such head it is another run."""
+    teacher = networks.with_float_head(nets.teacher())
+    kept, pictures = identity(teacher), nets.pictures(teacher)
+    student = replace(teacher, head=replace(teacher.head, norm=_moved(teacher.head.norm)))
+    found = recover(student, teacher, kept, pictures, SHORT, tmp_path)
+    assert found.network.head.float_head == teacher.head.float_head
+    assert divergence(teacher, found.network) < divergence(teacher, student)
+    assert networks.equal(recover(student, teacher, kept, pictures, SHORT, tmp_path).network, found.network)
+    with pytest.raises(EdgedenseError, match="of another run"):
+        recover(student, networks.with_float_head(nets.teacher(), seed=2), kept, pictures, SHORT, tmp_path)
+
+
+def _moved(norm: Affine | None) -> Affine:
+    assert norm is not None
+    return Affine(norm.scale, norm.shift + 0.3)
 
 
 def test_it_never_ends_worse_than_it_began(tmp_path: Path) -> None:

@@ -115,6 +115,24 @@ class TestWeightsFile:
         assert all((a == b).all() for a, b in zip(expected, found, strict=True))
         assert model.output_shape == (None, 3)
 
+    def test_convolutions_and_norms_of_the_head_are_left(self, tmp_path: Path) -> None:
+        """Such a head is not the graph's to know; one with a norm between its Dense layers is."""
+
+        def normed(keras: Any, x: Any) -> Any:
+            x = keras.layers.Dense(6)(keras.layers.GlobalAveragePooling2D()(x))
+            return keras.layers.Dense(5, activation="softmax")(keras.layers.BatchNormalization()(x))
+
+        for number, head in enumerate((normed, models.classified(models.convolution_head))):
+            model = models.densenet(
+                stem=lambda keras, x: models.stem(keras, x, 4),
+                body=lambda keras, x: models.body(keras, x, (1, 1), 4),
+                head=head,
+            )
+            begin = networks.start(str(saved(model, tmp_path / f"{number}.keras")), SMALL, "densenet", 32)
+            build(begin)  # EdgedenseError if there were more than the backbone's
+            assert begin.weights is not None
+            assert (begin.weights[0][0] == model.layers[2].get_weights()[0]).all()
+
     def test_code_in_the_file_is_run_if_it_is_trusted_and_becomes_the_normalization(self, tmp_path: Path) -> None:
         def before(k: Any, x: Any) -> Any:
             return k.layers.Lambda(lambda x: x / 127.5 - 1)(x)
