@@ -79,7 +79,7 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
     if source.gives_values:
         raise EdgedenseError("a model that tells classes apart", "one that gives values", "edgedense validate")
     normalize: Normalization = request["preprocess"] or ("none" if source.normalized else "densenet")
-    preprocessing = Preprocessing(source.network.height, source.network.width, normalize)
+    preprocessing = Preprocessing(*source.size, normalize)
     rows, paths = [], request["paths"]
     for start in range(0, len(paths), 32):
         pixels = np.stack([load_image(path, preprocessing) for path in paths[start : start + 32]])

@@ -23,9 +23,9 @@ from edgedense.converters.quantization.heads import features_tensor
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.scores import settled
 from edgedense.errors import EdgedenseError
-from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
+from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize, resize
+from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize
 from edgedense.measures.values import names_of
 
 BATCH = 8  # pictures at once
@@ -87,7 +87,7 @@ def read(
         labels, notes = tuple(map(str, range(classes))), (*notes, f"{what} are numbered (--labels FILE names them)")
     if len(labels) != classes:
         raise EdgedenseError(f"{classes} labels, as the model has {what}", str(len(labels)), "another --labels file")
-    preprocessing = Preprocessing(network.height, network.width, normalize, method, exif)
+    preprocessing = normalization.preprocessing(source.size, source.steps, normalize, method, exif)
     return Model(lower(network), preprocessing, labels, notes, source.gives_values)
 
 
@@ -171,25 +171,12 @@ def tensor_of(program: Program, name: str | None) -> str:
     raise EdgedenseError("a layer that has a feature map", repr(name), f"one of {', '.join(near or stages(program))}")
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A picture as it was read, and as the model sees it."""
-
-    path: Picture
-    picture: Pixels
-    pixels: Pixels
-
-
 def batches(
     model: Model, paths: Sequence[Picture], unreadable: Callable[[EdgedenseError], None] | None
 ) -> Iterator[list[Loaded]]:
     """The pictures, BATCH at a time; `unreadable` as in `explain`."""
-    p = model.preprocessing
     for start in range(0, len(paths), BATCH):
-        batch = [
-            Loaded(path, picture, resize(picture, p.height, p.width, p.resize))
-            for path, picture in pictures(paths[start : start + BATCH], p.exif, unreadable)
-        ]
+        batch = list(pictures(paths[start : start + BATCH], model.preprocessing, unreadable))
         if batch:
             yield batch
 

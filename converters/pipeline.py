@@ -50,6 +50,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
+from edgedense.images.steps import described, goes_beyond
 from edgedense.measures import metrics, values
 from edgedense.measures.validation import read_labelled
 from edgedense.progress import progress
@@ -136,7 +137,9 @@ def convert(
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     given, notes = _read(model, calibration, labels, options, validation)
-    prepared, steps = rewriting.prepared(given.source, given.preprocessing.normalize, given.probes)
+    prepared, steps = rewriting.prepared(
+        given.source, given.preprocessing, given.probes, rewriting.probes_of(given.own)
+    )
     changes = _changes(prepared, given, options)
     network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
@@ -243,11 +246,12 @@ def _read(
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, said = _labels(labels, pictures, source)
-    notes = [*added, *pictures.notes, *said]
+    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said]
     trained = as_trained(model, source, preprocessing, options.opening)
-    own = trained.load(pictures.paths, "calibration") if trained.resized else pictures.pixels
+    own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
-    if options.slimming.changes or trained.resized:  # a wrong preprocessing is found before hours of training
+    # A wrong preprocessing is found before hours of training; and of other pixels the network knows no scores.
+    if options.slimming.changes or trained.preprocessing != preprocessing:
         scores = trained.predict(own)
         notes += _check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
@@ -314,10 +318,10 @@ def _validation(
     images = read_labelled(data, names)
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
-    if not trained.resized:
+    if trained.preprocessing == preprocessing:
         return Validation(pixels, images.labels, scores)
-    smaller = np.stack([load_image(path, preprocessing) for path in images.paths])
-    return Validation(smaller, images.labels, scores, as_trained=pixels)
+    own = np.stack([load_image(path, preprocessing) for path in images.paths])
+    return Validation(own, images.labels, scores, as_trained=pixels)
 
 
 def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]:
@@ -356,7 +360,7 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
         here, there = replace(here, validation=given.held.pixels), replace(there, validation=given.held.as_trained)
     steps = [(change, here) for change in changes]
     if trained.resized:
-        whole = rewriting.prepared(trained.source, trained.preprocessing.normalize, given.own[:1])[0]
+        whole = rewriting.prepared(trained.source, trained.preprocessing, given.own[:1], given.own[:1])[0]
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
         steps[:1] = [
             (replace(changes[0], network=whole), there),
@@ -398,9 +402,22 @@ def _apart(source: Source) -> attempts.Apart:
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
     default: Normalization = "none" if source.normalized else "densenet"
-    return Preprocessing(
-        source.network.height, source.network.width, options.preprocess or default, options.resize, options.exif
-    )
+    normalize = options.preprocess or default
+    return normalization.preprocessing(source.size, source.steps, normalize, options.resize, options.exif)
+
+
+def _size_notes(preprocessing: Preprocessing) -> list[str]:
+    """What the file does to a picture's size because the model did it."""
+    p = preprocessing
+    if not p.steps:
+        return []
+    notes = [
+        f"the model takes {p.height}x{p.width} pixels, and they are {described(p.steps)} inside of it: the file's "
+        "preprocessing does the same, and rounds to whole levels"
+    ]
+    if goes_beyond(p.steps):
+        notes.append("what this resizing makes brighter than white or darker than black is cut off: pixels end there")
+    return notes
 
 
 def _labels(

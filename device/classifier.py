@@ -72,7 +72,7 @@ class Classifier:
 
     def classify(self, image: Pixels) -> NDArray[np.float32]:
         """uint8 [height, width, 3] in RGB -> float32 scores [classes]."""
-        expected = (self.preprocessing.height, self.preprocessing.width, 3)
+        expected = (*self.preprocessing.size, 3)
         if image.dtype != np.uint8 or image.shape != expected:
             raise EdgedenseError(
                 f"a uint8 image {list(expected)}",
@@ -160,10 +160,10 @@ class Classifier:
                 "exclude each other"
             )
             return Preprocessing(height, width, normalize="none")
-        if (recipe.height, recipe.width) != (height, width):
+        if recipe.size != (height, width):
             raise EdgedenseError(
                 f"a recipe for the model's input of {height}x{width} pixels",
-                f"one for {recipe.height}x{recipe.width}",
+                f"one for {recipe.size[0]}x{recipe.size[1]}",
                 _CONVERT,
             )
         return recipe

@@ -8,7 +8,6 @@ from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, class_numbers, pictures
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import resize
 
 
 def explain(
@@ -25,14 +24,13 @@ def explain(
     numbers = class_numbers(classes, classifier.labels)
     if classifier.gives_values and not numbers:
         numbers = tuple(range(len(classifier.labels)))
-    p = classifier.preprocessing
-    for path, picture in pictures(paths, p.exif, unreadable):
-        scores = classifier.classify(resize(picture, p.height, p.width, p.resize))
+    for loaded in pictures(paths, classifier.preprocessing, unreadable):
+        scores = classifier.classify(loaded.pixels)
         chosen = numbers or (int(scores.argmax()),)
         maps = classifier.heatmaps(chosen)
         yield Explanation(
-            path,
-            picture,
+            loaded.path,
+            loaded.picture,
             tuple(
                 Heat(classifier.labels[c], float(scores[c]), heat, classifier.gives_values)
                 for c, heat in zip(chosen, maps, strict=True)

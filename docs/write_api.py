@@ -34,11 +34,12 @@ TYPES = {
     "CalibrationLike": "edgedense.converters.calibration.pictures",
     "Progress": "edgedense.progress",
     "LayerNoise": "edgedense.measures.layer_noise",
-    "Pixels": "edgedense.images.preprocessing",
+    "Pixels": "edgedense.images.decoding",
     "Floats": "edgedense.images.preprocessing",
     "Normalization": "edgedense.images.preprocessing",
     "Resize": "edgedense.images.preprocessing",
-    "Exif": "edgedense.images.preprocessing",
+    "Exif": "edgedense.images.decoding",
+    "Ending": "edgedense.converters.opening",
 }
 
 
@@ -57,15 +58,22 @@ def page() -> str:
 
 
 def _parts(public: Iterable[Any]) -> list[type]:
-    """The dataclasses that the fields of public ones hold, and those that these hold."""
+    """The dataclasses that public classes hold in fields, or give, and those that these hold or give."""
     known = list(public)
     found: list[type] = []
     for one in known:
-        if is_dataclass(one):
-            inner = [kind for hint in typing.get_type_hints(one).values() for kind in _dataclasses(hint)]
+        if inspect.isclass(one):
+            inner = [kind for hint in _hints(one) for kind in _dataclasses(hint)]
             found += [kind for kind in dict.fromkeys(inner) if kind not in known]
             known += [kind for kind in inner if kind not in known]
     return found
+
+
+def _hints(found: type) -> list[Any]:
+    """The types of a class's fields, and of what its public methods and properties return."""
+    methods = [_called(member) for key, member in vars(found).items() if not key.startswith("_")]
+    given = [typing.get_type_hints(method).get("return") for method in methods if method is not None]
+    return [*typing.get_type_hints(found).values(), *given]
 
 
 def _dataclasses(hint: Any) -> Iterator[type]:
@@ -147,7 +155,7 @@ def _field(field: Field[Any], hint: Any) -> str:
     kind = _plain(hint.__origin__) if extras else str(field.type)
     default = field.default if field.default_factory is MISSING else field.default_factory()
     value = f"{type(default).__name__}()" if is_dataclass(default) else repr(default)
-    told = "".join(f": {extra.help}" for extra in extras if hasattr(extra, "help"))
+    told = "".join(f": {extra.help}" + (f" ({extra.limits})" if extra.limits else "") for extra in extras)
     return f"- `{field.name}: {kind}" + ("" if default is MISSING else f" = {value}") + f"`{told}"
 
 
@@ -155,6 +163,8 @@ def _plain(hint: Any) -> str:
     """A type as one would write it: without the modules of its parts."""
     if isinstance(hint, type) and not typing.get_args(hint):
         return hint.__name__
+    if typing.get_origin(hint) is typing.Union:
+        return " | ".join("None" if part is type(None) else _plain(part) for part in typing.get_args(hint))
     text = str(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) else repr(hint)
     return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])", "", text)
 

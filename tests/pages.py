@@ -120,7 +120,7 @@ def conversion(folder: Path, *, labelled: bool) -> str:
         Image.new("RGB", (9, 9)).save(path)
     pictures = SimpleNamespace(paths=paths, indices=lambda _: truth if labelled else None)
     found: Any = SimpleNamespace(
-        outcome=SimpleNamespace(before=before, after=after, pictures=pictures),
+        outcome=SimpleNamespace(before=before, after=after, pictures=pictures, differences=()),
         labels=names(4),
         recipe={**RECIPE, "activation": "softmax"},
         steps=(SimpleNamespace(name="fold_norms", error=2.1e-7), SimpleNamespace(name="round_border", error=1.8e-5)),

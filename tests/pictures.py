@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -21,3 +22,8 @@ def fill(folder: Path, count: int, seed: int = 0) -> Path:
     for i in range(count):
         picture(random).save(folder / f"{i:03}.png")
     return folder
+
+
+def opened(path: Path) -> Image.Image:
+    """An image that keeps no file open, whatever a test does with it."""
+    return Image.open(io.BytesIO(path.read_bytes()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ PRINTS = {
     "device/board/benchmark.py": "a child process, whose parent reads the line",
     "device/engines/edgetpu.py": "a child process, whose parent reads the line",
     "device/images.py": "puts the rows of `run` on standard output",
+    "device/live/output.py": "puts alerts between the rows of `run` on standard output",
     "device/live/run.py": "puts the rows of `run` on standard output",
 }
 
@@ -40,6 +42,15 @@ def test_the_page_is_up_to_date(write_api: ModuleType) -> None:
 def test_the_page_has_every_public_name_once(write_api: ModuleType) -> None:
     lines = write_api.page().splitlines()
     assert [line.removeprefix("## ") for line in lines if line.startswith("## ")][:-2] == edgedense.__all__
+
+
+def test_every_type_in_a_signature_is_explained(write_api: ModuleType) -> None:
+    lines = write_api.page().splitlines()
+    titles = {line.lstrip("# ") for line in lines if line.startswith("#")}
+    blocks = "\n".join(lines).split("```")[1::2]
+    used = {name for block in blocks for name in re.findall(r"(?:: |-> |\[|\| )([A-Z]\w+)", block)}
+    python = {"Any", "Callable", "Iterator", "Iterable", "Literal", "Mapping", "NDArray", "None", "Path", "Sequence"}
+    assert used - titles - set(write_api.TYPES) - python - {"Image", "False", "True"} == set()
 
 
 def test_a_changed_docstring_is_noticed(write_api: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -11,7 +11,16 @@ import numpy as np
 from edgedense.converters.network.graph import Affine, DenseNet
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import NORMALIZATIONS, Normalization, Pixels, Preprocessing, Resize, load_image
+from edgedense.images.preprocessing import (
+    NORMALIZATIONS,
+    Exif,
+    Normalization,
+    Pixels,
+    Preprocessing,
+    Resize,
+    load_image,
+)
+from edgedense.images.steps import Pad, Size, Step
 from edgedense.measures.metrics import binomial_sign_test, predicted
 
 SIGNIFICANT = 0.01  # McNemar's p below which another choice is better by more than chance
@@ -24,6 +33,32 @@ def compose(network: DenseNet, normalize: Normalization) -> DenseNet:
     mean, std = (np.array(values) for values in NORMALIZATIONS[normalize])
     inside = network.normalization or Affine(np.ones(3), np.zeros(3))
     return replace(network, normalization=Affine(inside.scale / std, inside.shift - inside.scale * mean / std))
+
+
+def preprocessing(
+    size: Size, steps: Sequence[Step], normalize: Normalization, resize: Resize, exif: Exif
+) -> Preprocessing:
+    """How a picture becomes the input of a deployed file: to the `size` that the trained model takes, then through the
+    `steps` that the model itself takes, whose borders are in the units of the model's input.
+
+    Raises EdgedenseError where the model puts a border around pictures that no pixel can have.
+    """
+    mean, std = NORMALIZATIONS[normalize]
+
+    def as_pixels(step: Step) -> Step:
+        if not isinstance(step, Pad):
+            return step
+        fill = np.array(step.fill) * std + mean
+        if (np.rint(fill) < 0).any() or (np.rint(fill) > 255).any():
+            raise EdgedenseError(
+                "a border within black and white (0 to 255)",
+                f"the model's own, of {', '.join(f'{value:.4g}' for value in fill)} with --preprocess {normalize}",
+                "the --preprocess that the model was trained with, or another fill_value",
+            )
+        red, green, blue = fill.clip(0, 255).tolist()
+        return replace(step, fill=(red, green, blue))
+
+    return Preprocessing(*size, normalize, resize, exif, tuple(as_pixels(step) for step in steps))
 
 
 def normalized(pixels: Pixels, normalize: Normalization) -> np.ndarray:

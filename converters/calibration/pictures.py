@@ -19,15 +19,7 @@ from edgedense.files import sha256
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import PictureLike, first, one, pairs
 from edgedense.images.pictures import names as picture_names
-from edgedense.images.preprocessing import (
-    IMAGE_SUFFIXES,
-    Pixels,
-    Preprocessing,
-    decode,
-    find_images,
-    find_labelled,
-    resize,
-)
+from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, find_images, find_labelled, load_bytes
 
 # A folder, some pictures, or pairs (picture, class name).
 CalibrationLike: TypeAlias = Path | str | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
@@ -180,13 +172,11 @@ def _spread(labels: npt.NDArray[np.int64] | None, count: int, limit: int) -> lis
 def _read(path: Picture, preprocessing: Preprocessing) -> _Picture:
     try:
         data = path.read_bytes()
-        image = decode(data, preprocessing.exif)
+        return _Picture(path, sha256(data), load_bytes(data, preprocessing))
     except OSError as error:
         return _Picture(path, "", None, f"{path.name}: {error.strerror}")
     except EdgedenseError as error:
         return _Picture(path, "", None, f"{path.name}: {error.found}")
-    pixels = resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
-    return _Picture(path, sha256(data), pixels)
 
 
 def neighbour_correlation(pixels: Pixels) -> npt.NDArray[np.float64]:

@@ -20,7 +20,8 @@ from edgedense.converters.passes.pool_first import pool_first
 from edgedense.converters.passes.round_border import round_border
 from edgedense.converters.passes.space_to_depth import space_to_depth
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import Normalization, Pixels
+from edgedense.images.preprocessing import Pixels, Preprocessing
+from edgedense.images.steps import apply
 
 Pass = Callable[[DenseNet], DenseNet]
 PREPARE: tuple[Pass, ...] = (
@@ -55,14 +56,16 @@ class _Source(Protocol):
     def logits(self, batch: npt.ArrayLike, /) -> np.ndarray: ...
 
 
-def prepared(source: _Source, normalize: Normalization, probes: Pixels) -> tuple[DenseNet, list[Step]]:
+def prepared(source: _Source, preprocessing: Preprocessing, probes: Pixels, own: Pixels) -> tuple[DenseNet, list[Step]]:
     """The network on raw pixels, compared with Keras, with its norms folded: what channels are cut from.
 
-    Raises EdgedenseError when a step moves the logits of `probes` [N, H, W, 3].
+    `own` are pictures as Keras takes them; behind the model's own resizing they are not rounded here, so that what is
+    compared is the network. Raises EdgedenseError when a step moves the logits of `own` or of `probes` [N, H, W, 3].
     """
-    network = normalization.compose(source.network, normalize)
-    expected = source.logits(normalization.normalized(probes, normalize))
-    read = Step("read", _checked("read", _distance(expected, _logits(network, probes))))
+    network = normalization.compose(source.network, preprocessing.normalize)
+    expected = source.logits(normalization.normalized(own, preprocessing.normalize))
+    seen = np.stack([apply(picture, preprocessing.steps) for picture in own])
+    read = Step("read", _checked("read", _distance(expected, _logits(network, seen))))
     network, steps = _rewritten(network, PREPARE, probes)
     return network, [read, *steps]
 
@@ -132,7 +135,7 @@ def _checked(name: str, error: float) -> float:
     return error
 
 
-def _logits(network: DenseNet, pixels: Pixels, dtype: str = "float32") -> np.ndarray:
+def _logits(network: DenseNet, pixels: np.ndarray, dtype: str = "float32") -> np.ndarray:
     program = lower(network)
     return evaluate(program, pixels, output=logits_tensor(program), dtype=dtype)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ def reference(model: Any, preprocessing: Preprocessing, opening: Opening | None 
     """(a Keras model, at a path or in memory, as a model under test, and what was read).
 
     It gets the pixels that the deployed file gets, normalized as the recipe says: the deployed graph does
-    that itself. `opening` is how the recipe says that the model was opened; its size is that of `preprocessing`.
+    that itself. Where the model cuts or resizes them itself, it gets them before that. `opening` is how the recipe
+    says that the model was opened; its size is that of `preprocessing`.
 
     Raises EdgedenseError when the model cannot be read.
     """
@@ -31,7 +33,7 @@ def reference(model: Any, preprocessing: Preprocessing, opening: Opening | None 
     def predict(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return source.predict((pixels.astype(np.float32) - mean) / std)
 
-    return Model(source.name, preprocessing, predict), source
+    return Model(source.name, replace(preprocessing, steps=()), predict), source
 
 
 def is_source(source: Source, recipe: Mapping[str, Any]) -> bool:

@@ -22,7 +22,10 @@ BATCH = 16  # pictures scored at once
 
 @dataclass(frozen=True)
 class Trained:
-    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size."""
+    """The model and how its training prepared pictures. `resized`: what is deployed takes pictures of another size.
+
+    What the model itself does to a picture's size is not in this `preprocessing`, but in that of what is deployed.
+    """
 
     source: Source
     preprocessing: Preprocessing
@@ -54,7 +57,8 @@ class Trained:
 def trained(model: Any, source: Source, preprocessing: Preprocessing, opening: Opening) -> Trained:
     """The model as it was trained; `source`, `preprocessing` and `opening` are those of what is deployed."""
     own = source.trained_size
+    outside = replace(preprocessing, steps=())
     if own is None or own == (preprocessing.height, preprocessing.width):
-        return Trained(source, preprocessing, resized=False)
+        return Trained(source, outside, resized=False)
     whole, _ = settled(keras_reader.read(model, opening.at(None)), opening.activation)
-    return Trained(whole, replace(preprocessing, height=own[0], width=own[1]), resized=True)
+    return Trained(whole, replace(outside, height=own[0], width=own[1]), resized=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
-from edgedense.images.preprocessing import Pixels, Preprocessing, decode, find_images, resize
+from edgedense.images.preprocessing import Pixels, Preprocessing, find_images, load_bytes
 
 IN_MEMORY = 1 << 30  # bytes; more pictures than that are kept in a file
 FEWEST = 16  # a batch norm's statistics of fewer pictures are chance
@@ -58,7 +58,7 @@ def read_pictures(
     """
     folder = Path(folder)
     paths = list(paths or find_pictures(folder))
-    pixels = _room((len(paths), preprocessing.height, preprocessing.width, 3), work)
+    pixels = _room((len(paths), *preprocessing.size, 3), work)
     digest = hashlib.sha256()
     places: list[int] = []
     broken: list[str] = []
@@ -120,12 +120,12 @@ def _read(path: Path, preprocessing: Preprocessing) -> tuple[str, Pixels | None,
     """The file's hash and its pixels, or what is wrong with it."""
     try:
         data = path.read_bytes()
-        image = decode(data, preprocessing.exif)
+        pixels = load_bytes(data, preprocessing)
     except OSError as error:
         return "", None, f"{path.name}: {error.strerror}"
     except EdgedenseError as error:
         return "", None, f"{path.name}: {error.found}"
-    return sha256(data), resize(image, preprocessing.height, preprocessing.width, preprocessing.resize), ""
+    return sha256(data), pixels, ""
 
 
 def _label(path: Path, labels: Sequence[str]) -> int:

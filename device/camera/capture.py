@@ -21,7 +21,9 @@ from edgedense.device.camera.frames import SLOTS, CaptureJob, Layout, Slot
 from edgedense.device.camera.motion import MotionDetector
 from edgedense.device.camera.readers import RawFrame, die_with_parent, end_programs, network_fault, read_frames
 from edgedense.errors import DeviceError, EdgedenseError
-from edgedense.images.preprocessing import Pixels, decode, resize
+from edgedense.images import memory
+from edgedense.images.decoding import decode
+from edgedense.images.preprocessing import Pixels, prepare
 
 _ALIVE_INTERVAL = 0.5  # seconds between signs of life while no frame is handed over
 _JITTER = 0.005  # seconds
@@ -137,6 +139,7 @@ class _Writer:
     def __init__(self, job: CaptureJob, parent: _Parent, slots: list[Slot]) -> None:
         self._job, self._parent, self._slots = job, parent, slots
         self._motion = MotionDetector() if job.watch_motion else None
+        self._layout: Layout | None = None
         self._damaged = self._handed = 0
 
     def write(self, item: _Numbered, slot: int) -> None:
@@ -147,11 +150,11 @@ class _Writer:
             return
         picture = self._job.view.apply(picture)
         height, width = picture.shape[:2]
-        layout = Layout(height, width, self._job.height, self._job.width)
-        self._slots[slot].grow(layout)
+        layout = Layout(height, width, *self._job.preprocessing.size)
+        self._make_room(slot, layout)
         shared_picture, shared_input = self._slots[slot].views(layout)
         shared_picture[:] = picture
-        shared_input[:] = resize(shared_picture, layout.input_height, layout.input_width, self._job.resize)
+        shared_input[:] = prepare(shared_picture, self._job.preprocessing)
         moving = self._motion is None or self._motion.is_moving(shared_input, item.frame.captured)
         now = time.monotonic()
         captured = item.frame.captured if self._job.drop else now  # a file is read ahead
@@ -184,6 +187,14 @@ class _Writer:
             return None
         self._damaged = 0
         return picture
+
+    def _make_room(self, slot: int, layout: Layout) -> None:
+        """The first frame of its size tells what all slots will take."""
+        if layout != self._layout:
+            what = f"room for {SLOTS} frames of {layout.width}x{layout.height} pixels"
+            memory.require(SLOTS * layout.slot_bytes, what)
+            self._layout = layout
+        self._slots[slot].grow(layout)
 
 
 def _numbered(job: CaptureJob, parent: _Parent) -> Iterator[_Numbered]:

@@ -17,14 +17,14 @@ import numpy as np
 from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View
-from edgedense.images.preprocessing import Pixels, Resize
+from edgedense.images.preprocessing import Pixels, Preprocessing
 
 SLOTS = 4  # being filled, on its way, the newest, under inference
 
 
 @dataclass(frozen=True)
 class CaptureJob:
-    """What the capture process is to do. `height`, `width` and `resize` describe the network's input.
+    """What the capture process is to do. `preprocessing` says how a frame becomes the input.
 
     `fps` is the most frames a second to hand over. `drop` says whether a frame that nobody takes is lost
     (as with cameras) or waited for (as with files); `paced` plays a video file at its own speed.
@@ -33,9 +33,7 @@ class CaptureJob:
     source: Source
     camera: CameraSettings
     view: View
-    height: int
-    width: int
-    resize: Resize
+    preprocessing: Preprocessing
     fps: float | None = None
     drop: bool = True
     paced: bool = False
@@ -43,7 +41,7 @@ class CaptureJob:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {**asdict(self), "preprocessing": self.preprocessing.to_dict()}
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> CaptureJob:
@@ -56,6 +54,7 @@ class CaptureJob:
                 **entry,
                 "source": Source(**entry["source"]),
                 "camera": CameraSettings(tuple(camera["size"]), camera["fps"], controls),
+                "preprocessing": Preprocessing.from_dict(entry["preprocessing"]),
                 "view": View(view["rotate"], view["flip"], crop),
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and the restart markers carry no length
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-_LARGEST = 64 << 20  # bytes; what has not ended by then is no picture
+LARGEST = 64 << 20  # bytes; what has not ended by then is no picture
 
 
 class JpegSplitter:
@@ -27,7 +27,7 @@ class JpegSplitter:
         while (end := self._end_of_picture()) is not None:
             pictures.append(bytes(self._buffer[:end]))
             self._restart(end)
-        if len(self._buffer) > _LARGEST:
+        if len(self._buffer) > LARGEST:
             self._restart(len(self._buffer))
         return pictures
 

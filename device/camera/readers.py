@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from edgedense.device.camera.jpegs import JpegSplitter
+from edgedense.device.camera.jpegs import LARGEST, JpegSplitter
 from edgedense.device.camera.sources import CAMERA_COMMAND, PICAMERA2_COMMAND, RPICAM_COMMAND, Source, find_rpicam
 from edgedense.errors import DeviceError
 from edgedense.images.preprocessing import Pixels
@@ -194,7 +194,10 @@ def _until_the_end(source: Source, response: Any) -> Iterator[RawFrame]:
 def _snapshots(source: Source, response: Any, fps: float) -> Iterator[RawFrame]:
     while True:
         with response:
-            yield RawFrame(time.monotonic(), response.read())
+            picture = response.read(LARGEST)
+            if len(picture) == LARGEST:
+                raise DeviceError(f"a picture of less than {LARGEST >> 20} MB", f"{source}, which sends more")
+            yield RawFrame(time.monotonic(), picture)
         time.sleep(1 / fps)
         _, response = _request(source.name)
 

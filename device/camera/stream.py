@@ -298,7 +298,7 @@ class Stream:
         resumed, moving = self._end_gap(message["captured"]), message["moving"]
         number = self._before + message["number"]
         height, width = message["size"]
-        layout = Layout(height, width, self._job.height, self._job.width)
+        layout = Layout(height, width, *self._job.preprocessing.size)
         picture, pixels = process.slots[message["slot"]].views(layout)
         with self._condition:
             self._captured = number + 1

@@ -51,9 +51,7 @@ def capture_job(
         source,
         camera,
         view or View(),
-        preprocessing.height,
-        preprocessing.width,
-        preprocessing.resize,
+        preprocessing,
         fps=fps,
         drop=source.is_live or live,
         paced=live,
@@ -90,7 +88,7 @@ def run_live(
     )
     saver = Saver(saving, LOG.warning, usual_doubt(rule)) if saving else None
     try:
-        with stop_on_signals() as stop, _page(preview, title, job.source, classifier.explains) as board:
+        with stop_on_signals() as stop, _page(preview, title, job.source, classifier) as board:
             run = LiveRun(
                 classifier, job, options, output, report=LOG.warning, stop=stop, saver=saver, board=board, watch=watch
             )
@@ -101,7 +99,7 @@ def run_live(
 
 
 @contextlib.contextmanager
-def _page(preview: PreviewOptions | None, title: str, source: Source, explains: bool) -> Iterator[Board | None]:
+def _page(preview: PreviewOptions | None, title: str, source: Source, classifier: Classifier) -> Iterator[Board | None]:
     """The preview page's board, while the page is served; None without a page."""
     if preview is None:
         yield None
@@ -114,7 +112,7 @@ def _page(preview: PreviewOptions | None, title: str, source: Source, explains: 
             "Starlette and uvicorn for the preview page", str(error), "pip install 'edgedense[preview]'"
         ) from error
     token = read_token(preview.token_file) if preview.token_file else None
-    board = Board(explains, preview.explain)
+    board = Board(classifier.explains, preview.explain, classifier.preprocessing.window)
     board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()

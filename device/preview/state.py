@@ -11,6 +11,7 @@ from PIL import Image
 
 from edgedense.explanations.colormap import overlay
 from edgedense.images.preprocessing import Floats, Pixels
+from edgedense.images.steps import WHOLE, Window
 
 _WATCHED = 5.0  # seconds after a page's last request during which pictures are kept for it
 _WIDEST = 960  # pixels; larger pictures are thinned out, which is cheap
@@ -19,11 +20,13 @@ _WIDEST = 960  # pixels; larger pictures are thinned out, which is cheap
 class Board:
     """The newest picture and facts. Pictures are copied only while somebody looks.
 
-    `explains`: there can be heatmaps, which pages may switch on and off; `is_explaining` is how it begins.
+    `explains`: there can be heatmaps, which pages may switch on and off; `is_explaining` is how it begins. They are
+    laid over the `window` of each picture, which is what the network sees of it.
     """
 
-    def __init__(self, explains: bool = False, is_explaining: bool = False) -> None:
+    def __init__(self, explains: bool = False, is_explaining: bool = False, window: Window = WHOLE) -> None:
         self._lock = threading.Lock()
+        self._window = window
         self._facts: dict[str, Any] = {}
         self._picture: Pixels | None = None
         self._heat: Floats | None = None
@@ -64,7 +67,7 @@ class Board:
             self.version += 1
 
     def show(self, picture: Pixels, heat: Floats | None = None) -> None:
-        """uint8 [H, W, 3]: copied if somebody looks. `heat` [h, w] from 0 to 1 is laid over all of it."""
+        """uint8 [H, W, 3]: copied if somebody looks. `heat` [h, w] from 0 to 1 is laid over its window."""
         if not self._is_watched:
             return
         step = -(-picture.shape[1] // _WIDEST)
@@ -90,7 +93,8 @@ class Board:
             if picture is None or self._jpeg[0] == number:
                 return self._jpeg
         data = io.BytesIO()
-        Image.fromarray(picture if heat is None else overlay(picture, heat)).save(data, "JPEG", quality=80)
+        shown = picture if heat is None else overlay(picture, heat, self._window)
+        Image.fromarray(shown).save(data, "JPEG", quality=80)
         with self._lock:
             if self._jpeg[0] < number:
                 self._jpeg = number, data.getvalue()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgedense.images.preprocessing import Floats, Pixels
+from edgedense.images.steps import WHOLE, Window
 
 # Matplotlib's "plasma" (Smith and van der Walt, 2015; CC0) at 17 points, in between linear: at most 5 levels of 255
 # away. It is perceptually uniform, and no colour of it is a grey, so that it stands out on X-rays and MRI.
@@ -63,13 +64,26 @@ def enlarged(heat: npt.NDArray[Any], height: int, width: int) -> Floats:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def overlay(picture: Pixels, heat: npt.NDArray[Any]) -> Pixels:
-    """`heat` [h, w] from 0 to 1 over `picture` uint8 [H, W, 3]: the higher, the less of the picture is left."""
-    levels = np.rint(np.clip(enlarged(heat, *picture.shape[:2]), 0, 1) * 255).astype(np.uint8)
+def overlay(picture: Pixels, heat: npt.NDArray[Any], window: Window = WHOLE) -> Pixels:
+    """`heat` [h, w] from 0 to 1 over the window of `picture`, uint8 [H, W, 3]: the higher, the less of the picture is
+    left."""
+    levels = np.rint(np.clip(_placed(heat, picture.shape[0], picture.shape[1], window), 0, 1) * 255).astype(np.uint8)
     mixed = Image.composite(
         Image.fromarray(_COLOURS[levels]), Image.fromarray(picture), Image.fromarray(_SHARES[levels])
     )
     return np.asarray(mixed)
+
+
+def _placed(heat: npt.NDArray[Any], height: int, width: int, window: Window) -> Floats:
+    """`heat` enlarged to the window's part of [height, width], with nothing around it."""
+    (top, bottom), (left, right) = (
+        (round(low * size), round(high * size))
+        for low, high, size in ((window.top, window.bottom, height), (window.left, window.right, width))
+    )
+    inside = enlarged(heat, bottom - top, right - left)[max(-top, 0) : height - top, max(-left, 0) : width - left]
+    placed = np.zeros((height, width), np.float32)
+    placed[max(top, 0) : bottom, max(left, 0) : right] = inside
+    return placed
 
 
 def png(picture: Pixels) -> bytes:

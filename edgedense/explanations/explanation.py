@@ -17,9 +17,10 @@ from edgedense.explanations.contact_sheet import Row, sheet
 from edgedense.files import write_atomically
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import names as picture_names
-from edgedense.images.preprocessing import Exif, Floats, Pixels, load_picture
+from edgedense.images.preprocessing import Floats, Pixels, Preprocessing, open_picture, prepare
 
 _SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
+_DETAILED = 4 * _LARGEST  # pixels from which on a picture is thinned out before it is made smaller
 _SCALE = "from no evidence for the class to its peak, which is in units of the logit"
 
 
@@ -42,8 +43,18 @@ class Heat:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A picture for people, uint8 [H, W, 3], which is the part that the model sees; and as the model sees it."""
+
+    path: Picture
+    picture: Pixels
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """A picture as it was read, uint8 [H, W, 3], and a heatmap for each class that was asked for.
+    """What a model saw of a picture, uint8 [H, W, 3] at the picture's own size unless that is more than anybody looks
+    at, and a heatmap for each class that was asked for.
 
     `path` is where it came from; `name` is a file name without a suffix, different for different pictures.
     """
@@ -72,18 +83,20 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
 
 
 def pictures(
-    paths: Sequence[Picture], exif: Exif, unreadable: Callable[[EdgedenseError], None] | None
-) -> Iterator[tuple[Picture, Pixels]]:
-    """Each picture as it was read. `unreadable` is called for one that cannot be; without it that raises."""
+    paths: Sequence[Picture], preprocessing: Preprocessing, unreadable: Callable[[EdgedenseError], None] | None
+) -> Iterator[Loaded]:
+    """Each picture, decoded once. `unreadable` is called for one that cannot be read; without it that raises."""
+    p = preprocessing
     for path in paths:
         try:
-            picture = load_picture(path, exif)
+            with open_picture(path, p.exif) as decoded:
+                loaded = Loaded(path, decoded.shown(_DETAILED, p.window, p.background), prepare(decoded, p))
         except EdgedenseError as error:
             if unreadable is None:
                 raise
             unreadable(error)
             continue
-        yield path, picture
+        yield loaded
 
 
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:

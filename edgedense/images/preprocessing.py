@@ -7,26 +7,27 @@ Normalization is not done here: it is part of the deployed graph, which takes th
 
 from __future__ import annotations
 
+import contextlib
 import glob
-import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import IO, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from edgedense.errors import EdgedenseError
+from edgedense.images import steps as further
+from edgedense.images.decoding import Decoded, Exif, Pixels, opened
 from edgedense.images.in_memory import PictureInMemory, as_file
+from edgedense.images.steps import Colour, Pad, Size, Step, Window
 
 Normalization = Literal["densenet", "rescale", "none"]
 Resize = Literal["bilinear", "nearest"]
-Exif = Literal["ignore", "apply"]
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
@@ -44,7 +45,9 @@ IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif
 class Preprocessing:
     """How an image becomes the input of one model. It is recorded in the deployed file.
 
-    `height` and `width` are in pixels. `normalize` names an entry of NORMALIZATIONS, which the graph applies.
+    An image is resized to `height` x `width` pixels, which is what the trained model takes. Then come `steps`: what
+    that model does with the picture's size before its first convolution, if anything. `size` is what is left, and what
+    the deployed file takes. `normalize` names an entry of NORMALIZATIONS, which the graph applies.
     """
 
     height: int
@@ -52,17 +55,35 @@ class Preprocessing:
     normalize: Normalization
     resize: Resize = "bilinear"
     exif: Exif = "ignore"
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def size(self) -> Size:
+        """The height and width of the deployed file's input."""
+        return further.size_behind((self.height, self.width), self.steps)
+
+    @property
+    def window(self) -> Window:
+        """The part of a picture that gets into the input."""
+        return further.window((self.height, self.width), self.steps)
+
+    @property
+    def background(self) -> Colour:
+        """What lies around a picture that does not fill its window."""
+        return next((step.fill for step in self.steps if isinstance(step, Pad)), (0.0, 0.0, 0.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry "preprocessing" of a recipe."""
-        return asdict(self)
+        """The entry "preprocessing" of a recipe. Without steps it is what earlier versions wrote."""
+        entry = asdict(self)
+        del entry["steps"]
+        return {**entry, "steps": further.to_list(self.steps)} if self.steps else entry
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Preprocessing:
         """Read what `to_dict` wrote. Raises EdgedenseError on a missing, unknown or impossible entry."""
         choices = {"normalize": get_args(Normalization), "resize": get_args(Resize), "exif": get_args(Exif)}
         known = {"height", "width", *choices}
-        if set(entry) != known:
+        if set(entry) - {"steps"} != known:
             raise EdgedenseError(
                 f"the preprocessing entries {', '.join(sorted(known))}",
                 ", ".join(sorted(map(str, entry))) or "none",
@@ -78,35 +99,22 @@ class Preprocessing:
                     repr(entry[name]),
                     "convert the model again, or update edgedense",
                 )
-        return cls(**dict(entry))
+        steps = further.from_list(entry.get("steps", ()), (entry["height"], entry["width"]))
+        return cls(**{**entry, "steps": steps})
 
 
-def decode(data: bytes, exif: Exif = "ignore") -> Pixels:
-    """An encoded image -> uint8 [H, W, 3] in RGB, as `tf.io.decode_image(data, channels=3)` gives it.
+def prepare(picture: Pixels | Decoded, preprocessing: Preprocessing) -> Pixels:
+    """A picture of any size, uint8 [H, W, 3] or just decoded -> the deployed file's input, uint8 [height, width, 3].
 
-    Alpha is dropped and not blended, 16-bit samples keep their high byte, an animation gives its first
-    frame. Lossless formats agree exactly. So does JPEG, CMYK too, with
-    `decode_jpeg(dct_method="INTEGER_ACCURATE")` and with Keras' `load_img`; TensorFlow's default is the
-    coarser INTEGER_FAST, which Pillow does not offer: on four photographs it differs by at most 7 levels,
-    1.0 in the mean. `exif="apply"` turns the picture upright first, which TensorFlow does not. Raises
-    EdgedenseError when `data` is no image that can be decoded whole.
+    Where there are steps, they work on whole levels and in float32, as the Keras model's layers do on such a picture;
+    their result is rounded once, by at most half a level.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _rgb(ImageOps.exif_transpose(image) if exif == "apply" else image)
-    except UnidentifiedImageError as error:
-        raise EdgedenseError("an image", "data in no known image format", "use PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # on damaged files
-        raise EdgedenseError("a whole image", f"damaged data ({error})", "save the image again") from error
-
-
-def _rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
-        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode == "F":
-        raise ValueError("floating-point samples have no fixed white")
-    return np.array(image.convert("RGB"))
+    p = preprocessing
+    if isinstance(picture, Decoded):
+        resized = _resized(picture, p.height, p.width, p.resize)
+    else:
+        resized = resize(picture, p.height, p.width, p.resize)
+    return further.levels(further.apply(resized, p.steps)) if p.steps else resized
 
 
 def resize(image: Pixels, height: int, width: int, method: Resize = "bilinear") -> Pixels:
@@ -122,6 +130,27 @@ def resize(image: Pixels, height: int, width: int, method: Resize = "bilinear") 
     if method == "nearest":
         return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST))
     return _bilinear(np.ascontiguousarray(image), height, width)
+
+
+_SMALL = 1 << 20  # pixels that are faster taken all at once
+
+
+def _resized(decoded: Decoded, height: int, width: int, method: Resize) -> Pixels:
+    """As `resize`. Of a large picture only those rows and columns are taken that the method reads."""
+    if decoded.height * decoded.width <= _SMALL or (decoded.height, decoded.width) == (height, width):
+        return resize(decoded.whole(), height, width, method)
+    if method == "nearest":
+        return decoded.at(_nearest(decoded.height, height), _nearest(decoded.width, width))
+    rows, columns = _taps(decoded.height, height, 1), _taps(decoded.width, width, 1)
+    row_numbers, rows = _compact(rows)
+    column_numbers, columns = _compact(columns)
+    return _mixed(decoded.at(row_numbers, column_numbers), rows, _interleaved(columns, 3))
+
+
+def _nearest(size: int, new_size: int) -> NDArray[np.intp]:
+    """Which positions Pillow's nearest takes: it is asked to resize their numbers."""
+    numbers = Image.fromarray(np.arange(size, dtype=np.int32)[None])
+    return np.asarray(numbers.resize((new_size, 1), Image.Resampling.NEAREST))[0].astype(np.intp)
 
 
 class _Taps(NamedTuple):
@@ -140,9 +169,21 @@ def _taps(size: int, new_size: int, channels: int) -> _Taps:
     floor = np.floor(position)
     low = np.maximum(floor, 0).astype(np.intp)
     high = np.minimum(np.ceil(position), size - 1).astype(np.intp)
+    return _interleaved(_Taps(low, high, position - floor), channels)
+
+
+def _interleaved(taps: _Taps, channels: int) -> _Taps:
+    """Taps of pixels -> taps of their channels, which stand side by side."""
     channel = np.arange(channels)
-    spread = [(index[:, None] * channels + channel).ravel() for index in (low, high)]
-    return _Taps(spread[0], spread[1], np.repeat(position - floor, channels))
+    low, high = ((index[:, None] * channels + channel).ravel() for index in (taps.low, taps.high))
+    return _Taps(low, high, np.repeat(taps.share, channels))
+
+
+def _compact(taps: _Taps) -> tuple[NDArray[np.intp], _Taps]:
+    """The positions that are read, and the taps among those alone."""
+    used, places = np.unique(np.concatenate([taps.low, taps.high]), return_inverse=True)
+    low, high = np.split(places, 2)
+    return used, _Taps(low, high, taps.share)
 
 
 # Rows at a time: their intermediate values stay in the level-2 cache, which is worth a quarter of the time.
@@ -150,8 +191,12 @@ _STRIP = 32
 
 
 def _bilinear(image: Pixels, height: int, width: int) -> Pixels:
+    return _mixed(image, _taps(image.shape[0], height, 1), _taps(image.shape[1], width, 3))
+
+
+def _mixed(image: Pixels, rows: _Taps, columns: _Taps) -> Pixels:
     """Mix rows first (contiguous, fast), then gather columns of the few rows that are left."""
-    rows, columns = _taps(image.shape[0], height, 1), _taps(image.shape[1], width, 3)
+    height, width = len(rows.low), len(columns.low) // 3
     flat = image.reshape(image.shape[0], -1)
     out = np.empty((height, width * 3), np.uint8)
     for start in range(0, height, _STRIP):
@@ -181,22 +226,37 @@ def _mix(low: Floats, high: Floats, share: Floats) -> Floats:
 
 
 def load_image(path: Path | str | PictureInMemory, preprocessing: Preprocessing) -> Pixels:
-    """An image file -> uint8 [height, width, 3] as the model wants it.
+    """An image file -> uint8 [height, width, 3] as the deployed file wants it.
 
-    Raises EdgedenseError, naming the file, when it cannot be read or is no image.
+    Of a large image only the pixels that the resizing reads are taken out of the decoder's own memory. Raises
+    EdgedenseError, naming the file, when it cannot be read, is no image, or is too large for the memory that is free.
     """
-    image = load_picture(path, preprocessing.exif)
-    return resize(image, preprocessing.height, preprocessing.width, preprocessing.resize)
+    with open_picture(path, preprocessing.exif) as decoded:
+        return prepare(decoded, preprocessing)
 
 
-def load_picture(path: Path | str | PictureInMemory, exif: Exif = "ignore") -> Pixels:
-    """An image file -> uint8 [H, W, 3] at its own size. Errors as those of `load_image`."""
-    try:
-        return decode(as_file(path).read_bytes(), exif)
-    except OSError as error:
-        raise EdgedenseError("an image file that can be read", f"{path}: {error.strerror}") from error
-    except EdgedenseError as error:
-        raise EdgedenseError(error.expected, f"{path}: {error.found}", error.hint) from error
+def load_bytes(data: bytes, preprocessing: Preprocessing) -> Pixels:
+    """As `load_image`, from the content of an image file."""
+    with opened(data, preprocessing.exif) as decoded:
+        return prepare(decoded, preprocessing)
+
+
+@contextlib.contextmanager
+def open_picture(
+    path: Path | str | PictureInMemory, exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
+) -> Iterator[Decoded]:
+    """An image file, decoded. Options as those of `decoding.opened`, errors as those of `load_image`."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file: IO[bytes] = as_file(path).open("rb")
+            decoded = stack.enter_context(
+                opened(stack.enter_context(file), exif, whole=whole, smaller_than=smaller_than)
+            )
+        except OSError as error:
+            raise EdgedenseError("an image file that can be read", f"{path}: {error.strerror}") from error
+        except EdgedenseError as error:
+            raise EdgedenseError(error.expected, f"{path}: {error.found}", error.hint) from error
+        yield decoded
 
 
 def find_images(source: Path | str) -> list[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from PIL import Image
 
 from edgedense.images.in_memory import Picture
+from edgedense.images.preprocessing import open_picture
 from edgedense.measures.drift import Drift
 
 SHOWN = 60  # changed images on a page; at some 3 kB each the file stays easy to mail
@@ -20,9 +21,9 @@ def changed(drift: Drift | None, place: Callable[[str], Picture]) -> dict[str, b
 
 def thumbnail(path: Picture, size: int = 96) -> bytes:
     """A JPEG of an image, at most `size` pixels on either side."""
-    with path.open("rb") as file, Image.open(file) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((size, size))
-        target = io.BytesIO()
-        small.save(target, "JPEG", quality=80)
+    with open_picture(path, smaller_than=2 * size) as decoded:
+        small = Image.fromarray(decoded.shown(8 * size))
+    small.thumbnail((size, size))
+    target = io.BytesIO()
+    small.save(target, "JPEG", quality=80)
     return target.getvalue()

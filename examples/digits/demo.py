@@ -109,7 +109,7 @@ def latencies(model: Path) -> tuple[float, float]:
 
     network = keras.models.load_model(MODEL, compile=False)
     with Classifier(model) as classifier:
-        height, width = classifier.preprocessing.height, classifier.preprocessing.width
+        height, width = classifier.preprocessing.size
         picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         batch = tf.constant(picture[None], tf.float32)
         traced = tf.function(lambda x: network(x, training=False))

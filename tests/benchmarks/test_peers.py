@@ -20,6 +20,7 @@ from benchmarks.peer import Job, Peer, Runner
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 from tests import models
+from tests.pictures import opened
 
 
 class Recorder:
@@ -214,7 +215,7 @@ def test_every_peer_gets_a_model_of_probabilities(tmp_path: Path, outputs: int, 
     with pytest.raises(EdgedenseError, match="--activation"):  # which nobody said
         _reference(tmp_path / "plain.keras")
     scores, chosen = _reference(tmp_path / "plain.keras", kind)
-    pixels = np.asarray(Image.open(tmp_path / "picture.png"), np.float32)[None]
+    pixels = np.asarray(opened(tmp_path / "picture.png"), np.float32)[None]
     # float32 through 20 layers
     assert scores == pytest.approx(getattr(keras.ops, kind)(plain(pixels)).numpy(), abs=1e-5)
     assert scores == pytest.approx(keras.models.load_model(chosen)(pixels).numpy(), abs=1e-5)

@@ -120,8 +120,8 @@ def test_results_keep_the_order_and_an_unreadable_image_its_turn(
         results = classify_images(
             many,
             [*pictures[:5], broken, *pictures[5:]],
+            rule=many.each[0].rule(),
             top=3,
-            threshold=0,
             unreadable=lambda error: told.append(f"after {seen[-1]}"),
         )
         seen: list[str] = []
@@ -142,7 +142,8 @@ def test_a_monitor_is_offered_each_image_in_order(colours: Path, pictures: list[
 
     watch = Seen()
     with Classifiers(colours, threads=3) as many:
-        shown = list(classify_images(many, pictures, top=1, threshold=0, unreadable=print, watch=watch))  # type: ignore[arg-type]
+        rule = many.each[0].rule()
+        shown = list(classify_images(many, pictures, rule=rule, top=1, unreadable=print, watch=watch))  # type: ignore[arg-type]
         assert len(shown) == len(pictures)
         for path, (scores, pixels) in zip(pictures, watch.offered, strict=True):
             assert np.array_equal(pixels, load_image(path, many.preprocessing))

@@ -30,6 +30,8 @@ from edgedense.device.live.smoothing import Smoother
 from edgedense.device.prediction import Doubt, Prediction
 from edgedense.device.service.notify import Notifier
 from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import Preprocessing
+from edgedense.images.steps import Crop, Resample
 
 # One pixel a corner: 1 2
 #                     3 4
@@ -96,16 +98,14 @@ def test_a_job_survives_json() -> None:
         Source("rpicam", "0"),
         CameraSettings((320, 240), 5.0, (("hdr", ""),)),
         View(90, "both", (0, 0, 0.5, 1)),
-        48,
-        64,
-        "nearest",
+        Preprocessing(48, 64, "none", "nearest", steps=(Crop(1, 2, 40, 50), Resample(20, 25, "bicubic"))),
         fps=5.0,
         drop=False,
         paced=True,
         watch_motion=True,
     )
     assert CaptureJob.from_dict(json.loads(json.dumps(job.to_dict()))) == job
-    square = CaptureJob(Source("rpicam", "0"), CameraSettings(), View(crop="square"), 48, 64, "bilinear")
+    square = CaptureJob(Source("rpicam", "0"), CameraSettings(), View(crop="square"), Preprocessing(48, 64, "none"))
     assert CaptureJob.from_dict(json.loads(json.dumps(square.to_dict()))) == square
 
 

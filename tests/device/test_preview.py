@@ -22,6 +22,7 @@ from edgedense.device.preview.address import Address, parse_address, read_token
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.explanations.colormap import overlay
+from edgedense.images.steps import Window
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -307,3 +308,15 @@ def test_a_board_copies_pictures_only_while_somebody_looks() -> None:
     assert board.jpeg()[1] is jpeg  # encoded once
     with Image.open(io.BytesIO(jpeg)) as image:
         assert image.size == (960, 540)
+
+
+def test_a_heatmap_is_laid_over_what_the_network_sees() -> None:
+    window = Window(0, 0.5, 1, 1)
+    board = Board(explains=True, is_explaining=True, window=window)
+    board.look()
+    board.show(CARD, np.ones((2, 2), np.float32))
+    with Image.open(io.BytesIO(board.jpeg()[1])) as image:
+        seen = np.asarray(image).astype(int)
+    assert np.abs(seen - overlay(CARD, np.ones((2, 2)), window))[:, 2:12].max() <= 8  # JPEG
+    assert np.abs(seen - CARD)[:, 2:12].max() <= 8
+    assert np.abs(seen - CARD)[:, -10:].max() > 50

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import edgedense
 from edgedense.deployed import bundle
 from tests import models
-from tests.pictures import fill
+from tests.pictures import fill, opened
 
 CLASSES = ("ant", "bee", "cow", "dog", "emu")
 QUICK = {"ranges": "minmax", "headroom": 1.0}  # one candidate
@@ -50,7 +49,7 @@ def file(conversion: edgedense.Conversion, tmp_path_factory: pytest.TempPathFact
 
 
 def pixels(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB"))
+    return np.asarray(opened(path).convert("RGB"))
 
 
 def code(conversion: edgedense.Conversion) -> bytes:
@@ -137,9 +136,10 @@ class TestConvert:
         usual = edgedense.convert(model, folder, **QUICK)
         assert edgedense.convert(model, sorted(folder.iterdir()), **QUICK).data == usual.data
         arrays = edgedense.convert(model, [pixels(path) for path in paths], **QUICK)
-        images = edgedense.convert(model, (Image.open(str(path)) for path in paths), **QUICK)
+        images = edgedense.convert(model, (opened(path) for path in paths), **QUICK)
         assert code(arrays) == code(images) == code(usual)
         assert arrays.data == images.data
+        assert "float against int8" in edgedense.to_html(arrays)
         assert arrays.recipe["calibration"]["sha256"] != usual.recipe["calibration"]["sha256"]
 
     def test_of_a_generator_the_first_are_taken(self, model: Path, labelled: list[tuple[Path, str]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.edgedense.test_cli import edgedense, refused, succeeded
-from tests.pictures import fill
+from tests.pictures import fill, opened
 
 LABELS = ("ant", "bee", "cow", "dog", "emu")
 
@@ -32,7 +32,7 @@ def written(folder: Path) -> list[str]:
 
 
 def heat(folder: Path, name: str = "000-ant") -> np.ndarray:
-    return np.asarray(Image.open(folder / f"{name}-heatmap.png"))
+    return np.asarray(opened(folder / f"{name}-heatmap.png"))
 
 
 class TestKeras:
@@ -84,7 +84,7 @@ class TestKeras:
     def test_features_of_chosen_layers(self, model: Path, pictures: Path, tmp_path: Path) -> None:
         for number, options in enumerate([(), ("--layer", "stem"), ("--layer", "stem", "--layer", "block2")]):
             succeeded("explain", model, pictures / "000.png", "--features", *options, "--out", tmp_path / str(number))
-        every, one, two = (np.asarray(Image.open(tmp_path / str(n) / "000-features.png")).shape[0] for n in range(3))
+        every, one, two = (np.asarray(opened(tmp_path / str(n) / "000-features.png")).shape[0] for n in range(3))
         assert one < two < every
 
     @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ class TestKeras:
     def test_exif(self, model: Path, pictures: Path, tmp_path: Path) -> None:
         exif = Image.Exif()
         exif[0x0112] = 6  # orientation: turn by 90 degrees
-        Image.open(pictures / "000.png").save(tmp_path / "turned.jpg", exif=exif)
+        opened(pictures / "000.png").save(tmp_path / "turned.jpg", exif=exif)
         succeeded("explain", model, tmp_path / "turned.jpg", "--exif", "apply", "--out", tmp_path)
-        height, width = np.asarray(Image.open(next(tmp_path.glob("turned-*-overlay.png")))).shape[:2]
+        height, width = np.asarray(opened(next(tmp_path.glob("turned-*-overlay.png")))).shape[:2]
         assert height > width  # the picture is 50 high and 60 wide
 
     def test_a_picture_that_is_none_comes_last(self, model: Path, pictures: Path, tmp_path: Path) -> None:

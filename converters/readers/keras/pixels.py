@@ -1,24 +1,27 @@
-"""What a Keras model does to its pixels before the first convolution, composed to one scale and shift per
-channel.
+"""What a Keras model does to its pixels before the first convolution: cutting and resizing, and behind it one scale
+and shift per channel.
 
 Rescaling, Normalization, batch norms and arithmetic with constants are affine; slicing, stacking and flipping
 reorder the channels. Each tensor on the way is held as its channels, each of them a multiple of one channel
-of the input.
+of the input behind the steps. Where a step stands makes no difference: the shares of every resizing add up to one, so
+that it comes to the same before and behind a scale and shift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from edgedense.converters.network.graph import Affine
 from edgedense.converters.readers.keras import probe as keras_probe
+from edgedense.converters.readers.keras import sizes as keras_sizes
 from edgedense.converters.readers.keras import weights as keras_weights
-from edgedense.converters.readers.keras.layers import Layer, Ref
+from edgedense.converters.readers.keras.layers import AUGMENTATIONS, Layer, Ref
 from edgedense.errors import EdgedenseError
+from edgedense.images.steps import Pad, Size, Step, size_behind
 
 ARITHMETIC = frozenset(["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative"])
 AFFINE_LAYERS = frozenset(["Rescaling", "Normalization", "BatchNormalization", "SyncBatchNormalization"])
@@ -36,18 +39,25 @@ class Channel:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A tensor made of pixels: [B, H, W, C], or [B, H, W] when it is one channel cut out (`flat`)."""
+    """A tensor made of pixels: [B, H, W, C], or [B, H, W] when it is one channel cut out (`flat`).
+
+    `steps` brought the input to this `size`; borders that they add are in the units of the input.
+    """
 
     channels: tuple[Channel, ...]
+    size: Size
+    steps: tuple[Step, ...] = ()
     flat: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How pixels enter the stem: channel c is affine(c) of pixel channel order[c]. `layers` is what was
-    composed.
+    """How pixels enter the stem: the picture goes through `steps`, which leave `size`; then channel c is affine(c) of
+    pixel channel order[c]. `layers` is what was composed.
     """
 
+    steps: tuple[Step, ...]
+    size: Size
     affine: Affine
     order: tuple[int, ...]
     layers: tuple[Layer, ...]
@@ -59,12 +69,13 @@ class Entry:
         return bool(np.any(self.affine.scale != 1) or np.any(self.affine.shift != 0))
 
 
-def entry(layers: Sequence[Layer], size: keras_weights.Size) -> Entry:
+def entry(layers: Sequence[Layer], size: Size) -> Entry:
     """Composes the layers that stand before the stem. Where code of the file's own is among them, they are run on
-    random pictures of `size` instead.
+    random pictures instead.
 
-    `layers` is the whole model, the input first. EdgedenseError when the input is no RGB image, or when
-    something before the stem cannot be written as scale and shift per channel.
+    `layers` is the whole model, the input first; `size` is that of the pictures that it takes. EdgedenseError when
+    the input is no RGB image, or when something before the stem cannot be written as steps, and scale and shift per
+    channel.
     """
     first = layers[0]
     if len(first.shape) != 4 or first.shape[3] != 3:
@@ -77,8 +88,8 @@ def entry(layers: Sequence[Layer], size: keras_weights.Size) -> Entry:
     if keras_probe.has_code(before):
         scale, shift, order = keras_probe.fit(before, size)
         channels = tuple(Channel(*channel) for channel in zip(order, scale, shift, strict=True))
-        return _entry(list(before), {before[-1].index: Pixels(channels)})
-    known = {first.index: Pixels(tuple(Channel(c) for c in range(3)))}
+        return _entry(list(before), {before[-1].index: Pixels(channels, size)})
+    known = {first.index: Pixels(tuple(Channel(c) for c in range(3)), size)}
     composed = [first]
     for layer in layers[1:]:
         if not all(i in known for i in layer.inputs):
@@ -100,11 +111,23 @@ def _entry(composed: list[Layer], known: dict[int, Pixels]) -> Entry:
             "let the network read all three channels",
         )
     affine = Affine(np.array([c.scale for c in channels]), np.array([c.shift for c in channels]))
-    return Entry(affine, tuple(c.source for c in channels), tuple(composed), last)
+    return Entry(
+        known[last.index].steps,
+        known[last.index].size,
+        affine,
+        tuple(c.source for c in channels),
+        tuple(composed),
+        last,
+    )
 
 
 def _apply(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
     """The layer's output; None when the layer is no preprocessing."""
+    if layer.kind == "Pipeline":
+        return _pipeline(layer, known)
+    if layer.kind in keras_sizes.KINDS:
+        pixels = known[layer.inputs[0]]
+        return _stepped(pixels, keras_sizes.steps_of(layer, pixels.size), layer)
     if layer.kind in AFFINE_LAYERS:
         return _scaled(known[layer.inputs[0]], _layer_affine(layer), layer)
     if layer.kind in ARITHMETIC:
@@ -112,6 +135,38 @@ def _apply(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
     if layer.kind in REORDERING:
         return _reordered(layer, known)
     return None
+
+
+def _pipeline(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
+    """A row of layers that Keras calls as one; what only training does is left out."""
+    pixels: Pixels | None = known[layer.inputs[0]]
+    for inner in layer.operation.layers:
+        if type(inner).__name__ not in AUGMENTATIONS and pixels is not None:
+            part = replace(
+                layer,
+                name=f"{layer.name}/{inner.name}",
+                kind=type(inner).__name__,
+                options=inner.get_config(),
+                weights=tuple(np.asarray(w) for w in inner.get_weights()),
+                operation=inner,
+            )
+            pixels = _apply(part, {**known, layer.inputs[0]: pixels})
+    return pixels
+
+
+def _stepped(pixels: Pixels, new: tuple[Step, ...], layer: Layer) -> Pixels:
+    """Pixels behind further steps of `layer`, whose borders are in the units that the pixels have there."""
+    sources = [channel.source for channel in pixels.channels]
+    if pixels.flat or sorted(sources) != [0, 1, 2] or not all(channel.scale for channel in pixels.channels):
+        raise EdgedenseError("cutting and resizing of red, green and blue together", f"{layer} of channels {sources}")
+    steps = tuple(replace(step, fill=_undone(pixels, step.fill)) if isinstance(step, Pad) else step for step in new)
+    return replace(pixels, steps=(*pixels.steps, *steps), size=size_behind(pixels.size, steps))
+
+
+def _undone(pixels: Pixels, fill: Sequence[float]) -> tuple[float, float, float]:
+    """The colour of the input that scale and shift turn into `fill`."""
+    by_source = {c.source: (value - c.shift) / c.scale for c, value in zip(pixels.channels, fill, strict=True)}
+    return by_source[0], by_source[1], by_source[2]
 
 
 def _layer_affine(layer: Layer) -> Affine:
@@ -134,9 +189,8 @@ def _scaled(pixels: Pixels, affine: Affine, layer: Layer) -> Pixels:
         )
     scale, shift = np.broadcast_to(affine.scale, count), np.broadcast_to(affine.shift, count)
     channels = zip(pixels.channels, scale, shift, strict=True)
-    return Pixels(
-        tuple(Channel(c.source, float(c.scale * s), float(c.shift * s + t)) for c, s, t in channels), pixels.flat
-    )
+    scaled = tuple(Channel(c.source, float(c.scale * s), float(c.shift * s + t)) for c, s, t in channels)
+    return replace(pixels, channels=scaled)
 
 
 def _arithmetic(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
@@ -175,6 +229,8 @@ def _two_operands(layer: Layer) -> tuple[Any, Any]:
 def _reordered(layer: Layer, known: dict[int, Pixels]) -> Pixels:
     inputs = [known[i] for i in layer.inputs]
     pixels, options = inputs[0], layer.options
+    if any(other.steps != pixels.steps for other in inputs):
+        raise EdgedenseError("channels that were cut and resized alike", f"{layer} of channels that were not")
     if layer.kind == "Cast":
         _require_float(layer)
         return pixels
@@ -185,19 +241,19 @@ def _reordered(layer: Layer, known: dict[int, Pixels]) -> Pixels:
         if not all(p.flat for p in inputs):
             raise EdgedenseError("channels stacked along the last axis", f"{layer} of whole images")
         keras_weights.require_channel_axis(layer)
-        return Pixels(tuple(p.channels[0] for p in inputs))
+        return replace(pixels, channels=tuple(p.channels[0] for p in inputs), flat=False)
     if pixels.flat:
         raise EdgedenseError("an image with channels", f"one channel in {layer}")
     keras_weights.require_channel_axis(layer)
     if layer.kind == "Concatenate":
-        return Pixels(tuple(c for p in inputs for c in p.channels))
+        return replace(pixels, channels=tuple(c for p in inputs for c in p.channels))
     if layer.kind == "Flip":
-        return Pixels(pixels.channels[::-1])
+        return replace(pixels, channels=pixels.channels[::-1])
     indices = options["indices"] if "indices" in options else layer.operands[1]
     chosen = np.asarray(indices)
     if chosen.ndim == 0:
-        return Pixels((pixels.channels[int(chosen)],), flat=True)
-    return Pixels(tuple(pixels.channels[int(i)] for i in chosen.ravel()))
+        return replace(pixels, channels=(pixels.channels[int(chosen)],), flat=True)
+    return replace(pixels, channels=tuple(pixels.channels[int(i)] for i in chosen.ravel()))
 
 
 def _require_float(layer: Layer) -> None:
@@ -207,7 +263,7 @@ def _require_float(layer: Layer) -> None:
 
 
 def _sliced(pixels: Pixels, key: Any, layer: Layer) -> Pixels:
-    """Indexing that takes whole images and chooses channels: x[..., ::-1], x[:, :, :, 0], x[..., :3]."""
+    """Indexing that cuts images or chooses channels: x[:, 8:-8], x[..., ::-1], x[:, :, :, 0], x[..., :3]."""
     parts = [_as_slice(part) for part in (key if isinstance(key, list | tuple) else [key])]
     rank = 3 if pixels.flat else 4
     missing = rank - sum(part is not Ellipsis for part in parts)
@@ -217,14 +273,17 @@ def _sliced(pixels: Pixels, key: Any, layer: Layer) -> Pixels:
     else:
         parts += [slice(None)] * missing
     known = all(isinstance(part, slice | int) for part in parts)
-    if not known or len(parts) != rank or any(part != slice(None) for part in parts[:3]):
+    whole = all(isinstance(part, slice) and part.step in (None, 1) for part in parts[:3])
+    if not known or len(parts) != rank or not whole or parts[0] != slice(None):
         raise EdgedenseError("an operation on channels before the stem", f"{layer}, which cuts {key}")
+    if cut := keras_sizes.cropped(pixels.size, parts[1], parts[2]):
+        pixels = _stepped(pixels, cut, layer)
     if pixels.flat:
         return pixels
     chosen = parts[3]
     if isinstance(chosen, slice):
-        return Pixels(pixels.channels[chosen])
-    return Pixels((pixels.channels[int(chosen)],), flat=True)
+        return replace(pixels, channels=pixels.channels[chosen])
+    return replace(pixels, channels=(pixels.channels[int(chosen)],), flat=True)
 
 
 def _as_slice(part: Any) -> Any:

@@ -19,6 +19,7 @@ from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.keras.loss import Loss
 from edgedense.errors import EdgedenseError
+from edgedense.images.steps import Size, Step
 
 Batch = npt.NDArray[np.float32]
 _CHUNK = 32  # images computed at once
@@ -28,7 +29,8 @@ _CHUNK = 32  # images computed at once
 class Source:
     """A trained model that was read.
 
-    `network` takes what the Keras model takes; `network.normalization` is what the model itself does to its
+    The Keras model takes pictures of height and width `size`, does `steps` to them first, with borders in the units of
+    its input, and what is behind them is `network`. `network.normalization` is what the model itself does to its
     pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
     `trained_size` is the height and width that the model was built for, None where it takes any.
     `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
@@ -44,6 +46,8 @@ class Source:
     name: str
     parameters: dict[str, int]
     reference: Reference
+    size: Size
+    steps: tuple[Step, ...] = ()
     trained_size: tuple[int, int] | None = None
     loss: Loss | None = None
     activation: Ending | None = None
@@ -107,6 +111,12 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     structure = keras_structure.match(layers, wanted)
     model = opened.model
     free_size = tuple(built[:2]) != wanted
+    if free_size and None not in built[:2] and structure.steps:
+        raise EdgedenseError(
+            f"pictures of {built[0]}x{built[1]} pixels, which this model brings to a size of its own",
+            f"the wish for {wanted[0]}x{wanted[1]}",
+            "leave the size out, or build the model again with another size behind its resizing",
+        )
     if free_size or batch is not None or _is_half(layers):
         model = keras_files.rebuild(model, free_size, opened.trusted)
         layers = keras_layers.flatten(model)
@@ -122,6 +132,8 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         opened.name,
         structure.parameters,
         reference,
+        wanted,
+        structure.steps,
         own,
         opened.loss,
         hashed=opened.hashed,

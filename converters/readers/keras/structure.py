@@ -31,10 +31,12 @@ from edgedense.converters.network.graph import (
     Transition,
 )
 from edgedense.converters.readers.keras import pixels as keras_pixels
+from edgedense.converters.readers.keras import sizes as keras_sizes
 from edgedense.converters.readers.keras import weights as keras_weights
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.keras.weights import Size
 from edgedense.errors import EdgedenseError
+from edgedense.images.steps import Step
 
 DENSE_LAYER = (
     "a dense layer (BatchNormalization - ReLU - 1x1 Conv2D - BatchNormalization - ReLU - Conv2D - Concatenate)"
@@ -59,6 +61,7 @@ class Structure:
     normalized: bool
     parameters: dict[str, int]
     final: int  # the number of the layer that computes the head's last step
+    steps: tuple[Step, ...]  # what is done to the picture's size first, with borders in the units of the input
 
 
 def match(layers: Sequence[Layer], size: Size) -> Structure:
@@ -87,7 +90,7 @@ class _Match:
         entry = keras_pixels.entry(self.layers, size)
         for layer in entry.layers:
             self._see(layer)
-        stem, last, stem_size = self._stem(entry, size)
+        stem, last, stem_size = self._stem(entry, entry.size)
         blocks, end, order, end_size = self._blocks(last, stem_size)
         head = self._head(end, order, end_size)
         left = [layer for layer in self.layers if layer.index not in self.seen]
@@ -97,8 +100,8 @@ class _Match:
         rgb = np.argsort(entry.order)
         normalization = Affine(entry.affine.scale[rgb], entry.affine.shift[rgb])
         stem = replace(stem, conv=replace(stem.conv, kernel=stem.conv.kernel[:, :, rgb]))
-        network = DenseNet(size[0], size[1], normalization, stem, blocks, head)
-        return Structure(network, entry.changes_values, self.parameters, self.final)
+        network = DenseNet(*entry.size, normalization, stem, blocks, head)
+        return Structure(network, entry.changes_values, self.parameters, self.final, entry.steps)
 
     # The walk
 
@@ -138,7 +141,7 @@ class _Match:
         expected = "the stem's Conv2D"
         first = self._next(entry.last, expected)
         zeros, layer = self._zeros(first, expected)
-        conv_layer = _require(layer, ("Conv2D",), expected, entry.last, RESIZE_HINTS.get(first.kind if first else ""))
+        conv_layer = _require(layer, ("Conv2D",), expected, entry.last)
         self._see_padding(first)
         self._see(conv_layer)
         conv, size = keras_weights.convolution(conv_layer, size, zeros)
@@ -177,7 +180,8 @@ class _Match:
             layers, end, order = self._block(start, number)
             conv = self._bottleneck(end)
             if not layers:
-                raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(self.readers[start.index]))
+                following = self.readers[start.index]
+                raise _refusal(f"{DENSE_LAYER} behind {start}", _listed(following), _size_hint(following))
             if conv is None:
                 blocks.append(Block(layers, None))
                 return tuple(blocks), end, order, size
@@ -314,11 +318,7 @@ class _Match:
         return tuple(steps)
 
 
-RESIZE_HINTS = dict.fromkeys(
-    ("Resizing", "CenterCrop", "RandomCrop", "Cropping2D"),
-    "leave resizing and cropping out of the model: the deployed file's own preprocessing resizes; "
-    "rebuild the model from the layer behind it",
-)
+HINT_SIZES = "resizing and cropping are taken before the first convolution; rebuild the model without it behind that"
 HINT_HEAD = "convert the whole classifier, not its feature extractor"
 
 
@@ -377,7 +377,7 @@ def _order(parts: list[Layer], sources: list[int]) -> Order:
 
 def _require(layer: Layer | None, kinds: Iterable[str], expected: str, behind: Layer, hint: str | None = None) -> Layer:
     if layer is None or layer.kind not in kinds:
-        raise _refusal(f"{expected} behind {behind}", _described(layer), hint)
+        raise _refusal(f"{expected} behind {behind}", _described(layer), hint or _size_hint([layer] if layer else []))
     return layer
 
 
@@ -385,6 +385,10 @@ def _require_linear(layer: Layer) -> None:
     function = keras_weights.activation(layer)
     if function is not None:
         raise _refusal("a convolution without activation", f"{layer} with activation '{function.kind}'")
+
+
+def _size_hint(layers: Sequence[Layer]) -> str | None:
+    return HINT_SIZES if any(layer.kind in keras_sizes.KINDS for layer in layers) else None
 
 
 def _described(layer: Layer | None) -> str:

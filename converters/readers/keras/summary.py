@@ -17,6 +17,7 @@ from edgedense.converters.network.graph import (
 )
 from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.keras.weights import Size, reduced
+from edgedense.images.steps import described
 
 Shape = tuple[int, ...]
 
@@ -57,7 +58,7 @@ class Summary:
 def summarize(source: Source) -> Summary:
     """The table of a model that was read; its total is Keras' `model.count_params()`."""
     network = source.network
-    size, rows = _stem(network, source.normalized)
+    size, rows = _stem(network, _images(source))
     for number, block in enumerate(network.blocks, 1):
         size, new = _block(block, number, size)
         rows += new
@@ -66,9 +67,17 @@ def summarize(source: Source) -> Summary:
     return Summary(source.name, tuple(counted))
 
 
-def _stem(network: DenseNet, normalized: bool) -> tuple[Size, list[Row]]:
+def _images(source: Source) -> str:
+    """What the model takes, and what it does itself before the first convolution."""
+    words = ["images"]
+    if source.steps:
+        words = [f"images of {source.size[0]}x{source.size[1]}", described(source.steps)]
+    return ", ".join([*words, "normalized inside"] if source.normalized else words)
+
+
+def _stem(network: DenseNet, images: str) -> tuple[Size, list[Row]]:
     size = (network.height, network.width)
-    image = _row("input", "images, normalized inside" if normalized else "images", (*size, 3))
+    image = _row("input", images, (*size, 3))
     conv, pool = network.stem.conv, network.stem.pool
     size, macs = _convolved(conv, size)
     content = f"{conv.kernel.shape[0]}x{conv.kernel.shape[1]} convolution, stride {conv.stride}"

@@ -12,7 +12,7 @@ from PIL import Image
 from edgedense.converters.calibration.pictures import CalibrationSet, neighbour_correlation, read_calibration
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, load_image
-from tests.pictures import fill
+from tests.pictures import fill, opened
 
 SIZE = Preprocessing(16, 20, "none")
 
@@ -185,7 +185,7 @@ class TestManifest:
         renamed = self.hashed(first)
         (first / "zero.png").rename(first / "000.png")
         assert self.hashed(first) == before
-        Image.open(first / "000.png").rotate(180).save(first / "000.png")
+        opened(first / "000.png").rotate(180).save(first / "000.png")
         assert len({before, renamed, self.hashed(first)}) == 3
 
     def test_so_does_the_class(self, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from edgedense.converters.training import dataset
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, load_image
 from tests.converters.training.conftest import fill_classes
+from tests.pictures import opened
 
 
 def prepare(folder: Path, work: Path, **options: object) -> dataset.Data:
@@ -121,7 +122,7 @@ class TestPrepare:
 
     def test_duplicates_stay_on_one_side(self, data: Path, tmp_path: Path) -> None:
         for number in range(0, 12, 2):  # half of them again, as a JPEG
-            Image.open(data / "c0" / f"p{number // 2}_{number}.png").resize((60, 54)).save(
+            opened(data / "c0" / f"p{number // 2}_{number}.png").resize((60, 54)).save(
                 data / "c0" / f"again{number}.jpg", quality=90
             )
         for seed in range(4):

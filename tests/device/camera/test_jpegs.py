@@ -61,7 +61,7 @@ def test_bytes_that_are_no_picture_do_not_pile_up() -> None:
 
 
 def test_a_picture_without_end_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgedense.device.camera.jpegs._LARGEST", 100_000)
+    monkeypatch.setattr("edgedense.device.camera.jpegs.LARGEST", 100_000)
     splitter = JpegSplitter()
     assert splitter.feed(PICTURES[0][:-2]) == []
     for _ in range(30):

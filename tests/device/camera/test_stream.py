@@ -21,6 +21,7 @@ from edgedense.device.camera.sources import parse
 from edgedense.device.camera.stream import Frame, Stream
 from edgedense.device.camera.view import View
 from edgedense.errors import DeviceError
+from edgedense.images.preprocessing import Preprocessing
 from tests.device.conftest import CARDS, Rpicam, is_running
 from tests.device.rtsp import rtsp_camera
 
@@ -32,9 +33,7 @@ def job(source: object, **changes: Any) -> CaptureJob:
     defaults: dict[str, Any] = {
         "camera": CameraSettings(),
         "view": View(),
-        "height": 48,
-        "width": 64,
-        "resize": "bilinear",
+        "preprocessing": Preprocessing(48, 64, "none"),
     }
     return CaptureJob(source=parse(str(source)), **{**defaults, **changes})
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgedense import cli
 from edgedense.device.classifier import Classifier
-from edgedense.device.monitor.drift import Monitor
+from edgedense.device.monitor.drift import Alert, Monitor
 from edgedense.device.monitor.watch import Watch
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import load_image
@@ -66,7 +66,7 @@ def test_a_baseline_of_too_few_images_is_an_error(colours: Path, tmp_path: Path)
 
 
 def test_a_baseline_without_a_monitor_is_an_error(colours: Path, tmp_path: Path) -> None:
-    with pytest.raises(EdgedenseError, match="--monitor STATE"):
+    with pytest.raises(EdgedenseError, match="--monitor with --monitor-baseline"):
         call("run", colours, tmp_path, "--monitor-baseline", tmp_path)
 
 
@@ -84,12 +84,15 @@ def test_learning_from_a_baseline_says_for_each_image_that_it_goes_on(colours: P
     assert len(heard) == 200
 
 
-def test_a_file_that_scores_classes_alone_is_watched_by_its_findings(findings: Path, tmp_path: Path) -> None:
+def test_a_file_that_scores_classes_alone_is_watched_by_its_findings(
+    findings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     usual, dark = cards(tmp_path / "usual", 200, 0, light=0.8), cards(tmp_path / "dark", 100, 1, light=0.3)
-    told: list[str] = []
+    told: list[Alert] = []
     with Classifier(findings) as classifier:
-        watch = Watch(tmp_path / "s.json", classifier, classifier.rule(), baseline=usual, report=told.append)
+        watch = Watch(tmp_path / "s.json", classifier, classifier.rule(), baseline=usual, alerted=told.append)
         for path in sorted(dark.iterdir()):
             pixels = load_image(path, classifier.preprocessing)
             watch.offer(classifier.classify(pixels), pixels)
-    assert any("nearly every answer is no finding" in text for text in told)
+    assert any("nearly every answer is no finding" in alert.message for alert in told)
+    assert [record.getMessage() for record in caplog.records] == [f"drift: {alert.message}" for alert in told]

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from edgedense.explanations import colormap
+from edgedense.images.steps import Window
 
 
 def test_the_colours_go_from_dark_to_light() -> None:
@@ -47,6 +48,25 @@ def test_an_overlay_changes_the_picture_only_where_it_is_hot() -> None:
     hottest = colormap.colours(np.ones((1, 1)))[0, 0]
     expected = np.rint(100 * (1 - colormap.STRENGTH) + hottest * colormap.STRENGTH)
     assert (np.abs(laid_over[0, 0] - expected) <= 1).all()  # rounding
+
+
+def test_an_overlay_may_lie_over_a_part_of_the_picture() -> None:
+    picture = np.full((40, 60, 3), 100, np.uint8)
+    laid_over = colormap.overlay(picture, np.ones((4, 6)), Window(0.25, 0.5, 0.75, 1.0))
+    changed = (laid_over != picture).any(axis=2)
+    assert changed[10:30, 30:].all()
+    changed[10:30, 30:] = False
+    assert not changed.any()
+
+
+def test_an_overlay_may_reach_beyond_the_picture() -> None:
+    """The network saw a border above and below: the heat of the picture's own rows stays where it is."""
+    heat = np.zeros((4, 1))
+    heat[1] = 1
+    picture = np.full((20, 10, 3), 100, np.uint8)
+    laid_over = colormap.overlay(picture, heat, Window(-0.5, 0.0, 1.5, 1.0))
+    expected = colormap.overlay(np.full((40, 10, 3), 100, np.uint8), heat)[10:30]
+    np.testing.assert_array_equal(laid_over, expected)
 
 
 def test_a_png_holds_the_pixels_and_is_the_same_each_time() -> None:

@@ -12,15 +12,8 @@ import pytest
 from PIL import Image
 
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import (
-    NORMALIZATIONS,
-    Preprocessing,
-    decode,
-    find_images,
-    find_labelled,
-    load_image,
-    resize,
-)
+from edgedense.images.decoding import decode
+from edgedense.images.preprocessing import NORMALIZATIONS, Preprocessing, find_images, find_labelled, load_image, resize
 
 RNG = np.random.default_rng(7)
 
