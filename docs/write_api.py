@@ -38,7 +38,7 @@ TYPES = {
     "Floats": "edgedense.images.preprocessing",
     "Normalization": "edgedense.images.preprocessing",
     "Resize": "edgedense.images.preprocessing",
-    "Exif": "edgedense.images.preprocessing",
+    "Exif": "edgedense.images.decoding",
     "Ending": "edgedense.converters.opening",
 }
 

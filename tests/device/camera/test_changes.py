@@ -24,6 +24,8 @@ from edgedense.device.camera.readers import CameraSettings, read_frames
 from edgedense.device.camera.sources import Source, parse
 from edgedense.device.camera.stream import Frame, Stream
 from edgedense.device.camera.view import View
+from edgedense.images.preprocessing import Preprocessing
+from edgedense.images.steps import Crop, Resample
 from tests.device.conftest import CARDS
 
 PATIENCE = 30.0  # seconds, for a machine under load
@@ -107,7 +109,7 @@ def camera() -> Iterator[Camera]:
 
 
 def job(source: str, **changes: Any) -> CaptureJob:
-    return CaptureJob(parse(source), CameraSettings(fps=30), View(), 48, 64, "bilinear", **changes)
+    return CaptureJob(parse(source), CameraSettings(fps=30), View(), Preprocessing(48, 64, "none"), **changes)
 
 
 def take(stream: Stream, wanted: Callable[[Frame], bool] = lambda frame: True) -> Frame:
@@ -282,7 +284,9 @@ def test_a_loss_says_why_in_a_sentence(
     if misfortune:
         camera.misfortune = misfortune
     told: list[str] = []
-    with Stream(CaptureJob(parse(camera.url()), CameraSettings(), View(), 48, 64, "bilinear"), told.append) as stream:
+    with Stream(
+        CaptureJob(parse(camera.url()), CameraSettings(), View(), Preprocessing(48, 64, "none")), told.append
+    ) as stream:
         take(stream, lambda frame: frame.resumed)
     assert told[0].startswith(f"{camera.url()} is lost: {why}")
     assert told[0].endswith(". It will be opened again.")
@@ -352,3 +356,19 @@ def test_a_camera_that_is_switched_off_says_that_it_refuses(monkeypatch: pytest.
             with contextlib.suppress(module.DeviceError):
                 stream.take(0.05)
     assert "it refuses the connection (" in told[-1]
+
+
+def test_a_frame_goes_through_the_models_own_steps(camera: Camera) -> None:
+    """The right half of a card that is red there and black on the left."""
+    halves = np.zeros((120, 160, 3), np.uint8)
+    halves[:, 80:] = CARDS["red"]
+    data = io.BytesIO()
+    Image.fromarray(halves).save(data, "JPEG", quality=95, subsampling=0)
+    camera.jpeg = data.getvalue()
+    steps = (Crop(0, 32, 48, 32), Resample(24, 16, "area"))
+    wanted = CaptureJob(parse(camera.url()), CameraSettings(), View(), Preprocessing(48, 64, "none", steps=steps))
+    with Stream(wanted, lambda text: None) as stream:
+        frame = take(stream)
+    assert frame.picture.shape == (120, 160, 3)
+    assert frame.pixels.shape == (24, 16, 3)
+    assert np.abs(frame.pixels.astype(int) - CARDS["red"])[:, 1:].max() <= 8  # JPEG
