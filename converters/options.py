@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from edgedense.converters.opening import Activation, InputSize, Opening, Output, TrustModel
 from edgedense.flags import Flag
-from edgedense.images.preprocessing import Exif, Normalization, Resize
+from edgedense.images.decoding import Exif
+from edgedense.images.preprocessing import Normalization, Resize
 
 Estimator = Literal["minmax", "percentile", "mse"]
 Criterion = Literal["taylor", "l1", "norm", "random"]

@@ -39,6 +39,8 @@ TYPES = {
     "Normalization": "edgedense.images.preprocessing",
     "Resize": "edgedense.images.preprocessing",
     "Exif": "edgedense.images.decoding",
+    "Size": "edgedense.images.steps",
+    "Colour": "edgedense.images.steps",
     "Ending": "edgedense.converters.opening",
 }
 
@@ -58,7 +60,7 @@ def page() -> str:
 
 
 def _parts(public: Iterable[Any]) -> list[type]:
-    """The dataclasses that public classes hold in fields, or give, and those that these hold or give."""
+    """The dataclasses and named tuples that public classes hold or give, and those that these hold or give."""
     known = list(public)
     found: list[type] = []
     for one in known:
@@ -77,20 +79,22 @@ def _hints(found: type) -> list[Any]:
 
 
 def _dataclasses(hint: Any) -> Iterator[type]:
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and (is_dataclass(hint) or _is_named_tuple(hint)):
         yield hint
     for part in typing.get_args(hint):
         yield from _dataclasses(part)
 
 
 def _definition(name: str, module: str) -> str:
-    """`name = ...` as it stands in the module."""
+    """`name = ...` as it stands in the module, or in the one that the module has it from."""
     tree = ast.parse(inspect.getsource(importlib.import_module(module)))
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             (target,) = node.targets if isinstance(node, ast.Assign) else (node.target,)
             if ast.unparse(target) == name:
                 return f"{name} = {ast.unparse(node.value)}"
+        if isinstance(node, ast.ImportFrom) and name in (alias.name for alias in node.names):
+            return _definition(name, str(node.module))
     raise LookupError(f"{module} does not define {name}")
 
 
@@ -101,12 +105,14 @@ def _of_function(name: str, function: Any) -> Iterator[str]:
 
 def _of_class(name: str, found: type) -> Iterator[str]:
     """How an object is made where a program makes it, what it is, and its fields, properties and methods."""
-    if not is_dataclass(found):
+    if not is_dataclass(found) and not _is_named_tuple(found):
         yield _code(_signature(name, vars(found).get("__init__", found.__init__)))  # type: ignore[misc]
     yield _text(found)
     if is_dataclass(found):
         hints = typing.get_type_hints(found, include_extras=True)
         yield "\n".join(_field(field, hints[field.name]) for field in fields(found)) + "\n"
+    if _is_named_tuple(found):
+        yield "\n".join(f"- `{field}: {_plain(kind)}`" for field, kind in typing.get_type_hints(found).items()) + "\n"
     for key, member in vars(found).items():
         called = _called(member)
         if called is not None and not key.startswith("_"):
@@ -114,6 +120,10 @@ def _of_class(name: str, found: type) -> Iterator[str]:
             is_value = isinstance(member, property | cached_property)
             yield _code(f"{key}: {called.__annotations__['return']}" if is_value else _signature(key, called))
             yield _text(called)
+
+
+def _is_named_tuple(found: type) -> bool:
+    return issubclass(found, tuple) and hasattr(found, "_fields")
 
 
 def _called(member: Any) -> Any:

@@ -77,7 +77,10 @@ def load(path: Path, fingerprint: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with (
+            path.open("rb") as stored,
+            np.load(stored, allow_pickle=False) as file,
+        ):  # np.load leaves a damaged one open
             about = json.loads(str(file["about"]))
             state, best = (
                 tuple(file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files)))

@@ -53,7 +53,7 @@ def read(path: Path, settings: str) -> State | None:
     if not path.exists():
         return None
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stored, np.load(stored) as file:  # np.load itself leaves a damaged one open
             text = json.loads(file["text"].tobytes())
             parts = [
                 [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]

@@ -194,12 +194,19 @@ def _until_the_end(source: Source, response: Any) -> Iterator[RawFrame]:
 def _snapshots(source: Source, response: Any, fps: float) -> Iterator[RawFrame]:
     while True:
         with response:
-            picture = response.read(LARGEST)
-            if len(picture) == LARGEST:
-                raise DeviceError(f"a picture of less than {LARGEST >> 20} MB", f"{source}, which sends more")
-            yield RawFrame(time.monotonic(), picture)
+            yield RawFrame(time.monotonic(), _still(source, response))
         time.sleep(1 / fps)
         _, response = _request(source.name)
+
+
+def _still(source: Source, response: Any) -> bytes:
+    """The one picture that a response holds. How much a camera sends is not left to the camera."""
+    picture = response.read(LARGEST)
+    if len(picture) == LARGEST:
+        raise DeviceError(f"a picture of less than {LARGEST >> 20} MB", f"{source}, which sends more")
+    if response.length:  # what was announced and did not come; read() with a limit says nothing of it
+        raise http.client.IncompleteRead(picture, response.length)
+    return picture
 
 
 def _v4l2(source: Source, settings: CameraSettings) -> Iterator[RawFrame]:

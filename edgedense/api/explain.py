@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from edgedense.converters.features import Features
     from edgedense.converters.opening import Ending, Opening
     from edgedense.explanations.explanation import Explanation
+    from edgedense.images.decoding import Exif
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
-    from edgedense.images.preprocessing import Exif, Normalization, Resize
+    from edgedense.images.preprocessing import Normalization, Resize
 
 
 def explain(
@@ -133,7 +134,8 @@ def _opened(
     opening: Opening,
 ) -> Model:
     from edgedense.converters import explain as keras
-    from edgedense.images.preprocessing import Exif, Normalization, Resize
+    from edgedense.images.decoding import Exif
+    from edgedense.images.preprocessing import Normalization, Resize
 
     for name, value, kind in (
         ("preprocess", preprocess, Normalization),

@@ -34,6 +34,7 @@ from tests.pictures import fill, picture
 COMMANDS: dict[str, click.Command] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 CLASSES = ("ant", "bee", "cow", "dog", "emu")
 QUICK = ("--ranges", "minmax", "--headroom", "1")  # one candidate
+LOGITS = (*QUICK, "--activation", "softmax")  # of a model that ends in logits
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class TestConvertOptions:
 
     def test_all_are_tested_here(self) -> None:
         tested = "".join(inspect.getsource(cls) for cls in (TestConvertOptions, TestGateOption, TestForce))
-        for other in ("test_cli_explain.py", "test_cli_slimming.py"):
+        for other in ("test_cli_explain.py", "test_cli_slimming.py", "test_cli_values.py"):
             tested += Path(__file__).with_name(other).read_text()
         for parameter in COMMANDS["convert"].params:
             name = parameter.opts[0]
@@ -298,7 +299,7 @@ class TestForce:
 
     def test_stops_and_names_the_better_choice(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
         model, pictures = sorted_by_the_model
-        line = refused("convert", model, "--calibration", pictures, "--out", tmp_path / "m.tflite", *QUICK)
+        line = refused("convert", model, "--calibration", pictures, "--out", tmp_path / "m.tflite", *LOGITS)
         assert "--preprocess rescale --resize bilinear scores 100.0 %" in line
         assert "--force" in line
         assert list(tmp_path.iterdir()) == []
@@ -306,7 +307,7 @@ class TestForce:
     def test_goes_on(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
         model, pictures = sorted_by_the_model
         out = tmp_path / "m.tflite"
-        succeeded("convert", model, "--calibration", pictures, "--out", out, *QUICK, "--force")
+        succeeded("convert", model, "--calibration", pictures, "--out", out, *LOGITS, "--force")
         assert bundle.read(out).recipe["preprocessing"]["normalize"] == "densenet"
 
     def test_the_better_choice_is_let_through(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
@@ -318,7 +319,7 @@ class TestForce:
             pictures,
             "--out",
             tmp_path / "m.tflite",
-            *QUICK,
+            *LOGITS,
             "--preprocess",
             "rescale",
         )

@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgedense.device.camera import readers
 from edgedense.device.camera import stream as module
 from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.readers import CameraSettings, read_frames
 from edgedense.device.camera.sources import Source, parse
 from edgedense.device.camera.stream import Frame, Stream
 from edgedense.device.camera.view import View
+from edgedense.errors import DeviceError
 from edgedense.images.preprocessing import Preprocessing
 from edgedense.images.steps import Crop, Resample
 from tests.device.conftest import CARDS
@@ -372,3 +374,13 @@ def test_a_frame_goes_through_the_models_own_steps(camera: Camera) -> None:
     assert frame.picture.shape == (120, 160, 3)
     assert frame.pixels.shape == (24, 16, 3)
     assert np.abs(frame.pixels.astype(int) - CARDS["red"])[:, 1:].max() <= 8  # JPEG
+
+
+def test_a_still_picture_that_never_ends_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Response(io.BytesIO):
+        length = None
+
+    monkeypatch.setattr(readers, "LARGEST", 1 << 20)
+    with pytest.raises(DeviceError, match="a picture of less than 1 MB"):
+        readers._still(parse("http://camera/still.jpg"), Response(bytes(2 << 20)))
+    assert readers._still(parse("http://camera/still.jpg"), Response(FIRST)) == FIRST

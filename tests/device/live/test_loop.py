@@ -332,7 +332,7 @@ def test_a_missing_camera_ends_with_3(colours: Path) -> None:
 def test_the_job_follows_the_recipe() -> None:
     recipe = Preprocessing(48, 64, "none", resize="nearest")
     job = capture_job(Source("rpicam", "0"), recipe, controls=("hdr", "exposure=sport", "--gain=2"))
-    assert (job.height, job.width, job.resize, job.drop, job.paced) == (48, 64, "nearest", True, False)
+    assert (job.preprocessing, job.drop, job.paced) == (recipe, True, False)
     assert job.camera.controls == (("hdr", ""), ("exposure", "sport"), ("gain", "2"))
     assert not capture_job(Source("video", "a.mp4"), recipe).drop
     assert capture_job(Source("video", "a.mp4"), recipe, live=True).paced

@@ -19,6 +19,12 @@ from tests import models
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 tf_keras = pytest.importorskip("tf_keras")
+# Keras 2 calls HDF5 a legacy format when it writes it. Users have such files, so they are tested.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
+    # Of a SavedModel, Keras 2 restores a regularizer's function that its description no longer names.
+    pytest.mark.filterwarnings("ignore:The `keras.regularizers.serialize:UserWarning"),
+]
 
 FILES = [
     (keras, "model.keras"),

@@ -16,6 +16,8 @@ from tests import models, reference
 
 keras = pytest.importorskip("keras")
 tf_keras = pytest.importorskip("tf_keras")
+# Keras 2 calls HDF5 a legacy format when it writes it. Users have such files, so they are tested.
+pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
 
 TRUST = Opening(trust=True)
 FILES = [
