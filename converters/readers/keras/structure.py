@@ -408,8 +408,8 @@ def _dense_steps(layer: Layer, order: Order, shape: tuple[int, ...]) -> tuple[li
     step = keras_weights.dense(layer)
     inputs, outputs = step.kernel.shape
     if inputs != shape[0]:
-        raise _refusal(
-            f"{inputs} inputs of {layer}",
+        raise _WrongSizeError(
+            f"a DenseNet: {inputs} inputs of {layer}",
             f"{shape[0]} at this image size",
             "a Flatten head fixes the image size: convert at the size that the model was trained with",
         )
