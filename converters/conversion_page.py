@@ -90,10 +90,10 @@ def _steps(found: Sequence[StageFigures]) -> dict[str, Any]:
 
 
 def _float_head(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What a head that stays float consists of and costs. Empty without one."""
+    """What a head that stays float consists of and costs; no rows without one."""
     facts = recipe.get("float_head")
     if facts is None:
-        return {}
+        return {"head_rows": ()}
     return {
         "head_reason": facts["reason"],
         "head_rows": [

@@ -11,6 +11,7 @@ from scipy import stats
 from benchmarks import deletion, explain, randomization
 from edgedense.converters import explain as keras_explain
 from edgedense.converters import pipeline
+from edgedense.converters.opening import Opening
 from edgedense.converters.pipeline import Options
 from edgedense.deployed import gradcam
 from edgedense.device import Classifier
@@ -102,7 +103,7 @@ def test_random_weights_give_other_heatmaps(made: tuple[Path, Path, list[Path]])
     """A map of 12x12 that does not depend on the weights would keep a rank correlation of 1; chance leaves 0.1."""
     opened = keras_explain.read(made[0])
     pixels = [load_image(path, opened.preprocessing) for path in made[2]]
-    found = explain.randomized(made[0], opened, pixels)
+    found = explain.randomized(made[0], opened, pixels, Opening())
     assert list(found) == ["head", "block2", "transition1", "block1", "stem"]
     assert abs(found["stem"]) < 0.5
 
@@ -110,7 +111,9 @@ def test_random_weights_give_other_heatmaps(made: tuple[Path, Path, list[Path]])
 def test_the_devices_heatmap_is_that_of_keras(made: tuple[Path, Path, list[Path]]) -> None:
     with Classifier(made[1], threads=1) as classifier:
         p = classifier.preprocessing
-        opened = keras_explain.read(made[0], classifier.labels, p.normalize, p.resize, p.exif, (p.height, p.width))
+        opened = keras_explain.read(
+            made[0], classifier.labels, p.normalize, p.resize, p.exif, Opening((p.height, p.width))
+        )
         found = explain.beside_keras(opened, classifier, [load_image(path, p) for path in made[2]])
         assert np.median(found) >= 0.95  # int8 noise of a random network: tests/converters/quantization/test_heads.py
         assert found.max() < 1

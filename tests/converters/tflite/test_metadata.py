@@ -82,6 +82,7 @@ def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: An
     logits = model.predict(np.random.default_rng(0).normal(0, 1, (20, 32, 32, 3)), verbose=0)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([9 * kernel, 9 * (bias - np.median(logits, axis=0))])  # all classes, and sure of them
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     model.save(tmp_path / "model.keras")
     fill(tmp_path / "pictures", IMAGES)
     options = Options(ranges="minmax", headroom=1.0, output_type=output_type, explain=explain)

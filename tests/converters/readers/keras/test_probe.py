@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.network.evaluate import evaluate
+from edgedense.converters.network.graph import FloatHead
+from edgedense.converters.network.program import lower
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras.reader import Source, read
 from edgedense.errors import EdgedenseError
@@ -114,14 +117,17 @@ def test_at_another_size_and_with_another_batch_the_code_is_kept(tmp_path: Path)
     assert np.allclose(reference.scores(source.network, pixels), source.predict(pixels), atol=1e-5)
 
 
-def test_in_the_head_it_is_refused_by_name(tmp_path: Path) -> None:
+def test_in_the_head_it_stays_float_with_the_rest_of_it(tmp_path: Path) -> None:
     def head(k: Any, x: Any) -> Any:
         x = k.layers.Lambda(lambda x: x * 2, name="doubled")(k.layers.GlobalAveragePooling2D()(x))
         return k.layers.Dense(3, activation="softmax")(x)
 
-    models.densenet(head=head).save(tmp_path / "model.keras")
-    with pytest.raises(EdgedenseError, match=r"'doubled' \(Lambda\)"):
-        read(tmp_path / "model.keras", TRUST)
+    model = models.densenet(head=head)
+    model.save(tmp_path / "model.keras")
+    network = read(tmp_path / "model.keras", TRUST).network
+    assert isinstance(network.head.steps[0], FloatHead)
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.float32)
+    assert np.allclose(evaluate(lower(network), pixels), model(pixels), atol=1e-5)
 
 
 def test_code_that_ends_with_an_error_is_told(tmp_path: Path) -> None:
