@@ -4,14 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test lint check docs bench test-arm64 bench-arm64 test-legacy clean
+.PHONY: demo test test-slow lint check docs bench test-arm64 bench-arm64 test-legacy clean
 
 # DEMO="--pictures 1000" measures on all held-out pictures.
 demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits $(DEMO)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+
+# Those that run whole processes or DenseNet121 several times: what is marked @pytest.mark.slow.
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ def found() -> list[tuple[np.ndarray, tuple[float, float], bool]]:
     return result
 
 
+@pytest.mark.slow
 def test_the_peak_is_on_the_digit(found: list[tuple[np.ndarray, tuple[float, float], bool]]) -> None:
     """A digit covers 5 % of a picture: by chance one of 20 would be met, and 17 never."""
     hits = 0
@@ -39,6 +40,7 @@ def test_the_peak_is_on_the_digit(found: list[tuple[np.ndarray, tuple[float, flo
     assert hits >= 17
 
 
+@pytest.mark.slow
 def test_a_random_network_does_not_know_where_it_is() -> None:
     """The same pictures, weights of the last block and head made random."""
     from benchmarks.randomization import cascade

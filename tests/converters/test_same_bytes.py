@@ -36,6 +36,7 @@ def converted(threads: int, pictures: Path, *paths: Path) -> list[str]:
     return result.stdout.split()
 
 
+@pytest.mark.slow
 def test_same_bytes(pictures: Path, tmp_path: Path) -> None:
     models.densenet(size=(96, 112)).save(tmp_path / "one.keras")  # large enough for TensorFlow to share the work out
     models.hostile().save(tmp_path / "two.keras")

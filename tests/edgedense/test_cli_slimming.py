@@ -100,6 +100,7 @@ def test_what_decides_the_cut_is_recorded(
     assert (after["macs"] < before["macs"]) == ("--prune-channels" in options)
 
 
+@pytest.mark.slow
 def test_sparsity_makes_the_packed_file_smaller_only(
     usual: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ def test_every_picture_is_ticked(pruned: Pruned) -> None:
     assert sum(pruned.ticks) == pieces(PICTURES, SPEC) == 3 * PICTURES
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(pruned: Pruned) -> None:
     assert networks.equal(prune().after, pruned.after)
 

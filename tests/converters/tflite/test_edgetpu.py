@@ -239,6 +239,7 @@ def run_convert(sources: tuple[Path, Path], out: Path) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_the_command_compiles_where_there_is_a_compiler(
     sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def agree(reader: Path, folder: Path, model: bytes, pixels: npt.NDArray[np.uint8
 
 @pytest.mark.parametrize("explain", [False, True])
 @pytest.mark.parametrize("output_type", ["float32", "uint8"])
+@pytest.mark.slow
 def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: Any, explain: bool) -> None:
     model = models.densenet(head=lambda k, x: k.layers.Dense(3)(k.layers.GlobalAveragePooling2D()(x)))
     logits = model.predict(np.random.default_rng(0).normal(0, 1, (20, 32, 32, 3)), verbose=0)
@@ -90,6 +91,7 @@ def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: An
     agree(reader, tmp_path, conversion.data, conversion.outcome.pictures.pixels)
 
 
+@pytest.mark.slow
 def test_the_bundled_model_in_mediapipe(reader: Path, tmp_path: Path) -> None:
     """DenseNet121 at 224x224 and held-out digits."""
     digits.write_part(tmp_path / "calibration", digits.pictures(False, 2, 1))

@@ -144,13 +144,13 @@ def test_what_a_service_does_not_see_is_refused(home: Path, monkeypatch: pytest.
 # The programs that systemd would run: a namespace in which everything is read-only but what the unit names. Arguments:
 # the writable folders, a line each; then the command.
 _SANDBOX = """
-import subprocess, sys
+import pathlib, subprocess, sys
 folders, *command = sys.argv[1:]
 mount = lambda *words: subprocess.run(["mount", *words], check=True)
 mount("--make-rprivate", "/")
 for folder in folders.split("\\n") if folders else []:
     mount("--bind", folder, folder)
-for line in open("/proc/self/mountinfo").read().splitlines():
+for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
     target = line.split()[4].encode().decode("unicode_escape")
     if target not in folders.split("\\n") and not target.startswith(("/proc", "/sys", "/dev")):
         subprocess.run(["mount", "-o", "remount,bind,ro", target], capture_output=True)
@@ -184,7 +184,8 @@ def test_in_a_read_only_system_the_units_command_keeps_its_state(
     unit = {line.partition("=")[0]: line.partition("=")[2] for line in lines if "=" in line and line[0] != "#"}
     for folder in writable(unit):
         folder.mkdir(parents=True, exist_ok=True)  # as systemd does for StateDirectory=
-    command = ["timeout", "--signal", "INT", "4", *shlex.split(unit["ExecStart"])]
+    # In the foreground: else the signal goes to the whole group too, and a second one ends the program at once.
+    command = ["timeout", "--foreground", "--signal", "INT", "4", *shlex.split(unit["ExecStart"])]
     state, unsure = places.STATE / "edgedense" / "state.json", places.STATE / "edgedense" / "unsure"
     refused = sandboxed([], *command)
     assert "Read-only file system" in refused.stderr
