@@ -58,6 +58,7 @@ def pairs(pruned: Pruned) -> Iterator[tuple[Op, Op]]:
     )
 
 
+@pytest.mark.slow
 def test_half_of_the_weights_are_zero(pruned: Pruned) -> None:
     kernels = {
         old.output: old.weights[0]
@@ -71,6 +72,7 @@ def test_half_of_the_weights_are_zero(pruned: Pruned) -> None:
     assert sparsity(pruned.after) == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.slow
 def test_what_is_left_was_trained(pruned: Pruned) -> None:
     for old, new in pairs(pruned):
         if old.kind in ("conv", "dense"):
@@ -92,6 +94,7 @@ def _distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.square(difference - difference.mean(axis=1, keepdims=True)).mean())
 
 
+@pytest.mark.slow
 def test_depthwise_stay_as_they_are_and_the_stem_keeps_its_weights(pruned: Pruned) -> None:
     for old, new in pairs(pruned):
         if old.kind == "depthwise":
@@ -101,6 +104,7 @@ def test_depthwise_stay_as_they_are_and_the_stem_keeps_its_weights(pruned: Prune
     assert lower(pruned.before).shapes == lower(pruned.after).shapes
 
 
+@pytest.mark.slow
 def test_every_picture_is_ticked(pruned: Pruned) -> None:
     assert sum(pruned.ticks) == pieces(PICTURES, SPEC) == 3 * PICTURES
 
@@ -125,6 +129,7 @@ def int8_kernels(built: attempts.Built) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("form", ["maximum", "depthwise"])
+@pytest.mark.slow
 def test_zeros_are_zeros_in_the_deployed_file(pruned: Pruned, form: Any) -> None:
     before, after = (int8_kernels(deploy(network, form)) for network in (pruned.before, pruned.after))
     exact = [new.weights[0] == 0 for _, new in pairs(pruned) if new.kind == "conv" and new.output != "stem/conv"]
@@ -132,6 +137,7 @@ def test_zeros_are_zeros_in_the_deployed_file(pruned: Pruned, form: Any) -> None
     assert sum((kernel == 0).sum() for kernel in before) < 0.1 * sum(kernel.size for kernel in before)
 
 
+@pytest.mark.slow
 def test_the_deployed_file_packs_smaller(pruned: Pruned) -> None:
     before, after = (deploy(network).quantized.to_bytes() for network in (pruned.before, pruned.after))
     assert len(after) == len(before)

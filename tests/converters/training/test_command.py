@@ -32,6 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "RESNET", PEER)
 
 
+@pytest.mark.slow
 def test_from_pictures_to_a_file_a_report_and_a_comparison(tmp_path: Path) -> None:
     data, out, page = tmp_path / "data", tmp_path / "m.keras", tmp_path / "report.html"
     fill_classes(data / "train", seed=1)

@@ -103,6 +103,7 @@ class TestFiles:
         agree(read(path))
 
 
+@pytest.mark.slow
 class TestOfferedWeights:
     """`densenet121:imagenet`, with Keras' download replaced by a local file in the format that Keras offers."""
 
