@@ -34,7 +34,7 @@ from edgedense.converters import explain
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
 from edgedense.converters.opening import Opening, recorded
-from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
@@ -121,7 +121,7 @@ def cost(file: Path, pixels: Sequence[Pixels], folder: Path) -> dict[str, float]
 def randomized(model: Path, in_force: explain.Model, pixels: Sequence[Pixels], opening: Opening) -> dict[str, float]:
     """The mean rank correlation of heatmaps with those of the trained network, by the last part made random."""
     p = in_force.preprocessing
-    source, _ = settled(keras_reader.read(model, opening), opening.activation)
+    source, _ = settled(door.read(model, opening), opening.activation)
     network = normalization.compose(source.network, p.normalize)
     batch = np.stack(pixels)
     scores, before = explain.heatmaps(in_force, batch)

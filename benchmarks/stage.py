@@ -70,15 +70,15 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
     that gives probabilities as edgedense's file does, for scores are compared as such."""
     from edgedense.converters.calibration.normalization import normalized
     from edgedense.converters.opening import Opening
-    from edgedense.converters.readers.keras import reader as keras_reader
+    from edgedense.converters.readers import door
     from edgedense.converters.readers.scores import settled
-    from edgedense.images.preprocessing import Normalization, Preprocessing, load_image
+    from edgedense.images.preprocessing import Preprocessing, load_image
 
     opening = Opening(**request.get("opening", {}))
-    source, added = settled(keras_reader.read(request["model"], opening), opening.activation)
+    source, added = settled(door.read(request["model"], opening), opening.activation)
     if source.gives_values:
         raise EdgedenseError("a model that tells classes apart", "one that gives values", "edgedense validate")
-    normalize: Normalization = request["preprocess"] or ("none" if source.normalized else "densenet")
+    normalize = source.normalization(request["preprocess"])
     preprocessing = Preprocessing(*source.size, normalize)
     rows, paths = [], request["paths"]
     for start in range(0, len(paths), 32):
@@ -88,7 +88,11 @@ def reference(request: dict[str, Any]) -> dict[str, Any]:
     model = request["model"]
     if added or opening.output:
         model = str(Path(request["scores"]).with_name("with_probabilities.keras"))
-        _save_activated(source.reference.model, source.network.head.steps[-1].kind if added else "linear", model)
+        _save_activated(
+            (source.reference.plain if added else source.reference).model,
+            source.network.head.steps[-1].kind if added else "linear",
+            model,
+        )
     return {"preprocessing": preprocessing.to_dict(), "parameters": sum(source.parameters.values()), "model": model}
 
 

@@ -20,7 +20,7 @@ from edgedense.converters.network.evaluate import gradients
 from edgedense.converters.network.program import Program, lower
 from edgedense.converters.opening import Opening
 from edgedense.converters.quantization.heads import features_tensor
-from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
@@ -76,8 +76,8 @@ def read(
     EdgedenseError when it is no DenseNet or there are more or fewer labels than classes.
     """
     opening = opening or Opening()
-    source, notes = settled(keras_reader.read(model, opening), opening.activation)
-    normalize: Normalization = preprocess or ("none" if source.normalized else "densenet")
+    source, notes = settled(door.read(model, opening), opening.activation)
+    normalize = source.normalization(preprocess)
     network = normalization.compose(source.network, normalize)
     classes, what = network.classes, "values" if source.gives_values else "classes"
     classes = classes if source.gives_values else max(classes, 2)

@@ -13,7 +13,7 @@ from edgedense.converters.network.program import lower
 from edgedense.converters.opening import recorded
 from edgedense.converters.passes import rewriting
 from edgedense.converters.quantization import noise
-from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
@@ -46,7 +46,7 @@ def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int,
             "edgedense compare, which compares what both say",
         )
     opening = recorded(content.recipe, (preprocessing.height, preprocessing.width), trust)
-    source, _ = settled(keras_reader.read(reference, opening), opening.activation)
+    source, _ = settled(door.read(reference, opening), opening.activation)
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
     paths = collect(data)

@@ -35,9 +35,9 @@ from edgedense.converters.quantization.stages import (
     quick_file,
     statistics_of,
 )
-from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
+from edgedense.converters.readers.source import Source
 from edgedense.converters.readers.trained import Trained
 from edgedense.converters.readers.trained import trained as as_trained
 from edgedense.converters.recovery import Pictures
@@ -49,7 +49,7 @@ from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.pictures import LabelledLike
-from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
+from edgedense.images.preprocessing import Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
 from edgedense.measures import metrics, values
 from edgedense.measures.validation import read_labelled
@@ -239,7 +239,7 @@ def _read(
     validation: LabelledLike | None,
 ) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
-    source, added = settled(keras_reader.read(model, options.opening), options.opening.activation)
+    source, added = settled(door.read(model, options.opening), options.opening.activation)
     added = (*added, *_float_head_notes(source, options))
     if source.gives_values:
         _refuse_accuracy(options, validation)
@@ -414,9 +414,8 @@ def _apart(source: Source) -> attempts.Apart:
 
 
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
-    """What was said, or "none" for a model that normalizes its own pixels, or DenseNet's own."""
-    default: Normalization = "none" if source.normalized else "densenet"
-    normalize = options.preprocess or default
+    """What was said, or what the model's kind says."""
+    normalize = source.normalization(options.preprocess)
     return normalization.preprocessing(source.size, source.steps, normalize, options.resize, options.exif)
 
 

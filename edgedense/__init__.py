@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edgedense.converters.options import Options as Options
     from edgedense.converters.options import Slimming as Slimming
     from edgedense.converters.pipeline import Conversion as Conversion
-    from edgedense.converters.readers.keras.summary import Summary as Summary
+    from edgedense.converters.readers.summary import Summary as Summary
     from edgedense.converters.tflite.edgetpu import Compiled as Compiled
     from edgedense.deployed.golden import Replay as Replay
     from edgedense.device.classifier import Classifier as Classifier
@@ -77,7 +77,7 @@ _PLACES = {
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "Replay": "edgedense.deployed.golden",
-    "Summary": "edgedense.converters.readers.keras.summary",
+    "Summary": "edgedense.converters.readers.summary",
     "DeployedFile": "edgedense.device.engines.contents",
     "Explanation": "edgedense.explanations.explanation",
     "Heat": "edgedense.explanations.explanation",

@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ALONE = {"device.machine", "device.classifier", "device.prediction", "converters.opening", "converters.options"}
+ALONE = {
+    *("device.machine", "device.classifier", "device.prediction", "converters.opening", "converters.options"),
+    *("converters.readers.source", "converters.readers.programs", "converters.readers.assembly"),
+}
 
 # Each room, and the rooms that it may import besides itself and `edgedense`.
 MAY: dict[str, set[str]] = {
@@ -35,8 +38,15 @@ MAY |= {
     "converters.network": DATA | {"converters.tflite"},
     "converters.tflite": DATA,
     "converters.calibration": DATA | {"converters.options", "converters.network"},
-    "converters.readers.keras": DATA | {"converters.network", "converters.opening"},
+}
+MAY["converters.readers.source"] = DATA | {"converters.network", "converters.opening"}
+MAY["converters.readers.assembly"] = DATA | {"converters.network"}
+MAY["converters.readers.programs"] = MAY["converters.readers.assembly"] | {"converters.readers.source"}
+READERS = {f"converters.readers.{name}" for name in ("source", "programs", "assembly")}
+MAY["converters.readers.keras"] = DATA | READERS | {"converters.network", "converters.opening"}
+MAY |= {
     "converters.readers": DATA
+    | READERS
     | {f"converters.{name}" for name in ("opening", "network", "calibration", "readers.keras")},
     "converters.passes": DATA | {"converters.network", "converters.calibration"},
     "converters.pruning": DATA | {"converters.options", "converters.network", "converters.passes"},
@@ -79,8 +89,9 @@ def room_of(module: str) -> str:
     """The room of something named as it is imported, such as edgedense.device.camera.sources.parse."""
     parts = module.split(".")
     parts = parts[1:] if len(parts) > 1 and parts[1] in ("converters", "device") else parts
-    if ".".join(parts[:2]) in ALONE:
-        return ".".join(parts[:2])
+    for length in (2, 3):
+        if ".".join(parts[:length]) in ALONE:
+            return ".".join(parts[:length])
     while not ROOT.joinpath(*parts).is_dir():
         parts = parts[:-1]
     return ".".join(parts)

@@ -1,4 +1,4 @@
 """From a trained model, wherever it comes from, to the DenseNet that it is.
 
-One package per kind of source. `keras.reader` reads Keras models: open that first.
+One package a kind of source, each ending in the same `source.Source`. `door` chooses among them: open that first.
 """

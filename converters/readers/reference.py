@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.opening import Opening
-from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
+from edgedense.converters.readers.source import Source
 from edgedense.images.preprocessing import NORMALIZATIONS, Preprocessing
 from edgedense.measures.validation import Model
 
@@ -27,7 +27,7 @@ def reference(model: Any, preprocessing: Preprocessing, opening: Opening | None 
     Raises EdgedenseError when the model cannot be read.
     """
     opening = (opening or Opening()).at((preprocessing.height, preprocessing.width))
-    source, _ = settled(keras_reader.read(model, opening), opening.activation)
+    source, _ = settled(door.read(model, opening), opening.activation)
     mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS[preprocessing.normalize])
 
     def predict(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

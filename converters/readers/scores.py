@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from edgedense.converters.network.graph import Activation
 from edgedense.converters.opening import Ending
-from edgedense.converters.readers.keras.loss import Loss
-from edgedense.converters.readers.keras.reader import Batch, Reference, Source
+from edgedense.converters.readers.source import Batch, Loss, Reference, Source
 from edgedense.errors import EdgedenseError
 
 _CHOICES = (
@@ -89,17 +88,17 @@ def _activated(source: Source, kind: Literal["softmax", "sigmoid"]) -> Source:
     return replace(source, network=network, reference=_Activated(source.reference, kind), activation=kind)
 
 
-class _Activated(Reference):
+class _Activated:
     """A reference whose scores are those of another one, activated."""
 
     def __init__(self, plain: Reference, kind: str) -> None:
-        self.model, self._plain, self._kind = plain.model, plain, kind
+        self.plain, self._kind = plain, kind
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
-        return _activate(self._plain.predict(batch), self._kind)
+        return _activate(self.plain.predict(batch), self._kind)
 
     def logits(self, batch: npt.ArrayLike) -> Batch:
-        return self._plain.predict(batch)
+        return self.plain.predict(batch)
 
 
 def _activate(logits: Batch, kind: str) -> Batch:

@@ -10,9 +10,9 @@ import numpy as np
 
 from edgedense.converters.calibration import normalization
 from edgedense.converters.opening import Opening
-from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
+from edgedense.converters.readers.source import Source
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.progress import progress
@@ -60,5 +60,5 @@ def trained(model: Any, source: Source, preprocessing: Preprocessing, opening: O
     outside = replace(preprocessing, steps=())
     if own is None or own == (preprocessing.height, preprocessing.width):
         return Trained(source, outside, resized=False)
-    whole, _ = settled(keras_reader.read(model, opening.at(None)), opening.activation)
+    whole, _ = settled(door.read(model, opening.at(None)), opening.activation)
     return Trained(whole, replace(outside, height=own[0], width=own[1]), resized=True)

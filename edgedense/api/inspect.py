@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
-    from edgedense.converters.readers.keras.summary import Summary
+    from edgedense.converters.readers.summary import Summary
     from edgedense.device.engines.contents import DeployedFile
     from edgedense.images.pictures import PicturesLike
     from edgedense.measures.layer_noise import LayerNoise
@@ -31,10 +31,10 @@ def inspect(
 
         return read(model)
     from edgedense.converters.opening import Opening
-    from edgedense.converters.readers.keras import reader as keras_reader
-    from edgedense.converters.readers.keras.summary import summarize
+    from edgedense.converters.readers import door
+    from edgedense.converters.readers.summary import summarize
 
-    return summarize(keras_reader.read(model, Opening(size, trust, output)))
+    return summarize(door.read(model, Opening(size, trust, output)))
 
 
 def inspect_layers(

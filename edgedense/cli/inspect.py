@@ -13,7 +13,7 @@ from edgedense.flags import Flag
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgedense.converters.readers.keras.summary import Summary
+    from edgedense.converters.readers.summary import Summary
     from edgedense.deployed.bundle import Bundle
     from edgedense.device.engines.contents import Contents, DeployedFile, TensorInfo
     from edgedense.measures.layer_noise import LayerNoise

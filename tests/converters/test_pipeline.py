@@ -20,8 +20,8 @@ from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import TOLERANCE
 from edgedense.converters.pipeline import Conversion, Options
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.scores import settled
+from edgedense.converters.readers.source import Source
 from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle
 from edgedense.device.engines.contents import Contents, contents

@@ -7,8 +7,9 @@ compile configuration is read as data; nothing of it is executed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from edgedense.converters.readers.source import Loss
 
 # Keras' losses that take `from_logits`, and the activation that they apply then.
 _APPLIED: dict[str, Literal["softmax", "sigmoid"]] = {
@@ -18,14 +19,6 @@ _APPLIED: dict[str, Literal["softmax", "sigmoid"]] = {
     "BinaryCrossentropy": "sigmoid",
     "BinaryFocalCrossentropy": "sigmoid",
 }
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The loss of one output: its name, and the activation that it applied itself, None where it applied none."""
-
-    name: str
-    activation: Literal["softmax", "sigmoid"] | None = None
 
 
 def loss_of(compiled: Any, outputs: Sequence[str], chosen: int) -> Loss | None:

@@ -4,75 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.network.graph import Activation, DenseNet
-from edgedense.converters.opening import Ending, Opening
+from edgedense.converters.network.graph import Activation
+from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import structure as keras_structure
 from edgedense.converters.readers.keras.layers import Layer
-from edgedense.converters.readers.keras.loss import Loss
+from edgedense.converters.readers.source import Batch, Source
 from edgedense.errors import EdgedenseError
-from edgedense.images.steps import Size, Step
 
-Batch = npt.NDArray[np.float32]
 _CHUNK = 32  # images computed at once
 
 
-@dataclass(frozen=True)
-class Source:
-    """A trained model that was read.
-
-    The Keras model takes pictures of height and width `size`, does `steps` to them first, with borders in the units of
-    its input, and what is behind them is `network`. `network.normalization` is what the model itself does to its
-    pixels. `normalized` says that this changes values: the pixels are then not normalized outside.
-    `trained_size` is the height and width that the model was built for, None where it takes any. `backbone` are
-    the numbers of the layers before the head, as `layers.flatten` lists them.
-    `parameters` is Keras' own count by part (`keras_structure.Structure`), in all `model.count_params()`.
-    `sha256` is that of the file, of a folder's sorted paths and contents, or of the weights that Keras
-    offers; of a model in memory that of its weights, which `hashed` says. `loss` is what the model was trained with, as
-    far as its file says it. `activation` says what the scores are, once `scores.settled` has settled it: "none" are
-    numbers that are no probabilities.
-    """
-
-    network: DenseNet
-    normalized: bool
-    sha256: str
-    name: str
-    parameters: dict[str, int]
-    reference: Reference
-    size: Size
-    steps: tuple[Step, ...] = ()
-    trained_size: tuple[int, int] | None = None
-    loss: Loss | None = None
-    activation: Ending | None = None
-    hashed: Literal["file", "weights"] = "file"
-    backbone: tuple[int, ...] = ()
-
-    def predict(self, batch: npt.ArrayLike) -> Batch:
-        """Keras' own scores [B, classes] for images [B, height, width, 3], normalized as the training did
-        outside.
-        """
-        return self.reference.predict(batch)
-
-    @property
-    def gives_values(self) -> bool:
-        """Whether its numbers are no probabilities."""
-        return self.activation == "none"
-
-    def logits(self, batch: npt.ArrayLike) -> Batch:
-        """As `predict`, before the last softmax or sigmoid; the same where the model ends in plain logits."""
-        return self.reference.logits(batch)
-
-
-class Reference:
+class KerasReference:
     """A Keras model that computes scores, and logits by leaving its last activation out."""
 
     def __init__(self, model: Any, last: Any, activates: bool) -> None:
@@ -135,7 +87,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         with _without_activation(last) if activates else contextlib.nullcontext():
             traced = keras_head.trace(layers, structure.seam)
         network = replace(network, head=replace(network.head, steps=(traced, *network.head.steps)))
-    reference = Reference(model, last, activates)
+    reference = KerasReference(model, last, activates)
     height, width = built[:2]
     own = None if height is None or width is None else (height, width)
     return Source(

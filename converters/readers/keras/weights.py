@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Activation, Affine, Array, Conv, Dense, MaxPool, Padding, WindowPool
+from edgedense.converters.readers import assembly
 from edgedense.converters.readers.keras.layers import Layer
 from edgedense.errors import EdgedenseError
 
@@ -55,15 +56,14 @@ def arrays(layer: Layer, count: int) -> list[Array]:
 
 
 def batch_norm(layer: Layer) -> Affine:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta as scale and shift, Ioffe and Szegedy 2015."""
+    """A BatchNormalization as scale and shift."""
     scale, center = bool(layer.options["scale"]), bool(layer.options["center"])
     require_channel_axis(layer)
     weights = arrays(layer, 2 + scale + center)
     mean, variance = weights[-2:]
     gamma = weights[0] if scale else np.ones_like(mean)
     beta = weights[scale] if center else np.zeros_like(mean)
-    factor = gamma / np.sqrt(variance + float(layer.options["epsilon"]))
-    return Affine(factor, beta - mean * factor)
+    return assembly.batch_norm(gamma, beta, mean, variance, float(layer.options["epsilon"]))
 
 
 def normalization(layer: Layer) -> Affine:

@@ -39,7 +39,7 @@ def test_numpy_computes_what_tensorflow_does(name: str, tmp_path: Path) -> None:
     opened = explain.read(saved(models.densenet(size=(64, 64), head=HEADS[name]), tmp_path))
     pictures = sorted(fill(tmp_path / "pictures", 3).iterdir())
     pixels = np.stack([load_image(path, opened.preprocessing) for path in pictures])
-    source = pipeline.keras_reader.read(tmp_path / "model.keras")
+    source = pipeline.door.read(tmp_path / "model.keras")
     head = heads.deployed_head(source.network.head)
     tensor = heads.features_tensor(opened.program)
     features = evaluate(opened.program, pixels, output=tensor)

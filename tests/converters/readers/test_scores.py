@@ -12,10 +12,9 @@ import pytest
 from edgedense.converters.network.graph import Activation
 from edgedense.converters.opening import Ending, Opening, recorded
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.readers.keras.loss import Loss
-from edgedense.converters.readers.keras.reader import Source
 from edgedense.converters.readers.reference import reference
 from edgedense.converters.readers.scores import settled
+from edgedense.converters.readers.source import Loss, Source
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 from tests import models

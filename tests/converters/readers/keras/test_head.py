@@ -13,7 +13,7 @@ import tf_keras
 
 from edgedense.converters.network.graph import Activation, Dense, FloatHead
 from edgedense.converters.readers.keras import files, reader
-from edgedense.converters.readers.keras.reader import Source
+from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
 from tests import models, reference
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgedense.converters.readers.keras.loss import Loss, loss_of
+from edgedense.converters.readers.keras.loss import loss_of
+from edgedense.converters.readers.source import Loss
 
 KERAS_3 = {"module": "keras.losses", "registered_name": None}
 

@@ -10,8 +10,8 @@ import pytest
 
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import outputs
-from edgedense.converters.readers.keras.loss import Loss
 from edgedense.converters.readers.keras.reader import read
+from edgedense.converters.readers.source import Loss
 from edgedense.errors import EdgedenseError
 from tests import models
 

@@ -13,7 +13,8 @@ from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import FloatHead
 from edgedense.converters.network.program import lower
 from edgedense.converters.opening import Opening
-from edgedense.converters.readers.keras.reader import Source, read
+from edgedense.converters.readers.keras.reader import read
+from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
 from tests import models, reference
 

@@ -18,7 +18,8 @@ from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras.files import Opened
-from edgedense.converters.readers.keras.reader import Source, read, read_opened
+from edgedense.converters.readers.keras.reader import read, read_opened
+from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
 from tests import models, reference
 

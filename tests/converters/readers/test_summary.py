@@ -11,7 +11,7 @@ import pytest
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras.files import Opened
 from edgedense.converters.readers.keras.reader import read_opened
-from edgedense.converters.readers.keras.summary import Summary, summarize
+from edgedense.converters.readers.summary import Summary, summarize
 from tests import models
 
 keras = pytest.importorskip("keras")
