@@ -43,10 +43,12 @@ MAY["converters.readers.source"] = DATA | {"converters.network", "converters.ope
 MAY["converters.readers.assembly"] = DATA | {"converters.network"}
 MAY["converters.readers.programs"] = MAY["converters.readers.assembly"] | {"converters.readers.source"}
 READERS = {f"converters.readers.{name}" for name in ("source", "programs", "assembly")}
-MAY["converters.readers.keras"] = DATA | READERS | {"converters.network", "converters.opening"}
+MAY["converters.readers.structure"] = DATA | {"converters.network", "converters.readers.assembly"}
+MATCHED = READERS | {"converters.readers.structure"}
+MAY["converters.readers.keras"] = DATA | MATCHED | {"converters.network", "converters.opening"}
 MAY |= {
     "converters.readers": DATA
-    | READERS
+    | MATCHED
     | {f"converters.{name}" for name in ("opening", "network", "calibration", "readers.keras")},
     "converters.passes": DATA | {"converters.network", "converters.calibration"},
     "converters.pruning": DATA | {"converters.options", "converters.network", "converters.passes"},

@@ -46,7 +46,7 @@ class Source:
 
     `trained_size` is the height and width that the model was built for, None where it takes any. `backbone` are
     the numbers of a Keras model's layers before the head, as `layers.flatten` lists them. `parameters` is the count by
-    part (`keras_structure.Structure`), as Keras' `model.count_params()` counts. `sha256` is that of the file, of a
+    part (`structure.matching.Structure`), as Keras' `model.count_params()` counts. `sha256` is that of the file, of a
     folder's sorted paths and contents, or of the weights that Keras offers; of a model in memory that of its weights,
     which `hashed` says. `loss` is what the model was trained with, as far as its file says it. `activation` says what
     the scores are, once `scores.settled` has settled it: "none" are numbers that are no probabilities.

@@ -17,8 +17,8 @@ from edgedense.converters.network.graph import (
     WindowPool,
 )
 from edgedense.converters.network.stock import converted
-from edgedense.converters.readers.keras.weights import Size, reduced
 from edgedense.converters.readers.source import Source
+from edgedense.converters.readers.structure.weights import Size, reduced
 from edgedense.images.steps import described
 
 Shape = tuple[int, ...]

@@ -4,75 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgedense.converters.network.graph import Activation, FloatHead
+from edgedense.converters.network.graph import FloatHead
 from edgedense.converters.network.quiet import silent
-from edgedense.converters.readers.keras import weights as keras_weights
-from edgedense.converters.readers.keras.layers import Layer, Ref
+from edgedense.converters.readers.structure.layers import Layer, Ref
+from edgedense.converters.readers.structure.seam import Seam, fixed_size
 from edgedense.errors import EdgedenseError
-
-FLATTENING = ("Flatten", "Reshape")  # at the end of a model they keep the order of its scores
-_ACTIVATED = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D")
-
-
-@dataclass(frozen=True)
-class Seam:
-    """Where a head begins that stays float: it reads the output of layer `start`, [B, *shape].
-
-    Channel j of that output in Keras is channel order[j] of the graph's. `layers` are the numbers of the head's layers,
-    in calling order. `reason` is what was found that the graph has no words for.
-    """
-
-    start: int
-    order: npt.NDArray[np.intp]
-    shape: tuple[int, int, int]
-    layers: tuple[int, ...]
-    reason: str
-
-
-def check(layers: Sequence[Layer], seam: Seam) -> None:
-    """EdgedenseError for layers that cannot be cut off behind `seam`, or must not be deployed."""
-    inside = {seam.start, *seam.layers}
-    for layer in (layers[i] for i in seam.layers):
-        beside = [layers[i] for i in layer.inputs if i not in inside]
-        if beside:
-            raise EdgedenseError(
-                f"a head that reads the last feature map, behind {layers[seam.start]}, and nothing else",
-                f"{layer}, which also reads {beside[0]}",
-                "rebuild the model with one branch from the last dense block to the scores",
-            )
-        keras_weights.require_channels_last(layer)
-        keras_weights.arrays(layer, len(layer.weights))
-    if not any(np.ndim(weight) > 1 for i in seam.layers for weight in layers[i].weights):
-        raise EdgedenseError(
-            "a DenseNet: a Dense layer that classifies",
-            f"a model that ends in {layers[-1]}",
-            "convert the whole classifier, not its feature extractor",
-        )
-
-
-def last_activated(layers: Sequence[Layer]) -> Layer:
-    """The layer that computes the scores: the last one that does more than flatten them."""
-    layer = layers[-1]
-    while layer.kind in FLATTENING and len(layer.inputs) == 1:
-        layer = layers[layer.inputs[0]]
-    return layer
-
-
-def scoring(layer: Layer) -> Activation | None:
-    """The softmax or sigmoid that the layer is, or ends in; None for anything else, which stays in the head."""
-    if not keras_weights.is_activation(layer) and layer.kind not in _ACTIVATED:
-        return None
-    try:
-        function = keras_weights.activation(layer)
-    except EdgedenseError:  # a function that the graph has no words for
-        return None
-    return function if function is not None and function.kind in ("softmax", "sigmoid") else None
 
 
 def trace(layers: Sequence[Layer], seam: Seam) -> FloatHead:
@@ -109,15 +49,6 @@ def trace(layers: Sequence[Layer], seam: Seam) -> FloatHead:
         int(frozen.outputs[0].shape[1]),
         tuple(f"{layers[i].name} ({layers[i].kind})" for i in seam.layers),
         seam.reason,
-    )
-
-
-def fixed_size(seam: Seam, found: str) -> EdgedenseError:
-    """The error for a head that was built for another size, in which Keras `found` something."""
-    return EdgedenseError(
-        f"a head that takes a map of {' x '.join(map(str, seam.shape))}",
-        f"one that does not: {found}",
-        "a head with Flatten or Reshape fixes the image size: convert at the size that the model was trained with",
     )
 
 

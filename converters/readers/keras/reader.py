@@ -16,9 +16,9 @@ from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import head as keras_head
 from edgedense.converters.readers.keras import layers as keras_layers
-from edgedense.converters.readers.keras import structure as keras_structure
-from edgedense.converters.readers.keras.layers import Layer
 from edgedense.converters.readers.source import Batch, Source
+from edgedense.converters.readers.structure import matching, seam
+from edgedense.converters.readers.structure.layers import Layer
 from edgedense.errors import EdgedenseError
 
 _CHUNK = 32  # images computed at once
@@ -63,7 +63,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
     layers = keras_layers.flatten(opened.model)
     batch, *built = layers[0].shape
     wanted = size or _built_size(built, opened.name)
-    structure = keras_structure.match(layers, wanted)
+    structure = matching.match(layers, wanted)
     model = opened.model
     free_size = tuple(built[:2]) != wanted
     if free_size and None not in built[:2] and structure.steps:
@@ -78,7 +78,7 @@ def read_opened(opened: keras_files.Opened, size: tuple[int, int] | None = None)
         except EdgedenseError as error:
             if structure.seam is None or not free_size:
                 raise
-            raise keras_head.fixed_size(structure.seam, error.found) from error
+            raise seam.fixed_size(structure.seam, error.found) from error
         layers = keras_layers.flatten(model)
     network, last = structure.network, layers[structure.final].operation
     final = network.head.steps[-1] if network.head.steps else None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.readers.keras.layers import Layer, Ref
+from edgedense.converters.readers.structure.layers import Layer, Ref
 from edgedense.errors import EdgedenseError
 
 TOLERANCE = 1e-6  # of the largest value; float32 rounds three operations in a row to about 2e-7

@@ -12,8 +12,8 @@ import pytest
 from edgedense.converters.calibration.normalization import preprocessing
 from edgedense.converters.readers.keras.files import Opened
 from edgedense.converters.readers.keras.layers import flatten
-from edgedense.converters.readers.keras.pixels import Entry, entry
 from edgedense.converters.readers.keras.reader import read_opened
+from edgedense.converters.readers.structure.pixels import Entry, entry
 from edgedense.errors import EdgedenseError
 from edgedense.images import steps
 from edgedense.images.resampling import Method

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgedense.converters.network.graph import Activation, Affine, Array, Conv, Dense, MaxPool, Padding, WindowPool
 from edgedense.converters.readers import assembly
-from edgedense.converters.readers.keras.layers import Layer
+from edgedense.converters.readers.structure.layers import Layer
 from edgedense.errors import EdgedenseError
 
 Size = tuple[int, int]  # height, width

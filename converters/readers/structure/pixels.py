@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Affine
-from edgedense.converters.readers.keras import probe as keras_probe
-from edgedense.converters.readers.keras import sizes as keras_sizes
-from edgedense.converters.readers.keras import weights as keras_weights
-from edgedense.converters.readers.keras.layers import AUGMENTATIONS, Layer, Ref
+from edgedense.converters.readers.structure import probe as keras_probe
+from edgedense.converters.readers.structure import sizes as keras_sizes
+from edgedense.converters.readers.structure import weights as keras_weights
+from edgedense.converters.readers.structure.layers import AUGMENTATIONS, Layer, Ref
 from edgedense.errors import EdgedenseError
 from edgedense.images.steps import Pad, Size, Step, size_behind
 

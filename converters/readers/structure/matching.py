@@ -1,4 +1,4 @@
-"""Finds the DenseNet in the layers of a Keras model, by what feeds what and never by names.
+"""Finds the DenseNet in the layers of a model, by what feeds what and never by names.
 
 Whatever does not fit is refused with the layer at which the structure ends and with what was expected there.
 """
@@ -30,13 +30,13 @@ from edgedense.converters.network.graph import (
     Stem,
     Transition,
 )
-from edgedense.converters.readers.keras import head as keras_head
-from edgedense.converters.readers.keras import pixels as keras_pixels
-from edgedense.converters.readers.keras import sizes as keras_sizes
-from edgedense.converters.readers.keras import weights as keras_weights
-from edgedense.converters.readers.keras.head import Seam
-from edgedense.converters.readers.keras.layers import Layer
-from edgedense.converters.readers.keras.weights import Size
+from edgedense.converters.readers.structure import pixels as keras_pixels
+from edgedense.converters.readers.structure import seam as head_seam
+from edgedense.converters.readers.structure import sizes as keras_sizes
+from edgedense.converters.readers.structure import weights as keras_weights
+from edgedense.converters.readers.structure.layers import Layer
+from edgedense.converters.readers.structure.seam import Seam
+from edgedense.converters.readers.structure.weights import Size
 from edgedense.errors import EdgedenseError
 from edgedense.images.steps import Step
 
@@ -349,12 +349,12 @@ class _Match:
         self.part = "float head"
         layers = [layer for layer in self.layers if layer.index not in self.seen]
         seam = Seam(last.index, order, (*size, order.size), tuple(layer.index for layer in layers), reason)
-        keras_head.check(self.layers, seam)
+        head_seam.check(self.layers, seam)
         for layer in layers:
             self._see(layer)
-        final = keras_head.last_activated(self.layers)
+        final = head_seam.last_activated(self.layers)
         self.final = final.index
-        function = keras_head.scoring(final)
+        function = head_seam.scoring(final)
         return () if function is None else (function,), seam
 
     def _head_steps(self, last: Layer, order: Order, size: Size) -> tuple[HeadStep, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-from edgedense.converters.readers.keras.layers import Layer
+from edgedense.converters.readers.structure.layers import Layer
 from edgedense.errors import EdgedenseError
 from edgedense.images.resampling import Method
 from edgedense.images.steps import Crop, Pad, Resample, Size, Step
