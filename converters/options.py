@@ -69,14 +69,14 @@ class Slimming:
             below=1,
         ),
     ] = None
-    fit: Annotated[
-        Literal["coral"] | None,
+    fit_edgetpu: Annotated[
+        bool,
         Flag(
             "Remove channels until the int8 weights fit into the Edge TPU's own memory. It need not load them again "
             "for every picture then.",
             panel=SMALLER,
         ),
-    ] = None
+    ] = False
     fit_latency: Annotated[
         float | None,
         Flag(
@@ -92,7 +92,7 @@ class Slimming:
             "Which channels are removed first. taylor: those whose loss changes the scores least. l1: those with the "
             "smallest weights. norm: those that their batch normalization scales down most. random: any.",
             panel=SMALLER,
-            needs=("--prune-channels", "--fit", "--fit-latency"),
+            needs=("--prune-channels", "--fit-edgetpu", "--fit-latency"),
         ),
     ] = "taylor"
     sparsity: Annotated[
@@ -159,7 +159,7 @@ class Slimming:
     @property
     def prunes(self) -> bool:
         """Whether channels are cut."""
-        return self.prune_channels is not None or self.fit is not None or self.fit_latency is not None
+        return self.prune_channels is not None or self.fit_edgetpu or self.fit_latency is not None
 
 
 @dataclass(frozen=True)

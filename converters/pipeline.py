@@ -270,7 +270,7 @@ def _float_head_notes(source: Source, options: Options) -> tuple[str, ...]:
         return ()
     return float_heads.check(
         head,
-        coral=options.target == "coral" or options.slimming.fit == "coral",
+        coral=options.target == "coral" or options.slimming.fit_edgetpu,
         explain=options.explain,
         integer_output=options.output_type != "float32",
     )

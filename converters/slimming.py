@@ -49,8 +49,12 @@ class Change:
 
 def check(options: Slimming) -> None:
     """Raise EdgedenseError for what does not go together, before anything is read."""
-    goals = {"--prune-channels": options.prune_channels, "--fit": options.fit, "--fit-latency": options.fit_latency}
-    given = [name for name, value in goals.items() if value is not None]
+    goals = {
+        "--prune-channels": options.prune_channels is not None,
+        "--fit-edgetpu": options.fit_edgetpu,
+        "--fit-latency": options.fit_latency is not None,
+    }
+    given = [name for name, is_given in goals.items() if is_given]
     if len(given) > 1:
         raise EdgedenseError("one goal for the channels", " and ".join(given), f"{given[0]} alone")
     if options.epochs is not None and options.recover is None and not options.qat:
@@ -160,7 +164,7 @@ def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], fl
     if options.prune_channels is not None:
         share = options.prune_channels
         return fraction_removed(network, share), f"{100 * share:g} % fewer multiply-accumulates"
-    if options.fit is not None:
+    if options.fit_edgetpu:
         return lambda smaller: weights(smaller) <= CORAL_CACHE, f"weights of {CORAL_CACHE / 2**20:g} MiB"
     limit = options.fit_latency
     assert limit is not None
@@ -168,7 +172,11 @@ def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], fl
 
 
 def _told(options: Slimming, shrunk: Shrunk) -> dict[str, Any]:
-    goals = {"fraction": options.prune_channels, "fit": options.fit, "latency_ms": options.fit_latency}
+    goals = {
+        "fraction": options.prune_channels,
+        "fit_edgetpu": options.fit_edgetpu or None,
+        "latency_ms": options.fit_latency,
+    }
     return {
         **{name: value for name, value in goals.items() if value is not None},
         "importance": options.importance,

@@ -97,7 +97,7 @@ def test_scores_in_uint8(model: Path, pictures: Path, conversion: Conversion) ->
     ("options", "words"),
     [
         ({"target": "coral"}, "for an Edge TPU, which computes in integers only"),
-        ({"slimming": Slimming(fit="coral")}, "for an Edge TPU, which computes in integers only"),
+        ({"slimming": Slimming(fit_edgetpu=True)}, "for an Edge TPU, which computes in integers only"),
         ({"explain": True}, "for heatmaps on the device"),
     ],
 )

@@ -51,7 +51,7 @@ def test_a_fraction(network: DenseNet, pixels: Pixels) -> None:
 
 def test_the_cache_of_an_edge_tpu(network: DenseNet, pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slimming, "CORAL_CACHE", weights(network) * 3 // 4)
-    pruned = changed(network, pixels, fit="coral", importance="l1")[-1]
+    pruned = changed(network, pixels, fit_edgetpu=True, importance="l1")[-1]
     assert 0.5 * weights(network) < weights(pruned.network) <= 0.75 * weights(network)
 
 
@@ -93,8 +93,8 @@ def test_a_recovery_ends_when_it_is_good_enough(network: DenseNet, pixels: Pixel
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prune_channels": 0.5, "fit": "coral"}, ("one goal", "--prune-channels and --fit")),
-        ({"fit": "coral", "fit_latency": 3.0}, ("one goal", "--fit and --fit-latency")),
+        ({"prune_channels": 0.5, "fit_edgetpu": True}, ("one goal", "--prune-channels and --fit-edgetpu")),
+        ({"fit_edgetpu": True, "fit_latency": 3.0}, ("one goal", "--fit-edgetpu and --fit-latency")),
         ({"epochs": 3}, ("--recover or --qat", "--epochs alone")),
     ],
 )

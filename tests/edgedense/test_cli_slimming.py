@@ -84,7 +84,7 @@ def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
 @pytest.mark.parametrize(
     ("options", "parameters"),
     [
-        (("--fit", "coral"), {"fit": "coral"}),
+        (("--fit-edgetpu",), {"fit_edgetpu": True}),
         (("--fit-latency", "1000"), {"latency_ms": 1000.0}),
         (("--prune-channels", "0.1", "--importance", "l1"), {"fraction": 0.1, "importance": "l1"}),
     ],
@@ -115,7 +115,7 @@ def test_sparsity_makes_the_packed_file_smaller_only(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--prune-channels", "0.5", "--fit", "coral"), "one goal"),
+        (("--prune-channels", "0.5", "--fit-edgetpu"), "one goal"),
         (("--prune-channels", "2"), "--prune-channels to be more than 0 and less than 1"),
         (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
         (("--recover", "nowhere"), "nowhere"),
