@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
+SOURCES := .venv-sources
 
-.PHONY: demo test test-slow lint check docs bench test-arm64 bench-arm64 test-legacy clean
+.PHONY: demo test test-slow lint check docs bench test-arm64 bench-arm64 test-legacy test-sources clean
 
 # DEMO="--pictures 1000" measures on all held-out pictures.
 demo: $(VENV)/installed
@@ -74,6 +75,16 @@ test-legacy: $(DIGITS)
 	DIGITS=$(OUT)/digits LEGACY_WORK=$(OUT)/legacy $(BIN)/python -m pytest -v tests/legacy/check_legacy.py
 	cat $(OUT)/legacy/report.txt
 
+# What is read of others' files against the libraries that wrote them, in an environment of its own: PyTorch and its kind
+# are some gigabytes. PIP_CONSTRAINT=FILE chooses releases, such as PyTorch's without CUDA.
+test-sources: $(SOURCES)/installed
+	$(SOURCES)/bin/python -m pytest -v -o "python_files=check_*.py" tests/sources
+
+$(SOURCES)/installed: pyproject.toml
+	test -x $(SOURCES)/bin/python || $(PYTHON) -m venv $(SOURCES)
+	$(SOURCES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,dev,sources]'
+	touch $@
+
 # Installed again when the dependencies change; editable, so not when the code does.
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -85,4 +96,4 @@ $(VENV)/bench: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist *.egg-info
+	rm -rf $(VENV) $(SOURCES) $(OUT) build dist *.egg-info
