@@ -62,8 +62,8 @@ class Options:
         Normalization,
         Flag(
             "How pixels are normalized inside of the network. densenet: by "
-            "keras.applications.densenet.preprocess_input. rescale: divided by 255. none: not at all. A file of "
-            "--weights that normalizes its own input keeps its own way.",
+            "keras.applications.densenet.preprocess_input. rescale: to 0 to 1. symmetric: to -1 to 1. xrayvision: to "
+            "-1024 to 1024. none: not at all. A file of --weights that normalizes its own input keeps its own way.",
             name="--preprocess",
             panel=NETWORK,
         ),

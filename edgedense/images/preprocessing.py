@@ -26,16 +26,19 @@ from edgedense.images.decoding import Decoded, Exif, Pixels, opened
 from edgedense.images.in_memory import PictureInMemory, as_file
 from edgedense.images.steps import Colour, Pad, Size, Step, Window
 
-Normalization = Literal["densenet", "rescale", "none"]
+Normalization = Literal["densenet", "rescale", "symmetric", "xrayvision", "none"]
 Resize = Literal["bilinear", "nearest"]
 Floats = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
 # (mean, std) per RGB channel in pixel units: x = (pixel - mean) / std. "densenet" is what
-# keras.applications.densenet.preprocess_input computes (its mode "torch"), with ImageNet's statistics.
+# keras.applications.densenet.preprocess_input computes (its mode "torch"), with ImageNet's statistics. "symmetric" is
+# -1 to 1, and "xrayvision" what torchxrayvision.datasets.normalize makes of 8 bits: -1024 to 1024.
 NORMALIZATIONS: dict[Normalization, tuple[Triple, Triple]] = {
     "densenet": ((255 * 0.485, 255 * 0.456, 255 * 0.406), (255 * 0.229, 255 * 0.224, 255 * 0.225)),
     "rescale": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "xrayvision": ((127.5, 127.5, 127.5), (127.5 / 1024, 127.5 / 1024, 127.5 / 1024)),
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

@@ -13,7 +13,15 @@ from PIL import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.decoding import decode
-from edgedense.images.preprocessing import NORMALIZATIONS, Preprocessing, find_images, find_labelled, load_image, resize
+from edgedense.images.preprocessing import (
+    NORMALIZATIONS,
+    Normalization,
+    Preprocessing,
+    find_images,
+    find_labelled,
+    load_image,
+    resize,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -180,6 +188,21 @@ def test_densenet_is_what_keras_computes() -> None:
     mean, std = NORMALIZATIONS["densenet"]
     pixels = noise(4, 4).astype(np.float32)
     np.testing.assert_allclose((pixels - mean) / std, preprocess_input(pixels.copy()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rescale", (0, 0.2, 1)),
+        ("symmetric", (-1, -0.6, 1)),
+        ("xrayvision", (-1024, -614.4, 1024)),
+        ("none", (0, 51, 255)),
+    ],
+)
+def test_black_dark_grey_and_white_normalized(name: Normalization, expected: tuple[float, ...]) -> None:
+    mean, std = NORMALIZATIONS[name]
+    pixels = np.repeat(np.array([[0], [51], [255]], np.float64), 3, axis=1)
+    np.testing.assert_allclose((pixels - mean) / std, np.repeat(np.array(expected)[:, None], 3, axis=1), atol=1e-9)
 
 
 def test_preprocessing_survives_a_recipe() -> None:
