@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from edgedense.flags import Flag
 
 Ending = Literal["softmax", "sigmoid", "none"]
+Between = Literal["relu", "elu", "tanh", "swish", "sigmoid", "none"]
 OPENING = "What the model's file does not say"
 
 
@@ -49,23 +50,52 @@ Activation = Annotated[
         panel=OPENING,
     ),
 ]
+HeadActivation = Annotated[
+    Between | None,
+    Flag(
+        "What stands between the Dense layers of a head of several, where the file holds their weights alone. none: "
+        "nothing does.",
+        name="--head-activation",
+        panel=OPENING,
+    ),
+]
+Architecture = Annotated[
+    str | None,
+    Flag(
+        "The network of a Keras file that holds weights without layers (.weights.h5, or what save_weights wrote): "
+        "densenet121, densenet169 or densenet201, or how many layers each dense block has, such as 6,12,24,16.",
+        panel=OPENING,
+        metavar="NAME|N,N,...",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What `keras.reader.read` is told beside the file.
+    """What `door.read` is told beside the file.
 
     `size` (height, width in pixels) is needed where the model takes any size, and replaces the size that it was
     built for. `trust` runs Python code that the file holds (Lambda layers). `output` names the one output that
     counts, where the model has several. `activation` says what turns the model's last numbers into scores where
     neither its layers nor its loss say it: "softmax" for classes of which one is right, "sigmoid" for classes that
-    are independent, "none" for numbers that are no probabilities, such as those of a regression.
+    are independent, "none" for numbers that are no probabilities, such as those of a regression. `head_activation` is
+    what stands between the Dense layers of a head whose file holds weights alone, and `architecture` the network that a
+    Keras file with weights alone is of: "densenet121", "densenet169", "densenet201" or the layers of its dense blocks,
+    "6,12,24,16".
     """
 
     size: InputSize = None
     trust: TrustModel = False
     output: Output = None
     activation: Activation = None
+    head_activation: HeadActivation = None
+    architecture: Architecture = None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What a deployed file's recipe records of it under "source", so that `recorded` can open the model again."""
+        given = {"output": self.output, "head_activation": self.head_activation, "architecture": self.architecture}
+        return {name: value for name, value in given.items() if value} | ({"trusted": True} if self.trust else {})
 
     def at(self, size: tuple[int, int] | None) -> Opening:
         """The same at another picture size; None is the model's own."""
@@ -77,5 +107,16 @@ def recorded(recipe: Mapping[str, Any], size: tuple[int, int] | None = None, tru
 
     Not `trust`: a file must not say of another that its code may be run.
     """
-    source, activation = recipe.get("source", {}), recipe.get("activation")
-    return Opening(size, trust, source.get("output"), activation if activation in get_args(Ending) else None)
+    source = recipe.get("source", {})
+    return Opening(
+        size,
+        trust,
+        source.get("output"),
+        _one_of(Ending, recipe.get("activation")),
+        _one_of(Between, source.get("head_activation")),
+        source.get("architecture"),
+    )
+
+
+def _one_of(choices: Any, value: Any) -> Any:
+    return value if value in get_args(choices) else None

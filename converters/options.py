@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from edgedense.converters.opening import Activation, InputSize, Opening, Output, TrustModel
+from edgedense.converters.opening import (
+    Activation,
+    Architecture,
+    HeadActivation,
+    InputSize,
+    Opening,
+    Output,
+    TrustModel,
+)
 from edgedense.flags import Flag
 from edgedense.images.decoding import Exif
 from edgedense.images.preprocessing import Normalization, Resize
@@ -259,6 +267,8 @@ class Reading:
     trust: TrustModel = False
     output: Output = None
     activation: Activation = None
+    head_activation: HeadActivation = None
+    architecture: Architecture = None
 
     @property
     def given(self) -> dict[str, Any]:

@@ -538,8 +538,7 @@ def _recipe(
             "sha256": source.sha256,
             **({"hashed": source.hashed} if source.hashed != "file" else {}),
             "parameters": sum(source.parameters.values()),
-            **({"output": options.opening.output} if options.opening.output else {}),
-            **({"trusted": True} if options.opening.trust else {}),
+            **options.opening.recipe,
         },
         "calibration": {"sha256": pictures.sha256, "images": len(pictures.pixels)},
         "options": {

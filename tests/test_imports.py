@@ -46,10 +46,13 @@ READERS = {f"converters.readers.{name}" for name in ("source", "programs", "asse
 MAY["converters.readers.structure"] = DATA | {"converters.network", "converters.readers.assembly"}
 MATCHED = READERS | {"converters.readers.structure"}
 MAY["converters.readers.keras"] = DATA | MATCHED | {"converters.network", "converters.opening"}
+MAY["converters.readers.keras_weights"] = DATA | READERS | {"converters.network", "converters.opening"}
+KINDS = {"converters.readers.keras", "converters.readers.keras_weights"}
 MAY |= {
     "converters.readers": DATA
     | MATCHED
-    | {f"converters.{name}" for name in ("opening", "network", "calibration", "readers.keras")},
+    | KINDS
+    | {f"converters.{name}" for name in ("opening", "network", "calibration")},
     "converters.passes": DATA | {"converters.network", "converters.calibration"},
     "converters.pruning": DATA | {"converters.options", "converters.network", "converters.passes"},
     "converters.quantization": DATA

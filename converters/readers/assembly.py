@@ -16,6 +16,7 @@ from edgedense.converters.network.graph import (
     Array,
     Block,
     Conv,
+    Dense,
     DenseLayer,
     DenseNet,
     Head,
@@ -96,6 +97,35 @@ def densenet(parts: Parts, size: Size) -> DenseNet:
         blocks.append(Block(tuple(found), transition))
     _fit("the last norm", parts.norm, entering)
     return DenseNet(*size, identity, Stem(stem, parts.stem_norm, POOL), tuple(blocks), Head(parts.norm, parts.head))
+
+
+def parameters(network: DenseNet) -> dict[str, int]:
+    """How many weights each part of a network has, as `Source.parameters` counts them: four for each channel of a norm,
+    as Keras' `model.count_params()` does. The network is as `densenet` makes it, or its head ends in several Dense.
+    """
+    counted = {"stem": network.stem.conv.kernel.size + _of_norm(network.stem.norm)}
+    for number, block in enumerate(network.blocks, start=1):
+        counted[f"block{number}"] = sum(
+            layer.conv1.kernel.size + layer.conv2.kernel.size + _of_norm(layer.norm1) + _of_norm(layer.norm2)
+            for layer in block.layers
+        )
+        if block.transition is not None:
+            transition = block.transition
+            counted[f"transition{number}"] = transition.conv.kernel.size + _of_norm(transition.norm)
+    part, dense = "head", 0
+    counted[part] = _of_norm(network.head.norm)
+    for step in network.head.steps:
+        if isinstance(step, Dense):
+            dense += 1
+            part = f"dense{dense}"
+            counted[part] = step.kernel.size + step.bias.size
+        elif isinstance(step, Affine):
+            counted[part] += _of_norm(step)
+    return counted
+
+
+def _of_norm(norm: Affine | None) -> int:
+    return 0 if norm is None else 4 * norm.scale.size
 
 
 def _conv(kernel: Array, stride: int = 1) -> Conv:

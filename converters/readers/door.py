@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras_weights import contents as keras_weights
+from edgedense.converters.readers.keras_weights import reader as keras_weights_reader
 from edgedense.converters.readers.source import Source
+from edgedense.errors import EdgedenseError
 
 
 def read(model: Any, opening: Opening | None = None) -> Source:
@@ -15,4 +19,14 @@ def read(model: Any, opening: Opening | None = None) -> Source:
     `model` is a path, the name of weights that Keras offers, or a Keras model in memory; `opening` is what the file
     does not say. EdgedenseError when it cannot be read, or is no DenseNet.
     """
+    opening = opening or Opening()
+    if isinstance(model, str | Path) and keras_weights.holds_weights_alone(Path(model)):
+        return keras_weights_reader.read(Path(model), opening)
+    given = {"--architecture": opening.architecture, "--head-activation": opening.head_activation}
+    if unused := [option for option, value in given.items() if value]:
+        raise EdgedenseError(
+            f"a file that holds weights alone for {' and '.join(unused)}",
+            f"{model}, which says it itself",
+            "leave it out",
+        )
     return keras_reader.read(model, opening)

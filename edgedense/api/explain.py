@@ -15,7 +15,7 @@ from edgedense.notes import tell
 if TYPE_CHECKING:
     from edgedense.converters.explain import Model
     from edgedense.converters.features import Features
-    from edgedense.converters.opening import Ending, Opening
+    from edgedense.converters.opening import Between, Ending, Opening
     from edgedense.explanations.explanation import Explanation
     from edgedense.images.decoding import Exif
     from edgedense.images.in_memory import Picture
@@ -35,6 +35,8 @@ def explain(
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
     activation: Ending | None = None,
+    head_activation: Between | None = None,
+    architecture: str | None = None,
     output: str | None = None,
     trust: bool = False,
     device: str = "cpu",
@@ -53,7 +55,8 @@ def explain(
     For a Keras model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a name
     of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
     default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`,
-    `activation`, `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
+    `activation`, `head_activation`, `architecture`, `output` and `trust` as in `Opening`. `labels` holds for a
+    `.tflite` file too.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises. Raises
     EdgedenseError for an unknown class or layer, a model that cannot be read, or a file without heatmaps.
@@ -69,6 +72,8 @@ def explain(
                 "--exif": exif,
                 "--input-size": size,
                 "--activation": activation,
+                "--head-activation": head_activation,
+                "--architecture": architecture,
                 "--output": output,
                 "--trust-model": trust,
             },
@@ -79,7 +84,8 @@ def explain(
     from edgedense.converters import explain as keras
     from edgedense.converters.opening import Opening
 
-    opened = _opened(model, labels, preprocess, resize, exif, Opening(size, trust, output, activation))
+    opening = Opening(size, trust, output, activation, head_activation, architecture)
+    opened = _opened(model, labels, preprocess, resize, exif, opening)
     return _named(keras.explain(opened, pictures, classes, layer, unreadable), pictures)
 
 
@@ -94,6 +100,8 @@ def feature_maps(
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
     activation: Ending | None = None,
+    head_activation: Between | None = None,
+    architecture: str | None = None,
     output: str | None = None,
     trust: bool = False,
     unreadable: Callable[[EdgedenseError], None] | None = None,
@@ -109,7 +117,8 @@ def feature_maps(
     from edgedense.converters import features
     from edgedense.converters.opening import Opening
 
-    opened = _opened(model, labels, preprocess, resize, exif, Opening(size, trust, output, activation))
+    opening = Opening(size, trust, output, activation, head_activation, architecture)
+    opened = _opened(model, labels, preprocess, resize, exif, opening)
     return _named(features.feature_maps(opened, pictures, layers, unreadable), pictures)
 
 

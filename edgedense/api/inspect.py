@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
+    from edgedense.converters.opening import Between
     from edgedense.converters.readers.summary import Summary
     from edgedense.device.engines.contents import DeployedFile
     from edgedense.images.pictures import PicturesLike
@@ -15,14 +16,20 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    model: Any, *, size: tuple[int, int] | None = None, output: str | None = None, trust: bool = False
+    model: Any,
+    *,
+    size: tuple[int, int] | None = None,
+    output: str | None = None,
+    head_activation: Between | None = None,
+    architecture: str | None = None,
+    trust: bool = False,
 ) -> Summary | DeployedFile:
     """Show what a model is made of.
 
     Of a Keras model (a path, a name such as `densenet121:imagenet`, or a model in memory) its blocks with output
     shapes, parameters and multiply-accumulates: a `Summary`. `size` is the height and width of its input in pixels, in
-    place of its own or where it has none; `output` and `trust` are as in `Opening`. Of a `.tflite` file its operators,
-    inputs and outputs, labels and recipe: a `DeployedFile`.
+    place of its own or where it has none; `output`, `head_activation`, `architecture` and `trust` are as in `Opening`.
+    Of a `.tflite` file its operators, inputs and outputs, labels and recipe: a `DeployedFile`.
 
     Raises EdgedenseError when the model cannot be read or is no DenseNet.
     """
@@ -34,7 +41,8 @@ def inspect(
     from edgedense.converters.readers import door
     from edgedense.converters.readers.summary import summarize
 
-    return summarize(door.read(model, Opening(size, trust, output)))
+    opening = Opening(size, trust, output, head_activation=head_activation, architecture=architecture)
+    return summarize(door.read(model, opening))
 
 
 def inspect_layers(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from edgedense.converters.opening import InputSize, Output, TrustModel
+from edgedense.converters.opening import Architecture, HeadActivation, InputSize, Output, TrustModel
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
@@ -51,6 +51,8 @@ def inspect(
     *,
     size: InputSize = None,
     output: Output = None,
+    head_activation: HeadActivation = None,
+    architecture: Architecture = None,
     trust: TrustModel = False,
     layers: ShowNoise = False,
     reference: Reference = None,
@@ -64,21 +66,27 @@ def inspect(
     import edgedense
     from edgedense.files import check_writable, write_atomically
 
-    if output and (layers or file.endswith(".tflite")):
-        raise EdgedenseError("a Keras model for --output", file, "leave it out: the .tflite file says which it has")
+    opens = {"--output": output, "--head-activation": head_activation, "--architecture": architecture}
+    if (given := [name for name, value in opens.items() if value]) and (layers or file.endswith(".tflite")):
+        raise EdgedenseError(
+            f"a trained model for {' and '.join(given)}", file, "leave it out: the .tflite file says which it has"
+        )
     if not layers:
-        _print(edgedense.inspect(file, size=size, output=output, trust=trust), Console())
+        found = edgedense.inspect(
+            file, size=size, output=output, head_activation=head_activation, architecture=architecture, trust=trust
+        )
+        _print(found, Console())
         return
     if reference is None or data is None:
         raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
     if report is not None:
         check_writable(report)
-    found = edgedense.inspect_layers(file, reference, data, images=images, trust=trust)
-    _print_noise(found, Path(file).name, Console())
+    noise = edgedense.inspect_layers(file, reference, data, images=images, trust=trust)
+    _print_noise(noise, Path(file).name, Console())
     if report is not None:
         from edgedense.report import noise_page
 
-        write_atomically(report, noise_page.to_html(found, Path(file).name, Path(reference).name).encode())
+        write_atomically(report, noise_page.to_html(noise, Path(file).name, Path(reference).name).encode())
 
 
 def _print(found: Summary | DeployedFile, console: Console) -> None:

@@ -1,0 +1,49 @@
+"""A Keras file that holds weights without layers -> the DenseNet that it was said to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgedense.converters.opening import Opening
+from edgedense.converters.readers import assembly
+from edgedense.converters.readers.keras_weights import contents as stored
+from edgedense.converters.readers.keras_weights import parts as keras_parts
+from edgedense.converters.readers.keras_weights.parts import Backbone
+from edgedense.converters.readers.programs import FloatProgram
+from edgedense.converters.readers.source import Source
+from edgedense.errors import EdgedenseError
+from edgedense.files import sha256
+
+
+def read(path: Path, opening: Opening) -> Source:
+    """Reads the file, of which `opening` says the network, the size of its pictures and, for a head of several Dense
+    layers, what stands between them. EdgedenseError when something of it is missing or contradicts the shapes.
+    """
+    contents = stored.read(path, path.name)
+    backbone = keras_parts.backbone(contents, opening.architecture)
+    if opening.size is None:
+        raise EdgedenseError(
+            "the size of the pictures in training, which weights do not say",
+            f"'{path.name}', which holds weights alone",
+            "--input-size PIXELS, such as 224",
+        )
+    height, width = (keras_parts.positions(side, backbone.blocks) for side in opening.size)
+    head = keras_parts.head(contents, keras_parts.channels(backbone), height * width, opening.head_activation)
+    network = assembly.densenet(keras_parts.parts(backbone, head), opening.size)
+    return Source(
+        network,
+        normalized=False,
+        sha256=sha256(path.read_bytes()),
+        name=path.name,
+        parameters=assembly.parameters(network),
+        reference=FloatProgram(network),
+        size=opening.size,
+        outside=None if keras_parts.NORMALIZING & set(contents.plain) else "densenet",
+    )
+
+
+def backbone(path: Path, architecture: str) -> Backbone:
+    """The convolutions and norms alone, of a file with any head or none. EdgedenseError when they are of another
+    network than `architecture`.
+    """
+    return keras_parts.backbone(stored.read(path, path.name), architecture)
