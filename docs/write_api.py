@@ -41,6 +41,7 @@ TYPES = {
     "Exif": "edgedense.images.decoding",
     "Size": "edgedense.images.steps",
     "Colour": "edgedense.images.steps",
+    "Between": "edgedense.converters.opening",
     "Ending": "edgedense.converters.opening",
 }
 

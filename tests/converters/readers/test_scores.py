@@ -129,3 +129,7 @@ def test_the_recipe_says_how_to_open_the_model_again_but_never_to_trust_it() -> 
     recipe = {"activation": "none", "source": {"output": "age", "trusted": True}}
     assert recorded(recipe, (8, 9)) == Opening((8, 9), False, "age", "none")
     assert recorded({"activation": "linear"}) == recorded({}) == Opening()
+    given = Opening(output="age", head_activation="relu", architecture="6,12,24,16")
+    assert recorded({"source": given.recipe}) == given
+    assert Opening(trust=True).recipe == {"trusted": True}
+    assert recorded({"source": {"head_activation": "code"}}) == Opening()
