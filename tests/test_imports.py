@@ -47,7 +47,8 @@ MAY["converters.readers.structure"] = DATA | {"converters.network", "converters.
 MATCHED = READERS | {"converters.readers.structure"}
 MAY["converters.readers.keras"] = DATA | MATCHED | {"converters.network", "converters.opening"}
 MAY["converters.readers.keras_weights"] = DATA | READERS | {"converters.network", "converters.opening"}
-KINDS = {"converters.readers.keras", "converters.readers.keras_weights"}
+MAY["converters.readers.state_dicts"] = MAY["converters.readers.keras_weights"]
+KINDS = {f"converters.readers.{kind}" for kind in ("keras", "keras_weights", "state_dicts")}
 MAY |= {
     "converters.readers": DATA
     | MATCHED

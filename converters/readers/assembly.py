@@ -71,8 +71,9 @@ def batch_norm(gamma: Array, beta: Array, mean: Array, variance: Array, epsilon:
 def densenet(parts: Parts, size: Size) -> DenseNet:
     """The network for pictures of `size`. Padding is what torchvision and Keras both have: half the kernel around the
     stem and around each 3x3 convolution, one pixel around the maximum pooling. Raises EdgedenseError where the parts do
-    not fit each other.
+    not fit each other, or the pictures are too small for them.
     """
+    _require_room(size, len(parts.blocks))
     channels, stem = parts.stem.shape[2], _conv(parts.stem, STEM_STRIDE)
     identity = Affine(np.ones(channels), np.zeros(channels))
     entering = _fit("the stem's norm", parts.stem_norm, parts.stem.shape[3])
@@ -139,6 +140,15 @@ def _fit(what: str, norm: Affine, channels: int) -> int:
     if norm.scale.shape != (channels,) or norm.shift.shape != (channels,):
         raise EdgedenseError(f"{what} to have {channels} channels", f"{norm.scale.size}", "save the weights again")
     return channels
+
+
+def _require_room(size: Size, blocks: int) -> None:
+    """EdgedenseError where nothing of a picture would be left: the stem halves it twice, rounded up, and each
+    transition once, rounded down."""
+    left = [-(-side // 4) // 2 ** (blocks - 1) for side in size]
+    if min(left) < 1:
+        found = f"{size[0]}x{size[1]} pixels for {blocks} dense blocks"
+        raise EdgedenseError("an input that is large enough for the network", found, "choose a larger size")
 
 
 def _takes(what: str, kernel: Array, channels: int) -> None:

@@ -10,18 +10,21 @@ from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras_weights import contents as keras_weights
 from edgedense.converters.readers.keras_weights import reader as keras_weights_reader
 from edgedense.converters.readers.source import Source
+from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
 from edgedense.errors import EdgedenseError
 
 
 def read(model: Any, opening: Opening | None = None) -> Source:
     """The DenseNet of a trained model, and what computes its own scores.
 
-    `model` is a path, the name of weights that Keras offers, or a Keras model in memory; `opening` is what the file
-    does not say. EdgedenseError when it cannot be read, or is no DenseNet.
+    `model` is a path (a Keras file, or PyTorch weights), the name of weights that Keras offers, or a Keras model in
+    memory; `opening` is what the file does not say. EdgedenseError when it cannot be read, or is no DenseNet.
     """
     opening = opening or Opening()
     if isinstance(model, str | Path) and keras_weights.holds_weights_alone(Path(model)):
         return keras_weights_reader.read(Path(model), opening)
+    if state_dicts_reader.reads(model):
+        return state_dicts_reader.read(model, opening)
     given = {"--architecture": opening.architecture, "--head-activation": opening.head_activation}
     if unused := [option for option, value in given.items() if value]:
         raise EdgedenseError(

@@ -49,7 +49,9 @@ class Source:
     part (`structure.matching.Structure`), as Keras' `model.count_params()` counts. `sha256` is that of the file, of a
     folder's sorted paths and contents, or of the weights that Keras offers; of a model in memory that of its weights,
     which `hashed` says. `loss` is what the model was trained with, as far as its file says it. `activation` says what
-    the scores are, once `scores.settled` has settled it: "none" are numbers that are no probabilities.
+    the scores are, once `scores.settled` has settled it: "none" are numbers that are no probabilities. `thresholds` are
+    what the score of each class must reach to count as seen, where the file says it; None for a class that it gives
+    none.
     """
 
     network: DenseNet
@@ -66,6 +68,7 @@ class Source:
     hashed: Literal["file", "weights"] = "file"
     backbone: tuple[int, ...] = ()
     outside: Normalization | None = "densenet"
+    thresholds: tuple[float | None, ...] = ()
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """The model's own scores [B, classes] for images [B, height, width, 3], normalized as the training did

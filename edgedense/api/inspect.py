@@ -26,8 +26,8 @@ def inspect(
 ) -> Summary | DeployedFile:
     """Show what a model is made of.
 
-    Of a Keras model (a path, a name such as `densenet121:imagenet`, or a model in memory) its blocks with output
-    shapes, parameters and multiply-accumulates: a `Summary`. `size` is the height and width of its input in pixels, in
+    Of a trained model (a path, a name such as `densenet121:imagenet`, or a Keras model in memory) its blocks with
+    output shapes, parameters and multiply-accumulates: a `Summary`. `size` is the height and width of its input in pixels, in
     place of its own or where it has none; `output`, `head_activation`, `architecture` and `trust` are as in `Opening`.
     Of a `.tflite` file its operators, inputs and outputs, labels and recipe: a `DeployedFile`.
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 Model = Annotated[
-    str, Flag("A trained Keras model, or a .tflite file that was made with edgedense convert --explain.", argument=True)
+    str,
+    Flag(
+        "A trained model, as for convert, or a .tflite file that was made with edgedense convert --explain.",
+        argument=True,
+    ),
 ]
 Images = Annotated[
     list[str], Flag("Images, folders of images or patterns such as 'photos/*.jpg'.", argument=True, metavar="IMAGE")

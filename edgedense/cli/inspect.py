@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOISE = "The noise of int8, layer by layer"
 
-File = Annotated[str, Flag("A Keras model or a .tflite file.", argument=True)]
+File = Annotated[str, Flag("A trained model, as for convert, or a .tflite file.", argument=True)]
 ShowNoise = Annotated[
     bool,
     Flag(
@@ -32,7 +32,11 @@ ShowNoise = Annotated[
 Reference = Annotated[
     str | None,
     Flag(
-        "The Keras model that the file was made from.", panel=NOISE, metavar="MODEL", needs=("--layers",), reads="file"
+        "The trained model that the file was made from.",
+        panel=NOISE,
+        metavar="MODEL",
+        needs=("--layers",),
+        reads="file",
     ),
 ]
 Data = Annotated[

@@ -24,7 +24,9 @@ Data = Annotated[
         reads="folder",
     ),
 ]
-Reference = Annotated[Path | None, Flag("The Keras model that the file was made from, to compare with.", reads="file")]
+Reference = Annotated[
+    Path | None, Flag("The trained model that the file was made from, to compare with.", reads="file")
+]
 MaxDrop = Annotated[
     float | None,
     Flag(

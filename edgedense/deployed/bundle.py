@@ -22,7 +22,7 @@ from edgedense.images.preprocessing import Preprocessing
 LABELS, RECIPE = "labels.txt", "edgedense.json"
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every TFLite flatbuffer
 # What zipfile raises on damaged bytes: a wrong checksum, an end too early, a method or flag that there is not.
-_DAMAGE = (
+ZIP_DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -73,7 +73,7 @@ def without_archive(model: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             starts = [info.header_offset for info in archive.infolist()]
-    except _DAMAGE:
+    except ZIP_DAMAGE:
         return model
     return model[: min(starts)] if starts else model
 
@@ -98,7 +98,7 @@ def parse(data: bytes, name: str = "the file") -> Bundle:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = {info.filename: archive.read(info) for info in archive.infolist()}
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         if b"PK\x05\x06" not in data[-66000:] and b"PK\x03\x04" not in data[-66000:]:
             return Bundle(data)  # no archive: a model of another tool
         raise EdgedenseError(
