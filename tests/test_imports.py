@@ -46,9 +46,13 @@ READERS = {f"converters.readers.{name}" for name in ("source", "programs", "asse
 MAY["converters.readers.structure"] = DATA | {"converters.network", "converters.readers.assembly"}
 MATCHED = READERS | {"converters.readers.structure"}
 MAY["converters.readers.keras"] = DATA | MATCHED | {"converters.network", "converters.opening"}
-MAY["converters.readers.keras_weights"] = DATA | READERS | {"converters.network", "converters.opening"}
-MAY["converters.readers.state_dicts"] = MAY["converters.readers.keras_weights"]
-KINDS = {f"converters.readers.{kind}" for kind in ("keras", "keras_weights", "state_dicts")}
+MAY["converters.readers.keras_weights"] = MAY["converters.readers.keras"]
+MAY["converters.readers.keras_hub"] = MAY["converters.readers.keras"] | {
+    "converters.readers.keras",
+    "converters.readers.keras_weights",
+}
+MAY["converters.readers.state_dicts"] = DATA | READERS | {"converters.network", "converters.opening"}
+KINDS = {f"converters.readers.{kind}" for kind in ("keras", "keras_hub", "keras_weights", "state_dicts")}
 MAY |= {
     "converters.readers": DATA
     | MATCHED

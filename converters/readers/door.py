@@ -7,6 +7,8 @@ from typing import Any
 
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras_hub import files as keras_hub
+from edgedense.converters.readers.keras_hub import reader as keras_hub_reader
 from edgedense.converters.readers.keras_weights import contents as keras_weights
 from edgedense.converters.readers.keras_weights import reader as keras_weights_reader
 from edgedense.converters.readers.source import Source
@@ -32,4 +34,6 @@ def read(model: Any, opening: Opening | None = None) -> Source:
             f"{model}, which says it itself",
             "leave it out",
         )
+    if keras_hub.reads(model):
+        return keras_hub_reader.read(model, opening)
     return keras_reader.read(model, opening)

@@ -39,7 +39,7 @@ def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple
                 f"--activation {wanted}",
                 f"leave it out; or --activation none, if the numbers behind the {own} are values and no probabilities",
             )
-        return replace(source, activation=wanted or own), ()
+        return replace(source, activation=wanted or own), source.notes
     applied = source.loss.activation if source.loss is not None else None
     kind = wanted or applied
     if kind is None:
@@ -50,7 +50,7 @@ def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple
             _CHOICES if source.network.classes > 1 else _CHOICES_OF_ONE,
         )
     if kind == "none":
-        return replace(source, activation="none"), ()
+        return replace(source, activation="none"), source.notes
     if kind == "softmax" and source.network.classes == 1:
         raise EdgedenseError(
             "more than one output for a softmax, which makes a single one always 1",
@@ -59,7 +59,7 @@ def settled(source: Source, wanted: Ending | None = None) -> tuple[Source, tuple
         )
     said = "as you said" if wanted else f"as its loss {_called(source.loss)} did in training (from_logits=True)"
     note = f"the model ends in plain logits: {kind} was added, {said}, so that the file gives probabilities"
-    return _activated(source, kind), (note,)
+    return _activated(source, kind), (*source.notes, note)
 
 
 def _own(source: Source) -> Literal["softmax", "sigmoid"] | None:

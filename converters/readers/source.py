@@ -51,7 +51,7 @@ class Source:
     which `hashed` says. `loss` is what the model was trained with, as far as its file says it. `activation` says what
     the scores are, once `scores.settled` has settled it: "none" are numbers that are no probabilities. `thresholds` are
     what the score of each class must reach to count as seen, where the file says it; None for a class that it gives
-    none.
+    none. `notes` are remarks for the user, which `scores.settled` passes on.
     """
 
     network: DenseNet
@@ -69,6 +69,7 @@ class Source:
     backbone: tuple[int, ...] = ()
     outside: Normalization | None = "densenet"
     thresholds: tuple[float | None, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """The model's own scores [B, classes] for images [B, height, width, 3], normalized as the training did

@@ -27,9 +27,9 @@ def inspect(
     """Show what a model is made of.
 
     Of a trained model (a path, a name such as `densenet121:imagenet`, or a Keras model in memory) its blocks with
-    output shapes, parameters and multiply-accumulates: a `Summary`. `size` is the height and width of its input in pixels, in
-    place of its own or where it has none; `output`, `head_activation`, `architecture` and `trust` are as in `Opening`.
-    Of a `.tflite` file its operators, inputs and outputs, labels and recipe: a `DeployedFile`.
+    output shapes, parameters and multiply-accumulates: a `Summary`. `size` is the height and width of its input in
+    pixels, in place of its own or where it has none; `output`, `head_activation`, `architecture` and `trust` are as in
+    `Opening`. Of a `.tflite` file its operators, inputs and outputs, labels and recipe: a `DeployedFile`.
 
     Raises EdgedenseError when the model cannot be read or is no DenseNet.
     """

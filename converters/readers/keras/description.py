@@ -78,7 +78,7 @@ def refuse_code(layers: Any, path: Path, trust: bool = False) -> None:
         raise EdgedenseError(
             "Keras' own layers and functions",
             f"custom object '{what or kind}' ('{name}') in '{path}', which is not executed",
-            _hint(config),
+            _hint(kind, config),
         )
     for value in layers.values():
         refuse_code(value, path, trust)
@@ -114,7 +114,9 @@ def _is_foreign(entry: dict[str, Any]) -> bool:
     )
 
 
-def _hint(config: Any) -> str:
+def _hint(kind: Any, config: Any) -> str:
+    if kind == "DenseNetBackbone":  # of keras-hub or keras-cv, as one layer of the user's model
+        return "model.save_weights('NAME.weights.h5'), and convert that with --architecture"
     if isinstance(config, dict) and "output_layers" in config:  # a class of the user's around Keras' layers
         return "save keras.Model(model.inputs, model.outputs), which is the same network without the class"
     return OWN_LAYERS

@@ -26,8 +26,8 @@ _KINDS: dict[str, Literal["conv", "norm", "dense"]] = {
     "sync_batch_normalization": "norm",
     "dense": "dense",
 }
-# What Keras writes beside the layers, or inside of layers that do nothing at inference.
-_BESIDE = ("vars", "optimizer", "seed_generator", "metrics", "loss_tracker")
+# What Keras and keras-hub write beside the layers, or inside of layers that do nothing at inference.
+_BESIDE = ("vars", "optimizer", "preprocessor", "seed_generator", "metrics", "loss_tracker")
 _ROLES = {
     "W": "kernel",
     "b": "bias",

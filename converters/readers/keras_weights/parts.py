@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgedense.converters.network.graph import Activation, Array, Dense, Flatten, HeadStep, Pool
+from edgedense.converters.network.graph import Activation, Array, Dense, DenseNet, Flatten, HeadStep, Pool
 from edgedense.converters.opening import Between
 from edgedense.converters.readers import assembly
 from edgedense.converters.readers.assembly import LayerParts, Parts, TransitionParts
 from edgedense.converters.readers.keras_weights.contents import Contents, Stored
+from edgedense.converters.readers.structure.weights import padding
 from edgedense.errors import EdgedenseError
 
 Blocks = tuple[int, ...]  # how many layers each dense block has
@@ -23,6 +25,8 @@ _NAMES: dict[str, Blocks] = {
 }
 _STEM, _GROWTH = (7, 64), 32  # of those three: the stem's kernel and filters, and what each layer adds
 _CHOICES = f"--architecture {', '.join(_NAMES)}, or the layers of each dense block, such as 6,12,24,16"
+# The first dense layer of keras-hub and keras-cv, and where a model of theirs stands in another one.
+_SAME = re.compile(r"stack1_block1_1_conv|conv2_block_0_1_conv|.*\bdense_net_backbone\b.*")
 # What changes numbers, and leaves nothing of it in a file of weights.
 _SILENT = frozenset(
     [
@@ -46,12 +50,14 @@ NORMALIZING = frozenset(["rescaling", "normalization"])
 @dataclass(frozen=True)
 class Backbone:
     """The convolutions and norms of a DenseNet in the order in which they compute: `norms` are the stem's, the one
-    before each further convolution, and the last. `blocks` are as the shapes say.
+    before each further convolution, and the last. `blocks` are as the shapes say. `same`: stem and maximum pooling are
+    padded as keras-hub and keras-cv do it, and not as keras.applications.
     """
 
     convs: tuple[Array, ...]
     norms: tuple[tuple[Array, ...], ...]
     blocks: Blocks
+    same: bool = False
 
 
 def blocks_of(architecture: str) -> Blocks:
@@ -90,8 +96,9 @@ def backbone(contents: Contents, architecture: str | None) -> Backbone:
             f"a first kernel of {list(stem)} and layers that add {growth[3]} in '{contents.name}'",
             fitting,
         )
-    _check(contents, convs, norms, blocks)
-    return Backbone(tuple(c.arrays[0] for c in convs), tuple(n.arrays for n in norms), blocks)
+    same = any(_SAME.fullmatch(text) for conv in convs for text in (conv.name, conv.place))
+    _check(contents, convs, norms, blocks, same)
+    return Backbone(tuple(c.arrays[0] for c in convs), tuple(n.arrays for n in norms), blocks, same)
 
 
 def parts(found: Backbone, head: tuple[HeadStep, ...]) -> Parts:
@@ -111,6 +118,20 @@ def parts(found: Backbone, head: tuple[HeadStep, ...]) -> Parts:
 def channels(found: Backbone) -> int:
     """How many numbers the last feature map has at each position."""
     return int(found.norms[-1][0].size)
+
+
+def same_padded(network: DenseNet) -> DenseNet:
+    """The network with stem and maximum pooling as Keras' padding="same" pads them at its size: the odd pixel is at the
+    bottom and at the right."""
+    size, stride = (network.height, network.width), network.stem.conv.stride
+    height, width = network.stem.conv.kernel.shape[:2]
+    conv = replace(network.stem.conv, padding=padding("same", size, (height, width), (stride, stride)))
+    size = (-(-size[0] // stride), -(-size[1] // stride))
+    pool = network.stem.pool
+    if pool is not None:
+        window, strides = (pool.size, pool.size), (pool.stride, pool.stride)
+        pool = replace(pool, padding=padding("same", size, window, strides))
+    return replace(network, stem=replace(network.stem, conv=conv, pool=pool))
 
 
 def positions(side: int, blocks: Blocks) -> int:
@@ -182,8 +203,17 @@ def _no_densenet(layer: Stored, position: int, expected: str, name: str) -> Edge
     )
 
 
-def _check(contents: Contents, convs: tuple[Stored, ...], norms: tuple[Stored, ...], blocks: Blocks) -> None:
+def _check(
+    contents: Contents, convs: tuple[Stored, ...], norms: tuple[Stored, ...], blocks: Blocks, same: bool
+) -> None:
     """EdgedenseError for what stands beside the backbone."""
+    padded = contents.plain.count("zero_padding2d")
+    if not same and padded < 2 and {"activation", "re_lu", "concatenate"} & set(contents.plain):
+        raise EdgedenseError(
+            "zero padding before the first convolution and before the maximum pooling, as keras.applications has it",
+            f"{padded or 'no'} ZeroPadding2D among the layers of '{contents.name}', which may pad in another way",
+            "load the weights into the model and save it whole, with model.save('NAME.keras')",
+        )
     silent = [name for name in contents.plain if name in _SILENT]
     pools = [name for name in contents.plain if name == "average_pooling2d"]
     silent += pools[len(blocks) - 1 :]  # behind those of the transitions

@@ -8,6 +8,7 @@ from edgedense.converters.opening import Opening
 from edgedense.converters.readers import assembly
 from edgedense.converters.readers.keras_weights import contents as stored
 from edgedense.converters.readers.keras_weights import parts as keras_parts
+from edgedense.converters.readers.keras_weights.contents import Contents
 from edgedense.converters.readers.keras_weights.parts import Backbone
 from edgedense.converters.readers.programs import FloatProgram
 from edgedense.converters.readers.source import Source
@@ -30,6 +31,7 @@ def read(path: Path, opening: Opening) -> Source:
     height, width = (keras_parts.positions(side, backbone.blocks) for side in opening.size)
     head = keras_parts.head(contents, keras_parts.channels(backbone), height * width, opening.head_activation)
     network = assembly.densenet(keras_parts.parts(backbone, head), opening.size)
+    network = keras_parts.same_padded(network) if backbone.same else network
     return Source(
         network,
         normalized=False,
@@ -38,8 +40,13 @@ def read(path: Path, opening: Opening) -> Source:
         parameters=assembly.parameters(network),
         reference=FloatProgram(network),
         size=opening.size,
-        outside=None if keras_parts.NORMALIZING & set(contents.plain) else "densenet",
+        outside="densenet" if _as_applications(backbone, contents) else None,
     )
+
+
+def _as_applications(backbone: Backbone, contents: Contents) -> bool:
+    """Whether nothing speaks against the normalization of keras.applications, which is outside of the model."""
+    return backbone.convs[0].shape[2] == 3 and not backbone.same and not keras_parts.NORMALIZING & set(contents.plain)
 
 
 def backbone(path: Path, architecture: str) -> Backbone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ CONVS = [
     conv(1, 1, 6, 3),
     *(conv(1, 1, 3, 8), conv(3, 3, 8, 2), conv(1, 1, 5, 8), conv(3, 3, 8, 2)),
 ]
+PADDED = ("activation", "zero_padding2d", "zero_padding2d")
 NORMS = [norm(channels) for channels in (4, 4, 8, 6, 3, 8, 5, 8, 7)]
 
 
@@ -106,12 +108,25 @@ class TestBackbone:
     @pytest.mark.parametrize("name", ["lambda", "multiply", "global_max_pooling2d"])
     def test_layers_that_leave_no_trace_are_refused(self, name: str) -> None:
         with pytest.raises(EdgedenseError, match=f"a layer '{name}'"):
-            parts.backbone(contents(plain=("activation", name)), "1,2")
+            parts.backbone(contents(plain=(*PADDED, name)), "1,2")
 
     def test_pooling_behind_the_transitions_is_refused(self) -> None:
-        assert parts.backbone(contents(plain=("average_pooling2d",)), "1,2").blocks == (1, 2)
+        assert parts.backbone(contents(plain=(*PADDED, "average_pooling2d")), "1,2").blocks == (1, 2)
         with pytest.raises(EdgedenseError, match="a layer 'average_pooling2d'"):
-            parts.backbone(contents(plain=("average_pooling2d",) * 2), "1,2")
+            parts.backbone(contents(plain=(*PADDED, *("average_pooling2d",) * 2)), "1,2")
+
+    def test_another_padding_is_refused_where_the_file_lists_it(self) -> None:
+        with pytest.raises(EdgedenseError, match=r"no ZeroPadding2D among the layers of 'w\.h5'"):
+            parts.backbone(contents(plain=("activation", "average_pooling2d")), "1,2")
+        assert not parts.backbone(contents(plain=("dropout",)), "1,2").same  # a model in the model lists none
+
+    @pytest.mark.parametrize(
+        ("name", "place"), [("stack1_block1_1_conv", ""), ("c", "layers/dense_net_backbone/layers")]
+    )
+    def test_the_padding_of_keras_hub(self, name: str, place: str) -> None:
+        layers = [replace(layer, place=place) for layer in (*CONVS, *NORMS)]
+        layers[1] = replace(layers[1], name=name)
+        assert parts.backbone(contents(*layers, plain=("activation",)), "1,2").same
 
 
 class TestHead:

@@ -38,17 +38,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(models.densenet(), tmp_path_factory.mktemp("weights") / "w.weights.h5")
 
 
+NESTED = (models.nested, Opening(SIZE, head_activation="relu", architecture="2,2"), "sigmoid")
+
+
 @pytest.mark.parametrize(
-    ("keras", "name"), [("keras", "w.weights.h5"), ("tf_keras", "w.weights.h5"), ("tf_keras", "w.h5")]
-)
-@pytest.mark.parametrize(
-    ("make", "opening", "activation"),
+    ("make", "opening", "activation", "keras", "name"),
     [
-        (models.densenet, OPENING, "softmax"),
-        (partial(models.densenet, head=flattened), OPENING, "softmax"),
-        (models.nested, Opening(SIZE, head_activation="relu", architecture="2,2"), "sigmoid"),
+        (models.densenet, OPENING, "softmax", "keras", "w.weights.h5"),
+        (partial(models.densenet, head=flattened), OPENING, "softmax", "keras", "w.weights.h5"),
+        (*NESTED, "keras", "w.weights.h5"),
+        (*NESTED, "tf_keras", "w.weights.h5"),
+        (*NESTED, "tf_keras", "w.h5"),
+        (models.densenet, OPENING, "softmax", "tf_keras", "w.h5"),
     ],
-    ids=["flat", "flatten", "nested"],
 )
 def test_scores_are_the_models(
     tmp_path: Path, make: Callable[..., Any], opening: Opening, activation: Any, keras: str, name: str
