@@ -247,7 +247,7 @@ def _read(
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, said = _labels(labels, pictures, source)
-    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said]
+    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said, *_threshold_notes(source, names)]
     trained = as_trained(model, source, preprocessing, options.opening)
     own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
@@ -458,6 +458,23 @@ def _labels(
     return (), ["no labels stored (--labels FILE names the classes)"]
 
 
+def _has_thresholds(source: Source) -> bool:
+    """Whether the trained model has thresholds for the scores that the file gives."""
+    return source.activation == "sigmoid" and bool(source.thresholds)
+
+
+def _threshold_notes(source: Source, names: tuple[str, ...]) -> list[str]:
+    """That classes count as seen from their own thresholds on, and which never do."""
+    if not _has_thresholds(source):
+        return []
+    without = [number for number, threshold in enumerate(source.thresholds) if threshold is None]
+    notes = [f"each class counts as seen from its own threshold on, which {source.name} has"]
+    if without:
+        named = ", ".join(names[number] if len(names) > 1 else str(number) for number in without)
+        notes.append(f"no threshold for {named}: never reported as seen, because the model was not trained for it")
+    return notes
+
+
 def _check_preprocessing(
     trained: Trained, pictures: CalibrationSet, names: tuple[str, ...], scores: np.ndarray, options: Options
 ) -> list[str]:
@@ -533,6 +550,7 @@ def _recipe(
         "edgedense": version("edgedense"),
         "preprocessing": given.preprocessing.to_dict(),
         "activation": source.activation,
+        **({"thresholds": list(source.thresholds)} if _has_thresholds(source) else {}),
         "source": {
             "name": source.name,
             "sha256": source.sha256,

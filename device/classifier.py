@@ -57,6 +57,7 @@ class Classifier:
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
         self._outputs = outputs
+        self._thresholds = self._checked_thresholds(content.thresholds, outputs)
         self._is_pair = outputs == 1 and len(self.labels) == 2
         self.invoke_seconds = 0.0
 
@@ -103,9 +104,9 @@ class Classifier:
             )
 
     def rule(self, threshold: float | None = None) -> Rule:
-        """When a class counts as seen. `threshold` is that of every class in place of the usual one; of two classes
-        that one sigmoid tells apart it is the second one's."""
-        return rule(self.labels, self.activation, self._outputs, threshold)
+        """When a class counts as seen. `threshold` is that of every class in place of the file's or the usual one; of
+        two classes that one sigmoid tells apart it is the second one's."""
+        return rule(self.labels, self.activation, self._outputs, threshold, self._thresholds)
 
     def predict(self, image: Pixels, top: int = 1, threshold: float | None = None) -> Prediction:
         """uint8 [height, width, 3] in RGB -> what is seen: the `top` best classes, or where each class is scored alone,
@@ -149,6 +150,13 @@ class Classifier:
                 f"{outputs} labels, one for each output of the model", str(len(labels)), "another --labels file"
             )
         return tuple(labels)
+
+    def _checked_thresholds(self, thresholds: tuple[float | None, ...], outputs: int) -> tuple[float | None, ...]:
+        if thresholds and len(thresholds) != outputs:
+            raise EdgedenseError(
+                f"{outputs} thresholds, one for each output of the model", str(len(thresholds)), _CONVERT
+            )
+        return thresholds
 
     def _checked_preprocessing(self, recipe: Preprocessing | None, height: int, width: int) -> Preprocessing:
         if recipe is None:

@@ -25,7 +25,8 @@ class Classifiers:
     `threads` is how many cores to use, by default all. There is one classifier for each core. Where `pictures`, how
     many there will be, is less than that, there is one for each picture, with several threads, by default at most four.
     An Edge TPU does one picture at a time, so there is one classifier for it. Every one more takes memory for its
-    weights and its widest layers: 16 MiB for a DenseNet121 at 224x224. Raises what `Classifier` raises.
+    weights and its widest layers: 16 MiB for a DenseNet121 at 224x224. `thresholds` are those of `Rule` where
+    they decide, and else there are none. Raises what `Classifier` raises.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class Classifiers:
         others = (first.twin() for _ in range(count - 1 if first.device == "cpu" else 0))
         self.each = (first, *others)
         self.labels, self.preprocessing, self.notes = first.labels, first.preprocessing, first.notes
+        rule = first.rule()
+        self.thresholds = rule.thresholds if rule.kind in ("each", "pair") else ()
 
     def map(self, work: Callable[[Classifier, Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """`work(classifier, item)` for each of `items`, in their order, as `edgedense.workers.in_order` does it."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgedense.measures.values import NONE, text
 
 HALF = 0.5  # a sigmoid's threshold where nobody names another: the class is more likely there than not
+NEVER = float("inf")  # that of a class that the model was not trained for
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Rule:
     "best": classes exclude each other, and the best one is the answer, unless its score is below its threshold.
     "pair": one sigmoid tells two classes apart. The second is the answer where its score reaches its threshold, and
     else the first is.
-    "each": every class is scored alone, and all that reach their thresholds are seen. The thresholds may differ.
+    "each": every class is scored alone, and all that reach their thresholds are seen. The thresholds may differ. A
+    class with the threshold NEVER is not named at all.
     "values": the numbers are no probabilities, as those of a regression. All are listed, in the model's own order.
     """
 
@@ -86,20 +88,30 @@ class Doubt:
     sureness: float
 
 
-def rule(labels: Sequence[str], activation: str, outputs: int, threshold: float | None = None) -> Rule:
+def rule(
+    labels: Sequence[str],
+    activation: str,
+    outputs: int,
+    threshold: float | None = None,
+    own: Sequence[float | None] = (),
+) -> Rule:
     """The rule for a network with so many `outputs` that come from `activation` ("softmax", "sigmoid", or "none" for
     values).
 
-    `threshold` is that of every class, or of the second one of a pair. By default it is 0.5 for sigmoids, and there is
-    none where classes exclude each other. Two labels for one sigmoid are a pair.
+    `threshold` is that of every class, or of the second one of a pair. By default it is that of the model's `own`, one
+    for each output of sigmoids, where it has them, else 0.5 for sigmoids, and there is none where classes exclude each
+    other. A class whose own is None is never seen. Two labels for one sigmoid are a pair.
     """
     names, open_ended = tuple(labels), float("-inf")
     if activation == NONE:
         return Rule(names, (open_ended,) * len(names), "values")
     if activation == "sigmoid" and (outputs, len(names)) == (1, 2):
+        threshold = own[0] if threshold is None and own else threshold
         return Rule(names, (open_ended,) * 2) if threshold is None else Rule(names, (1 - threshold, threshold), "pair")
     if activation == "sigmoid":
-        return Rule(names, (HALF if threshold is None else threshold,) * len(names), "each")
+        usual = own or (HALF,) * len(names)
+        limits = (NEVER if one is None else one if threshold is None else threshold for one in usual)
+        return Rule(names, tuple(limits), "each")
     return Rule(names, (open_ended if threshold is None else threshold,) * len(names))
 
 
@@ -121,7 +133,7 @@ def decide(scores: NDArray[np.float32], rule: Rule, top: int = 1) -> Prediction:
     if rule.kind == "values":
         return Prediction(_listed(scores, rule, range(len(rule.labels))), are_values=True)
     found = seen(scores, rule)
-    others = [i for i in _ranked(scores) if i not in found]
+    others = [i for i in _ranked(scores) if i not in found and rule.thresholds[i] != NEVER]
     if rule.kind == "each":
         return Prediction(_listed(scores, rule, found), _listed(scores, rule, others[: max(0, top - len(found))]), True)
     return Prediction(_listed(scores, rule, (found + others if rule.kind == "pair" else found)[:top]))
@@ -140,14 +152,16 @@ def doubt(scores: NDArray[np.float32], rule: Rule) -> Doubt:
 
     Of classes that exclude each other it is the best one, and its score says how sure. Where thresholds decide it is
     the class nearest to its own. How sure is then 0.5 at the threshold and rises evenly to 1 at the scores 0 and 1:
-    with the threshold 0.5 this is the score itself, or 1 minus it where the class is not seen.
+    with the threshold 0.5 this is the score itself, or 1 minus it where the class is not seen. A class that is never
+    seen is sure.
     """
     if rule.kind == "best":
         best = int(scores.argmax())
         return Doubt(rule.labels[best], float(scores[best]), float(scores[best]))
-    limits = np.array(rule.thresholds, np.float32)
+    limits = np.array([1 if limit == NEVER else limit for limit in rule.thresholds], np.float32)
     room = np.where(scores >= limits, 1 - limits, limits)  # from the threshold to the end of the scale on this side
     sureness = np.minimum(0.5 + 0.5 * np.abs(scores - limits) / np.maximum(room, 1e-6), 1.0)
+    sureness[np.array(rule.thresholds) == NEVER] = 1
     least = seen(scores, rule)[0] if rule.kind == "pair" else int(sureness.argmin())
     return Doubt(rule.labels[least], float(scores[least]), float(sureness[least]))
 

@@ -53,8 +53,9 @@ class LiveOptions:
         float | None,
         Flag(
             "Where classes exclude each other (softmax), report none that scores below this. Where each class is "
-            "scored alone (sigmoid), report all that score at least this; the usual threshold is 0.5. Where one "
-            "sigmoid tells two classes apart, the second one is the answer from this score on.",
+            "scored alone (sigmoid), report all that score at least this; by default each class has the threshold that "
+            "the file carries for it, or else 0.5. Where one sigmoid tells two classes apart, the second one is the "
+            "answer from this score on.",
             metavar="SCORE",
             minimum=0,
             maximum=1,

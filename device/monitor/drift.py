@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from edgedense.device.monitor.samples import CLASS, FEATURES, TESTS, Counts, Floats, measure
 from edgedense.device.monitor.words import ORDER, describe, most_moved
-from edgedense.device.prediction import Rule
+from edgedense.device.prediction import NEVER, Rule
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 
@@ -263,9 +263,12 @@ class Monitor:
         return [*names, "no finding"] if self.rule is not None and self.rule.independent else names
 
     @property
-    def _thresholds(self) -> tuple[float, ...] | None:
-        """Those that decide what is counted: with others the counts would mean something else."""
-        return None if self.rule is None or self.rule.kind == "best" else self.rule.thresholds
+    def _thresholds(self) -> tuple[float | None, ...] | None:
+        """Those that decide what is counted: with others the counts would mean something else. None is that of a class
+        that is never seen."""
+        if self.rule is None or self.rule.kind == "best":
+            return None
+        return tuple(None if threshold == NEVER else threshold for threshold in self.rule.thresholds)
 
     def _is_sample(self, image: npt.NDArray[np.uint8], time: float | None) -> bool:
         """Whether this frame is one to count: late enough, and of a new scene or late enough for an old

@@ -74,7 +74,13 @@ def compare(
         images = validation.read_labelled(data, new.labels)
         with step("comparing", len(images.paths)) as tick:
             result = validation.judge(
-                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
+                images,
+                models,
+                tick,
+                activation=recipe.get("activation", "softmax"),
+                thresholds=old.thresholds,
+                max_drop=max_drop,
+                recipe=recipe,
             )
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(validation.missing_notes(images))

@@ -110,7 +110,13 @@ def validate(
         images = validation.read_labelled(data, classifiers.labels)
         with step("validating", len(images.paths)) as tick:
             result = validation.judge(
-                images, models, tick, activation=recipe.get("activation", "softmax"), max_drop=max_drop, recipe=recipe
+                images,
+                models,
+                tick,
+                activation=recipe.get("activation", "softmax"),
+                thresholds=classifiers.thresholds,
+                max_drop=max_drop,
+                recipe=recipe,
             )
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images, trust))

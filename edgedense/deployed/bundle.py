@@ -50,6 +50,19 @@ class Bundle:
         entry = self.recipe.get("preprocessing")
         return None if entry is None else Preprocessing.from_dict(entry)
 
+    @property
+    def thresholds(self) -> tuple[float | None, ...]:
+        """What the score of each output must reach for its class to count as seen, None where none does; empty where
+        the recipe names no thresholds. Raises EdgedenseError for anything else."""
+        entry = self.recipe.get("thresholds", [])
+        if not isinstance(entry, list) or not all(map(_is_threshold, entry)):
+            raise EdgedenseError("thresholds between 0 and 1 in the recipe", repr(entry), "convert the model again")
+        return tuple(entry)
+
+
+def _is_threshold(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1)
+
 
 def pack(
     model: bytes, labels: Sequence[str], recipe: Mapping[str, Any], entries: Mapping[str, bytes] | None = None

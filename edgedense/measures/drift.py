@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,9 +150,12 @@ def compare(
     images: tuple[str, ...],
     models: tuple[str, str],
     activation: str = "softmax",
+    thresholds: Sequence[float] = (),
 ) -> Drift:
     """Judge two models on the same images: `before` and `after` [N, C] or [N, 1], labels [N] as indices
-    into `names`, `images` a name per image. Raises ValueError when the shapes do not fit each other."""
+    into `names`, `images` a name per image. `thresholds` are those from which on a class counts as seen in the first
+    model, one for each, infinite where none does; without them all are 0.5. Raises ValueError when the shapes do not
+    fit each other."""
     truth = np.asarray(labels, np.int64)
     first = evaluate(before, truth, names, model=models[0], activation=activation)
     second = evaluate(after, truth, names, model=models[1], activation=activation)
@@ -176,8 +181,15 @@ def compare(
         won=int(np.sum(still & ~right)),
         changed=_changed(before, after, truth, names, images),
         thresholds=tuple(
-            _threshold(metrics.distribution(before)[:, c], metrics.distribution(after)[:, c], truth == c, names[c])
+            _threshold(
+                metrics.distribution(before)[:, c],
+                metrics.distribution(after)[:, c],
+                truth == c,
+                names[c],
+                thresholds[c] if thresholds else 0.5,
+            )
             for c in _ranked_classes(len(names), activation)
+            if not thresholds or math.isfinite(thresholds[c])
         ),
     )
 
@@ -204,7 +216,7 @@ def _changed(
 
 
 def _threshold(
-    before: Floats, after: Floats, positives: npt.NDArray[np.bool_], name: str, threshold: float = 0.5
+    before: Floats, after: Floats, positives: npt.NDArray[np.bool_], name: str, threshold: float
 ) -> Threshold:
     moved = metrics.preserving_threshold(before, after, positives, threshold) if positives.any() else threshold
 

@@ -78,13 +78,14 @@ def judge(
     tick: Callable[[int], None],
     *,
     activation: str = "softmax",
+    thresholds: Sequence[float] = (),
     max_drop: float | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> Report:
     """Score one model, or a reference and then the model under test, and report on the last of them.
 
-    `max_drop` is the gate in points of 100 and needs a reference. Raises EdgedenseError when a model does not score as
-    many classes as there are labels.
+    `thresholds` are as for `drift.compare`. `max_drop` is the gate in points of 100 and needs a reference. Raises
+    EdgedenseError when a model does not score as many classes as there are labels.
     """
     scores = score(images.paths, models, tick)
     for model, found in zip(models, scores, strict=True):
@@ -105,6 +106,7 @@ def judge(
         images=images.image_names,
         models=(models[0].name, title),
         activation=activation,
+        thresholds=thresholds,
     )
     gate = None if max_drop is None else Gate(max_drop, both.drop)
     return Report(title, both.after, both, gate, recipe or {})

@@ -14,6 +14,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 
 MakeModel = Callable[..., bytes]
+PREPROCESSING = Preprocessing(48, 64, "none")
 CARDS = {"red": (200, 30, 40), "green": (20, 180, 60), "blue": (10, 40, 220)}
 
 
@@ -136,6 +137,23 @@ def test_a_pair_excludes_each_other_and_a_single_class_is_scored_alone(tmp_path:
         nothing = classifier.predict(card("red"))
         assert nothing.label is None
         assert [label for label, _ in nothing.below] == ["blue"]
+
+
+def test_the_files_own_thresholds_decide(tmp_path: Path, colour_model: MakeModel) -> None:
+    """The card is (200, 30, 220): 0.9933 red, 0.0293 green, 0.9975 blue."""
+    magenta = np.full((48, 64, 3), (200, 30, 220), np.uint8)
+
+    def seen(thresholds: list[float | None], **options: float) -> list[str]:
+        recipe = {"preprocessing": PREPROCESSING.to_dict(), "activation": "sigmoid", "thresholds": thresholds}
+        data = bundle.pack(colour_model(independent=True), ("red", "green", "blue"), recipe)
+        with Classifier(write(tmp_path / "m.tflite", data)) as classifier:
+            return [label for label, _ in classifier.predict(magenta, **options).top]
+
+    assert seen([0.995, 0.02, 0.995]) == ["blue", "green"]
+    assert seen([0.995, 0.02, None]) == ["green"]
+    assert seen([0.995, 0.02, None], threshold=0.9) == ["red"]
+    with pytest.raises(EdgedenseError, match="3 thresholds, one for each output of the model; found 2"):
+        seen([0.5, 0.5])
 
 
 def test_what_the_recipe_says_of_the_scores_decides(colours: Path, findings: Path) -> None:

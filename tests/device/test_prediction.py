@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgedense.device.prediction import Doubt, Prediction, Rule, decide, doubt, rule, usual_doubt
+from edgedense.device.prediction import NEVER, Doubt, Prediction, Rule, decide, doubt, rule, usual_doubt
 
 LABELS = ("a", "b", "c")
 
@@ -52,6 +52,23 @@ def test_of_classes_that_are_scored_alone_each_finding_is_listed(
 def test_thresholds_may_differ_from_class_to_class() -> None:
     each = Rule(LABELS, (0.1, 0.95, 0.5), "each")
     assert decide(np.float32([0.2, 0.9, 0.4]), each) == Prediction((("a", pytest.approx(0.2)),), (), True)
+
+
+def test_a_models_own_thresholds_take_the_place_of_one_half() -> None:
+    own = rule(LABELS, "sigmoid", 3, own=(0.1, 0.95, None))
+    assert own == Rule(LABELS, (0.1, 0.95, NEVER), "each")
+    assert rule(LABELS, "sigmoid", 3, 0.3, own=(0.1, 0.95, None)).thresholds == (0.3, 0.3, NEVER)
+    assert rule(("no", "yes"), "sigmoid", 1, own=(0.25,)) == Rule(("no", "yes"), (0.75, 0.25), "pair")
+
+
+def test_a_class_that_is_never_seen_is_not_named() -> None:
+    """Not as the next best either, and it leaves no doubt."""
+    own = rule(LABELS, "sigmoid", 3, own=(0.5, 0.5, None))
+    prediction = decide(np.float32([0.7, 0.2, 0.9]), own, 3)
+    assert (names(prediction.top), names(prediction.below)) == (["a"], ["b"])
+    assert names(decide(np.float32([0.1, 0.2, 0.9]), own).below) == ["b"]
+    assert doubt(np.float32([0.9, 0.3, 0.9]), own) == Doubt("b", pytest.approx(0.3), pytest.approx(0.7))
+    assert doubt(np.float32([0.99, 0.01, 1.0]), own).label == "a"
 
 
 def test_the_threshold_of_a_pair_is_the_second_ones() -> None:

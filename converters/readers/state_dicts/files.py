@@ -108,6 +108,12 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            names = [entry.filename.split("/")[-1] for entry in entries]
+            if "constants.pkl" in names:
+                lines = _lines(path, "torch.jit.load({name!r}, map_location='cpu')", "found.state_dict()")
+                raise EdgedenseError("weights alone", f"'{path}', a TorchScript archive, which is a program", lines)
+            if "data.pkl" not in names:
+                raise EdgedenseError("a file that torch.save wrote", f"'{path}', another kind of zip archive", _SAVE)
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise EdgedenseError("a file that torch.save wrote", f"'{path}', a compressed archive", _SAVE)
             wrong = archive.testzip()
@@ -115,12 +121,6 @@ def _check_archive(path: Path) -> None:
         raise _damaged(path, error) from error
     if wrong is not None:
         raise _damaged(path, ValueError(f"a wrong checksum of the entry {wrong}"))
-    names = [entry.filename.split("/")[-1] for entry in entries]
-    if "constants.pkl" in names:
-        lines = _lines(path, "torch.jit.load({name!r}, map_location='cpu')", "found.state_dict()")
-        raise EdgedenseError("weights alone", f"'{path}', a TorchScript archive, which is a program", lines)
-    if "data.pkl" not in names:
-        raise EdgedenseError("a file that torch.save wrote", f"'{path}', another kind of zip archive", _SAVE)
 
 
 def _weights(content: Any, path: Path) -> dict[str, Any]:

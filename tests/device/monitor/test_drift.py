@@ -283,5 +283,9 @@ def test_a_state_learned_with_other_thresholds_is_refused(tmp_path: Path) -> Non
     for other in (strict, rule(LABELS, "softmax", 4), None):
         with pytest.raises(EdgedenseError, match="these thresholds"):
             Monitor.load(tmp_path / "state.json", LABELS, rule=other)
+    own = rule(LABELS, "sigmoid", 4, own=(0.1, 0.2, 0.3, None))
+    Monitor(LABELS, rule=own).save(tmp_path / "state.json")
+    assert json.loads((tmp_path / "state.json").read_text())["thresholds"] == [0.1, 0.2, 0.3, None]
+    assert Monitor.load(tmp_path / "state.json", LABELS, rule=own).rule == own
     Monitor(LABELS).save(tmp_path / "state.json")  # where the best class is counted a threshold decides nothing
     assert Monitor.load(tmp_path / "state.json", LABELS, rule=rule(LABELS, "softmax", 4, 0.9)).learning

@@ -41,6 +41,17 @@ def test_round_trip(tmp_path: Path) -> None:
     assert found.entries["golden.json"] == b"{}"
 
 
+def test_thresholds_are_numbers_between_0_and_1_or_none_at_all() -> None:
+    def of(recipe: dict[str, object]) -> tuple[float | None, ...]:
+        return bundle.parse(bundle.pack(MODEL, LABELS, recipe)).thresholds
+
+    assert of(RECIPE) == ()
+    assert of({"thresholds": [0.25, None, 1]}) == (0.25, None, 1)
+    for wrong in (0.5, [1.5], ["0.5"], [True], [float("nan")]):
+        with pytest.raises(EdgedenseError, match="thresholds between 0 and 1 in the recipe"):
+            of({"thresholds": wrong})
+
+
 def test_the_flatbuffer_comes_first_and_can_be_taken_out() -> None:
     data = bundle.pack(MODEL, LABELS, RECIPE)
     assert data.startswith(MODEL)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ BEFORE = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.4, 0.3,
 IMAGES = ("cat/1", "dog/1", "fox/1", "cat/2")
 
 
-def compare(after: np.ndarray, **more: str) -> drift.Drift:
+def compare(after: np.ndarray, **more: Any) -> drift.Drift:
     return drift.compare(BEFORE, after, TRUTH, NAMES, images=IMAGES, models=("float", "int8"), **more)
 
 
@@ -41,6 +43,14 @@ def test_softmax_heads_have_no_ranking_and_sigmoids_one_per_class() -> None:
     result = compare(BEFORE, activation="sigmoid")
     assert [r.positive for r in result.before.rankings] == list(NAMES)
     assert [t.moved for t in result.thresholds] == [0, 0, 0]
+
+
+def test_thresholds_of_the_models_own_and_none_of_a_class_without() -> None:
+    """Of the dogs one scores 0.7, of all other pictures one 0.5: both reach 0.5, one reaches 0.6."""
+    half = compare(BEFORE, activation="sigmoid").thresholds[1]
+    assert (half.before, half.sensitivity_before, half.specificity_before) == (0.5, 1, pytest.approx(2 / 3))
+    own = compare(BEFORE, activation="sigmoid", thresholds=(0.3, 0.6, float("inf"))).thresholds
+    assert [(t.positive, t.before, t.specificity_before) for t in own] == [("cat", 0.3, 1), ("dog", 0.6, 1)]
 
 
 @pytest.mark.parametrize("columns", [1, 2])
