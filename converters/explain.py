@@ -19,13 +19,14 @@ from edgedense.converters.calibration import normalization
 from edgedense.converters.network.evaluate import gradients
 from edgedense.converters.network.program import Program, lower
 from edgedense.converters.opening import Opening
+from edgedense.converters.options import Resizing
 from edgedense.converters.quantization.heads import features_tensor
 from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import Exif, Floats, Normalization, Pixels, Preprocessing, Resize
+from edgedense.images.preprocessing import Floats, Normalization, Pixels, Preprocessing
 from edgedense.measures.values import names_of
 
 BATCH = 8  # pictures at once
@@ -67,8 +68,7 @@ def read(
     model: str | Path,
     labels: tuple[str, ...] | None = None,
     preprocess: Normalization | None = None,
-    method: Resize = "bilinear",
-    exif: Exif = "ignore",
+    resizing: Resizing | None = None,
     opening: Opening | None = None,
 ) -> Model:
     """Read a Keras model as `convert` reads it. Without `labels` the classes are called 0, 1, ...
@@ -87,7 +87,9 @@ def read(
         labels, notes = tuple(map(str, range(classes))), (*notes, f"{what} are numbered (--labels FILE names them)")
     if len(labels) != classes:
         raise EdgedenseError(f"{classes} labels, as the model has {what}", str(len(labels)), "another --labels file")
-    preprocessing = normalization.preprocessing(source.size, source.steps, normalize, method, exif)
+    preprocessing = normalization.preprocessing(
+        source.size, source.steps, normalize, resizing or Resizing(), source.trained_size
+    )
     return Model(lower(network), preprocessing, labels, notes, source.gives_values)
 
 

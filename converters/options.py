@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +16,11 @@ from edgedense.converters.opening import (
     Output,
     TrustModel,
 )
-from edgedense.flags import Flag
+from edgedense.flags import Flag, options_of
 from edgedense.images.decoding import Exif
-from edgedense.images.preprocessing import Normalization, Resize
+from edgedense.images.fitting import Fit
+from edgedense.images.preprocessing import Normalization
+from edgedense.images.resizing import Resize
 
 Estimator = Literal["minmax", "percentile", "mse"]
 Criterion = Literal["taylor", "l1", "norm", "random"]
@@ -42,22 +45,65 @@ Preprocess = Annotated[
         "densenet for Keras, torchvision and timm. Of other kinds it is asked for."
     ),
 ]
-ResizedBy = Annotated[
-    Resize,
-    Flag(
-        "How pictures were resized in training. bilinear: as by image_dataset_from_directory. nearest: as by "
-        "load_img and ImageDataGenerator.",
-        panel=PICTURES,
-    ),
-]
-ExifUse = Annotated[
-    Exif,
-    Flag(
-        "A camera that was held upright notes in the EXIF data that its picture must be turned. apply: turn it. "
-        "ignore: leave it, as Keras' loaders do.",
-        panel=PICTURES,
-    ),
-]
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """How pictures got the size of the model's input in training, as far as a person says it.
+
+    `shorter_side` and `crop_fraction` say the same in two ways, and are relative to the size that the model was trained
+    with.
+    """
+
+    resize: Annotated[
+        Resize,
+        Flag(
+            "How pictures were resized in training. bilinear: as by image_dataset_from_directory. nearest: as by "
+            "load_img and ImageDataGenerator. pil-bilinear, pil-bicubic, pil-lanczos: as by Pillow, which smooths what "
+            "gets smaller (antialiasing), and with it by torchvision's Resize, by timm, and by load_img with another "
+            "interpolation. All others: as by image_dataset_from_directory with that interpolation.",
+            panel=PICTURES,
+        ),
+    ] = "bilinear"
+    fit: Annotated[
+        Fit | None,
+        Flag(
+            "How a picture of another shape got into the input. stretch: distorted, as by Keras' loaders and by "
+            "Resize((224, 224)). crop: its middle was cut out and resized, as with crop_to_aspect_ratio=True, or "
+            "keep_aspect_ratio=True of load_img. pad: all of it was put on black, as with pad_to_aspect_ratio=True.",
+            panel=PICTURES,
+            usual="stretch, or crop with --shorter-side",
+        ),
+    ] = None
+    shorter_side: Annotated[
+        int | None,
+        Flag(
+            "Pictures were resized until their shorter side had so many pixels, and their middle was cut out then: 256 "
+            "for Resize(256) and CenterCrop(224) of torchvision, which goes with --resize pil-bilinear.",
+            panel=PICTURES,
+            metavar="PIXELS",
+            minimum=1,
+        ),
+    ] = None
+    crop_fraction: Annotated[
+        float | None,
+        Flag(
+            "The same, as the share of the shorter side that was left: timm's crop_pct, which goes with --resize "
+            "pil-bicubic. With an input of 224 pixels, 0.875 is --shorter-side 256.",
+            panel=PICTURES,
+            metavar="FRACTION",
+            above=0,
+            maximum=1,
+        ),
+    ] = None
+    exif: Annotated[
+        Exif,
+        Flag(
+            "A camera that was held upright notes in the EXIF data that its picture must be turned. apply: turn it. "
+            "ignore: leave it, as Keras' loaders and torchvision's datasets do.",
+            panel=PICTURES,
+        ),
+    ] = "ignore"
 
 
 @dataclass(frozen=True)
@@ -178,8 +224,7 @@ class Options:
     model is opened."""
 
     preprocess: Preprocess = None
-    resize: ResizedBy = "bilinear"
-    exif: ExifUse = "ignore"
+    resizing: Resizing = field(default_factory=Resizing)
     images: Annotated[
         int, Flag("Use at most this many pictures of the calibration folder.", panel=PICTURES, minimum=2)
     ] = DEFAULT_IMAGES
@@ -261,8 +306,7 @@ class Reading:
     """How pictures become the input of a trained model, as in `Options`, for those who only look at it."""
 
     preprocess: Preprocess = None
-    resize: ResizedBy = "bilinear"
-    exif: ExifUse = "ignore"
+    resizing: Resizing = field(default_factory=Resizing)
     size: InputSize = None
     trust: TrustModel = False
     output: Output = None
@@ -273,4 +317,7 @@ class Reading:
     @property
     def given(self) -> dict[str, Any]:
         """What is not at its default, by name."""
-        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
+        values = (
+            (option.path[-1], reduce(getattr, option.path, self), option.default) for option in options_of(Reading)
+        )
+        return {name: value for name, value, default in values if value != default}

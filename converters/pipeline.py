@@ -48,6 +48,7 @@ from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
+from edgedense.images import fitting, resizing
 from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
@@ -248,7 +249,7 @@ def _read(
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, said = _labels(labels, pictures, source)
     notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said, *_threshold_notes(source, names)]
-    trained = as_trained(model, source, preprocessing, options.opening)
+    trained = as_trained(model, source, preprocessing, options.opening, _shorter_side(source, options))
     own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
     # A wrong preprocessing is found before hours of training; and of other pixels the network knows no scores.
@@ -416,19 +417,26 @@ def _apart(source: Source) -> attempts.Apart:
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or what the model's kind says."""
     normalize = source.normalization(options.preprocess)
-    return normalization.preprocessing(source.size, source.steps, normalize, options.resize, options.exif)
+    return normalization.preprocessing(source.size, source.steps, normalize, options.resizing, source.trained_size)
+
+
+def _shorter_side(source: Source, options: Options) -> int | None:
+    """That of the pictures in training."""
+    said = options.resizing
+    own = source.trained_size or source.size
+    return fitting.chosen(own, said.fit, said.shorter_side, said.crop_fraction)[1]
 
 
 def _size_notes(preprocessing: Preprocessing) -> list[str]:
-    """What the file does to a picture's size because the model did it."""
+    """What the file does to a picture's size because the model did it, and what no pixel can be."""
     p = preprocessing
-    if not p.steps:
-        return []
-    notes = [
-        f"the model takes {p.height}x{p.width} pixels, and they are {described(p.steps)} inside of it: the file's "
-        "preprocessing does the same, and rounds to whole levels"
-    ]
-    if goes_beyond(p.steps):
+    notes = []
+    if p.steps:
+        notes.append(
+            f"the model takes {p.height}x{p.width} pixels, and they are {described(p.steps)} inside of it: the file's "
+            "preprocessing does the same, and rounds to whole levels"
+        )
+    if goes_beyond(p.steps) or resizing.goes_beyond(p.resize):
         notes.append("what this resizing makes brighter than white or darker than black is cut off: pixels end there")
     return notes
 

@@ -54,11 +54,14 @@ class Trained:
         return self.source.predict(normalization.normalized(pixels, normalize))
 
 
-def trained(model: Any, source: Source, preprocessing: Preprocessing, opening: Opening) -> Trained:
-    """The model as it was trained; `source`, `preprocessing` and `opening` are those of what is deployed."""
+def trained(
+    model: Any, source: Source, preprocessing: Preprocessing, opening: Opening, shorter_side: int | None = None
+) -> Trained:
+    """The model as it was trained; `source`, `preprocessing` and `opening` are those of what is deployed, and
+    `shorter_side` is that of the training's pictures."""
     own = source.trained_size
     outside = replace(preprocessing, steps=())
     if own is None or own == (preprocessing.height, preprocessing.width):
         return Trained(source, outside, resized=False)
     whole, _ = settled(door.read(model, opening.at(None)), opening.activation)
-    return Trained(whole, replace(outside, height=own[0], width=own[1]), resized=True)
+    return Trained(whole, replace(outside, height=own[0], width=own[1], shorter_side=shorter_side), resized=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
 
 from edgedense.explanations.colormap import overlay
 from edgedense.images.preprocessing import Floats, Pixels
-from edgedense.images.steps import WHOLE, Window
+from edgedense.images.steps import WHOLE, Size, Window
 
 _WATCHED = 5.0  # seconds after a page's last request during which pictures are kept for it
 _WIDEST = 960  # pixels; larger pictures are thinned out, which is cheap
@@ -21,12 +22,14 @@ class Board:
     """The newest picture and facts. Pictures are copied only while somebody looks.
 
     `explains`: there can be heatmaps, which pages may switch on and off; `is_explaining` is how it begins. They are
-    laid over the `window` of each picture, which is what the network sees of it.
+    laid over the window of each picture, which is what the network sees of it: `window` gives it for a picture's size.
     """
 
-    def __init__(self, explains: bool = False, is_explaining: bool = False, window: Window = WHOLE) -> None:
+    def __init__(
+        self, explains: bool = False, is_explaining: bool = False, window: Callable[[Size], Window] = lambda size: WHOLE
+    ) -> None:
         self._lock = threading.Lock()
-        self._window = window
+        self._window_of, self._window = window, WHOLE
         self._facts: dict[str, Any] = {}
         self._picture: Pixels | None = None
         self._heat: Floats | None = None
@@ -71,9 +74,10 @@ class Board:
         if not self._is_watched:
             return
         step = -(-picture.shape[1] // _WIDEST)
-        copied = picture[::step, ::step].copy()
+        copied, window = picture[::step, ::step].copy(), self._window_of(picture.shape[:2])
         with self._lock:
-            self._picture, self._heat, self._picture_number = copied, heat, self._picture_number + 1
+            self._picture, self._heat, self._window = copied, heat, window
+            self._picture_number += 1
 
     def facts(self) -> dict[str, Any]:
         """All facts, for JSON."""
@@ -89,11 +93,11 @@ class Board:
         """The newest picture's number and the picture as a JPEG, encoded once for all who look; (0, empty)
         when there is none."""
         with self._lock:
-            picture, heat, number = self._picture, self._heat, self._picture_number
+            picture, heat, window, number = self._picture, self._heat, self._window, self._picture_number
             if picture is None or self._jpeg[0] == number:
                 return self._jpeg
         data = io.BytesIO()
-        shown = picture if heat is None else overlay(picture, heat, self._window)
+        shown = picture if heat is None else overlay(picture, heat, window)
         Image.fromarray(shown).save(data, "JPEG", quality=80)
         with self._lock:
             if self._jpeg[0] < number:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedense.api.inspect import is_deployed
-from edgedense.api.values import check_choice, labels_of
+from edgedense.api.values import check_choice, check_choices, labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from edgedense.converters.explain import Model
     from edgedense.converters.features import Features
     from edgedense.converters.opening import Between, Ending, Opening
+    from edgedense.converters.options import Resizing
     from edgedense.explanations.explanation import Explanation
     from edgedense.images.decoding import Exif
+    from edgedense.images.fitting import Fit
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
-    from edgedense.images.preprocessing import Normalization, Resize
+    from edgedense.images.preprocessing import Normalization
+    from edgedense.images.resizing import Resize
 
 
 def explain(
@@ -32,6 +35,9 @@ def explain(
     labels: Path | str | Sequence[str] | None = None,
     preprocess: Normalization | None = None,
     resize: Resize | None = None,
+    fit: Fit | None = None,
+    shorter_side: int | None = None,
+    crop_fraction: float | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
     activation: Ending | None = None,
@@ -54,9 +60,9 @@ def explain(
 
     For a Keras model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a name
     of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
-    default those in NAME.labels.txt beside NAME.keras; `preprocess`, `resize` and `exif` are as in `Options`,
-    `activation`, `head_activation`, `architecture`, `output` and `trust` as in `Opening`. `labels` holds for a
-    `.tflite` file too.
+    default those in NAME.labels.txt beside NAME.keras; `preprocess` is as in `Options`; `resize`, `fit`,
+    `shorter_side`, `crop_fraction` and `exif` as in `Resizing`; `activation`, `head_activation`, `architecture`,
+    `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
 
     `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises. Raises
     EdgedenseError for an unknown class or layer, a model that cannot be read, or a file without heatmaps.
@@ -69,6 +75,9 @@ def explain(
                 "--layer": layer,
                 "--preprocess": preprocess,
                 "--resize": resize,
+                "--fit": fit,
+                "--shorter-side": shorter_side,
+                "--crop-fraction": crop_fraction,
                 "--exif": exif,
                 "--input-size": size,
                 "--activation": activation,
@@ -85,7 +94,8 @@ def explain(
     from edgedense.converters.opening import Opening
 
     opening = Opening(size, trust, output, activation, head_activation, architecture)
-    opened = _opened(model, labels, preprocess, resize, exif, opening)
+    resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif)
+    opened = _opened(model, labels, preprocess, resizing, opening)
     return _named(keras.explain(opened, pictures, classes, layer, unreadable), pictures)
 
 
@@ -97,6 +107,9 @@ def feature_maps(
     labels: Path | str | Sequence[str] | None = None,
     preprocess: Normalization | None = None,
     resize: Resize | None = None,
+    fit: Fit | None = None,
+    shorter_side: int | None = None,
+    crop_fraction: float | None = None,
     exif: Exif | None = None,
     size: tuple[int, int] | None = None,
     activation: Ending | None = None,
@@ -118,7 +131,8 @@ def feature_maps(
     from edgedense.converters.opening import Opening
 
     opening = Opening(size, trust, output, activation, head_activation, architecture)
-    opened = _opened(model, labels, preprocess, resize, exif, opening)
+    resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif)
+    opened = _opened(model, labels, preprocess, resizing, opening)
     return _named(features.feature_maps(opened, pictures, layers, unreadable), pictures)
 
 
@@ -134,28 +148,34 @@ def _refuse(model: Any, of_keras: dict[str, Any]) -> None:
         raise EdgedenseError(f"a Keras model for {' and '.join(given)}", str(model))
 
 
+def _resizing(
+    resize: Resize | None, fit: Fit | None, shorter_side: int | None, crop_fraction: float | None, exif: Exif | None
+) -> Resizing:
+    """EdgedenseError for a value that there is not, or that is out of its limits."""
+    from edgedense.converters.options import Resizing
+    from edgedense.flags import check
+
+    resizing = Resizing(resize or "bilinear", fit, shorter_side, crop_fraction, exif or "ignore")
+    check_choices(resizing)
+    check(resizing)
+    return resizing
+
+
 def _opened(
     model: Any,
     labels: Path | str | Sequence[str] | None,
     preprocess: Normalization | None,
-    resize: Resize | None,
-    exif: Exif | None,
+    resizing: Resizing,
     opening: Opening,
 ) -> Model:
     from edgedense.converters import explain as keras
-    from edgedense.images.decoding import Exif
-    from edgedense.images.preprocessing import Normalization, Resize
+    from edgedense.images.preprocessing import Normalization
 
-    for name, value, kind in (
-        ("preprocess", preprocess, Normalization),
-        ("resize", resize, Resize),
-        ("exif", exif, Exif),
-    ):
-        check_choice(name, value, kind)
+    check_choice("preprocess", preprocess, Normalization)
     is_file = isinstance(model, str | Path)
     if labels is None and is_file and (beside := Path(model).with_suffix(".labels.txt")).is_file():
         labels = beside
-    opened = keras.read(model, labels_of(labels), preprocess, resize or "bilinear", exif or "ignore", opening)
+    opened = keras.read(model, labels_of(labels), preprocess, resizing, opening)
     tell(opened.notes, model if is_file else model.name)
     return opened
 

@@ -90,7 +90,8 @@ def pictures(
     for path in paths:
         try:
             with open_picture(path, p.exif) as decoded:
-                loaded = Loaded(path, decoded.shown(_DETAILED, p.window, p.background), prepare(decoded, p))
+                window = p.window((decoded.height, decoded.width))
+                loaded = Loaded(path, decoded.shown(_DETAILED, window, p.background), prepare(decoded, p))
         except EdgedenseError as error:
             if unreadable is None:
                 raise

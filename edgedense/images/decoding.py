@@ -29,10 +29,12 @@ Pixels = NDArray[np.uint8]
 Positions = NDArray[np.intp]
 
 _BAND = 1 << 16  # pixels that are converted at a time: their copies stay in the cache, which is worth most of the time
+_AT_ONCE = 1 << 19  # pixels that Pillow is given at a time where it shall resize them
 _UNCHECKED = 32 << 20  # bytes; whoever runs a network has so much, and asking takes a millisecond
 _ORIENTATION = 0x0112  # the EXIF tag
 # How an image is stored (EXIF 2.3, 4.6.4): bottom up, from right to left, rows and columns exchanged.
 _BOTTOM_UP, _RIGHT_TO_LEFT, _EXCHANGED = {3, 4, 6, 7}, {2, 3, 7, 8}, {5, 6, 7, 8}
+_TURNED = _BOTTOM_UP | _RIGHT_TO_LEFT | _EXCHANGED
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # others: 4, as RGB
 # What decoders take beside the image, in bytes per pixel: libwebp two frames of RGBA and a copy for Python, libtiff a
 # strip, which may be all of the image.
@@ -102,6 +104,18 @@ class Decoded:
             stored = self._stored(rows, columns)
         return np.ascontiguousarray(stored.transpose(1, 0, 2) if self._is_exchanged else stored)
 
+    def bands(self, first: int, last: int) -> Iterator[Image.Image]:
+        """The upright picture's rows from `first` to before `last` as Pillow has them, in RGB or grey: a few at a time,
+        or all where that is little."""
+        most = max(1, _AT_ONCE // self.width)
+        is_plain = self._image.mode in ("RGB", "L") and self._orientation not in _TURNED
+        for start in range(first, last, most):
+            stop = min(start + most, last)
+            if is_plain:
+                yield self._image.crop((0, start, self.width, stop))
+            else:
+                yield Image.fromarray(self.at(np.arange(start, stop), np.arange(self.width)))
+
     def shown(self, longest: int, window: Window = WHOLE, background: Colour = (0, 0, 0)) -> Pixels:
         """The window of the picture for people; every second pixel, or third and so on, where it is longer than
         `longest`."""
@@ -115,12 +129,12 @@ class Decoded:
 
     def _stored(self, rows: Positions, columns: Positions) -> Pixels:
         """The pixels as the file has them, band by band."""
-        width = self._image.size[0]
+        left, right = int(columns.min()), int(columns.max()) + 1
         found = np.empty((len(rows), len(columns), 3), np.uint8)
-        every = np.array_equal(columns, np.arange(width))
-        for start, stop in _bands(rows, max(1, _BAND // width)):
-            band = _rgb(self._image.crop((0, int(rows[start]), width, int(rows[stop - 1]) + 1)))
-            found[start:stop] = band if every else band.take(columns, 1)
+        every = np.array_equal(columns, np.arange(left, right))
+        for start, stop in _bands(rows, max(1, _BAND // (right - left))):
+            band = _rgb(self._image.crop((left, int(rows[start]), right, int(rows[stop - 1]) + 1)))
+            found[start:stop] = band if every else band.take(columns - left, 1)
         return found
 
 

@@ -1,7 +1,7 @@
 """Image -> uint8 model input: the one definition that the converter and the device share.
 
-The reference is what a Keras user trained with: TensorFlow's decoders, then either `tf.image.resize`
-(bilinear without antialiasing, as in `image_dataset_from_directory`) or Keras' `load_img` (nearest).
+The reference is what a model was trained with: TensorFlow's decoders, then TensorFlow's resizing or Pillow's
+(`resizing`), of a picture that is stretched, cut or put on black (`fitting`).
 Normalization is not done here: it is part of the deployed graph, which takes these pixels as they are.
 """
 
@@ -12,22 +12,22 @@ import glob
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, get_args
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from edgedense.errors import EdgedenseError
+from edgedense.images import fitting, resizing
 from edgedense.images import steps as further
 from edgedense.images.decoding import Decoded, Exif, Pixels, opened
+from edgedense.images.fitting import Fit, Placement
 from edgedense.images.in_memory import PictureInMemory, as_file
+from edgedense.images.resizing import Resize
 from edgedense.images.steps import Colour, Pad, Size, Step, Window
 
 Normalization = Literal["densenet", "rescale", "symmetric", "xrayvision", "none"]
-Resize = Literal["bilinear", "nearest"]
 Floats = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
@@ -51,6 +51,10 @@ class Preprocessing:
     An image is resized to `height` x `width` pixels, which is what the trained model takes. Then come `steps`: what
     that model does with the picture's size before its first convolution, if anything. `size` is what is left, and what
     the deployed file takes. `normalize` names an entry of NORMALIZATIONS, which the graph applies.
+
+    `fit` says what becomes of an image of another shape: "stretch" distorts it, "crop" cuts its middle out before it is
+    resized, and "pad" puts it on black. With "crop" and a `shorter_side` it is first resized as a whole until its
+    shorter side has so many pixels, and its middle is cut out then.
     """
 
     height: int
@@ -59,16 +63,28 @@ class Preprocessing:
     resize: Resize = "bilinear"
     exif: Exif = "ignore"
     steps: tuple[Step, ...] = ()
+    fit: Fit = "stretch"
+    shorter_side: int | None = None
 
     @property
     def size(self) -> Size:
         """The height and width of the deployed file's input."""
         return further.size_behind((self.height, self.width), self.steps)
 
-    @property
-    def window(self) -> Window:
-        """The part of a picture that gets into the input."""
-        return further.window((self.height, self.width), self.steps)
+    def placement(self, size: Size) -> Placement:
+        """How a picture of `size` gets into `height` x `width`."""
+        target = self.height, self.width
+        if self.shorter_side is not None:
+            return fitting.centred(size, target, self.shorter_side)
+        if self.fit == "crop":
+            return fitting.cropped(size, target)
+        if self.fit == "pad":
+            return (fitting.padded_by_pillow if resizing.is_pillows(self.resize) else fitting.padded)(size, target)
+        return fitting.stretched(size, target)
+
+    def window(self, size: Size) -> Window:
+        """The part of a picture of `size` that gets into the input."""
+        return self.placement(size).window(further.window((self.height, self.width), self.steps))
 
     @property
     def background(self) -> Colour:
@@ -76,17 +92,16 @@ class Preprocessing:
         return next((step.fill for step in self.steps if isinstance(step, Pad)), (0.0, 0.0, 0.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry "preprocessing" of a recipe. Without steps it is what earlier versions wrote."""
-        entry = asdict(self)
-        del entry["steps"]
-        return {**entry, "steps": further.to_list(self.steps)} if self.steps else entry
+        """The entry "preprocessing" of a recipe. What is as earlier versions had it is left out, as they did."""
+        entry = {**asdict(self), "steps": further.to_list(self.steps)}
+        return {name: value for name, value in entry.items() if name not in _LATER or value != _LATER[name]}
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Preprocessing:
         """Read what `to_dict` wrote. Raises EdgedenseError on a missing, unknown or impossible entry."""
         choices = {"normalize": get_args(Normalization), "resize": get_args(Resize), "exif": get_args(Exif)}
         known = {"height", "width", *choices}
-        if set(entry) - {"steps"} != known:
+        if set(entry) - set(_LATER) != known:
             raise EdgedenseError(
                 f"the preprocessing entries {', '.join(sorted(known))}",
                 ", ".join(sorted(map(str, entry))) or "none",
@@ -95,15 +110,28 @@ class Preprocessing:
         for name in ("height", "width"):
             if type(entry[name]) is not int or entry[name] < 1:
                 raise EdgedenseError(f"a {name} of 1 pixel or more", repr(entry[name]), "convert the model again")
-        for name, allowed in choices.items():
+        entry = {**_LATER, **entry}
+        for name, allowed in {**choices, "fit": get_args(Fit)}.items():
             if entry[name] not in allowed:
                 raise EdgedenseError(
                     f"{name} to be one of {', '.join(allowed)}",
                     repr(entry[name]),
                     "convert the model again, or update edgedense",
                 )
-        steps = further.from_list(entry.get("steps", ()), (entry["height"], entry["width"]))
+        if (side := entry["shorter_side"]) is not None and (
+            type(side) is not int or entry["fit"] != "crop" or side < max(entry["height"], entry["width"])
+        ):
+            raise EdgedenseError(
+                "a shorter side that the input can be cut from, with the fit crop",
+                f"{side!r} with {entry['fit']}",
+                "convert the model again",
+            )
+        steps = further.from_list(entry["steps"], (entry["height"], entry["width"]))
         return cls(**{**entry, "steps": steps})
+
+
+# Entries that recipes have had from later versions on, and what they are where they are missing.
+_LATER: dict[str, Any] = {"steps": [], "fit": "stretch", "shorter_side": None}
 
 
 def prepare(picture: Pixels | Decoded, preprocessing: Preprocessing) -> Pixels:
@@ -113,119 +141,25 @@ def prepare(picture: Pixels | Decoded, preprocessing: Preprocessing) -> Pixels:
     their result is rounded once, by at most half a level.
     """
     p = preprocessing
-    if isinstance(picture, Decoded):
-        resized = _resized(picture, p.height, p.width, p.resize)
-    else:
-        resized = resize(picture, p.height, p.width, p.resize)
+    size = (picture.height, picture.width) if isinstance(picture, Decoded) else _checked(picture).shape[:2]
+    resized = resizing.resized(picture, p.placement(size), p.resize)
     return further.levels(further.apply(resized, p.steps)) if p.steps else resized
 
 
 def resize(image: Pixels, height: int, width: int, method: Resize = "bilinear") -> Pixels:
     """uint8 [H, W, 3] -> uint8 [height, width, 3].
 
-    "bilinear" is `tf.image.resize` (half-pixel centres, no antialiasing), rounded to the nearest level;
-    "nearest" is Pillow's, which Keras' `load_img` uses.
+    "bilinear", "bicubic", "area" and so on are those of `tf.image.resize` (half-pixel centres, no antialiasing),
+    rounded to the nearest level; "nearest" is Pillow's, which Keras' `load_img` uses; "pil-bilinear" and so on are
+    Pillow's that antialias.
     """
+    return resizing.resized(image, fitting.stretched(_checked(image).shape[:2], (height, width)), method)
+
+
+def _checked(image: Pixels) -> Pixels:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise EdgedenseError("a uint8 image [height, width, 3]", f"{image.dtype} {list(image.shape)}")
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    if method == "nearest":
-        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST))
-    return _bilinear(np.ascontiguousarray(image), height, width)
-
-
-_SMALL = 1 << 20  # pixels that are faster taken all at once
-
-
-def _resized(decoded: Decoded, height: int, width: int, method: Resize) -> Pixels:
-    """As `resize`. Of a large picture only those rows and columns are taken that the method reads."""
-    if decoded.height * decoded.width <= _SMALL or (decoded.height, decoded.width) == (height, width):
-        return resize(decoded.whole(), height, width, method)
-    if method == "nearest":
-        return decoded.at(_nearest(decoded.height, height), _nearest(decoded.width, width))
-    rows, columns = _taps(decoded.height, height, 1), _taps(decoded.width, width, 1)
-    row_numbers, rows = _compact(rows)
-    column_numbers, columns = _compact(columns)
-    return _mixed(decoded.at(row_numbers, column_numbers), rows, _interleaved(columns, 3))
-
-
-def _nearest(size: int, new_size: int) -> NDArray[np.intp]:
-    """Which positions Pillow's nearest takes: it is asked to resize their numbers."""
-    numbers = Image.fromarray(np.arange(size, dtype=np.int32)[None])
-    return np.asarray(numbers.resize((new_size, 1), Image.Resampling.NEAREST))[0].astype(np.intp)
-
-
-class _Taps(NamedTuple):
-    """For every output position the two input positions that it mixes, and the share of the second."""
-
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
-    share: Floats
-
-
-@lru_cache(maxsize=32)
-def _taps(size: int, new_size: int, channels: int) -> _Taps:
-    """The taps along one axis, spread over interleaved channels, in float32 as in TensorFlow's kernel."""
-    scale = np.float32(size) / np.float32(new_size)
-    position = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
-    floor = np.floor(position)
-    low = np.maximum(floor, 0).astype(np.intp)
-    high = np.minimum(np.ceil(position), size - 1).astype(np.intp)
-    return _interleaved(_Taps(low, high, position - floor), channels)
-
-
-def _interleaved(taps: _Taps, channels: int) -> _Taps:
-    """Taps of pixels -> taps of their channels, which stand side by side."""
-    channel = np.arange(channels)
-    low, high = ((index[:, None] * channels + channel).ravel() for index in (taps.low, taps.high))
-    return _Taps(low, high, np.repeat(taps.share, channels))
-
-
-def _compact(taps: _Taps) -> tuple[NDArray[np.intp], _Taps]:
-    """The positions that are read, and the taps among those alone."""
-    used, places = np.unique(np.concatenate([taps.low, taps.high]), return_inverse=True)
-    low, high = np.split(places, 2)
-    return used, _Taps(low, high, taps.share)
-
-
-# Rows at a time: their intermediate values stay in the level-2 cache, which is worth a quarter of the time.
-_STRIP = 32
-
-
-def _bilinear(image: Pixels, height: int, width: int) -> Pixels:
-    return _mixed(image, _taps(image.shape[0], height, 1), _taps(image.shape[1], width, 3))
-
-
-def _mixed(image: Pixels, rows: _Taps, columns: _Taps) -> Pixels:
-    """Mix rows first (contiguous, fast), then gather columns of the few rows that are left."""
-    height, width = len(rows.low), len(columns.low) // 3
-    flat = image.reshape(image.shape[0], -1)
-    out = np.empty((height, width * 3), np.uint8)
-    for start in range(0, height, _STRIP):
-        strip = slice(start, start + _STRIP)
-        mixed = _mix(
-            _take(flat, rows.low[strip], 0).astype(np.float32),
-            _take(flat, rows.high[strip], 0).astype(np.float32),
-            rows.share[strip, None],
-        )
-        mixed = _mix(_take(mixed, columns.low, 1), _take(mixed, columns.high, 1), columns.share)
-        mixed += 0.5  # the assignment truncates
-        out[strip] = mixed
-    return out.reshape(height, width, 3)
-
-
-def _take(values: NDArray[Any], indices: NDArray[np.intp], axis: int) -> NDArray[Any]:
-    """The indices are known to be in range; "clip" leaves out the check, and its time."""
-    return values.take(indices, axis, mode="clip")
-
-
-def _mix(low: Floats, high: Floats, share: Floats) -> Floats:
-    """low + (high - low) * share, in place in both arguments."""
-    high -= low
-    high *= share
-    low += high
-    return low
+    return image
 
 
 def load_image(path: Path | str | PictureInMemory, preprocessing: Preprocessing) -> Pixels:

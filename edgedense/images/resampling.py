@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Method = Literal["bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"]
+OVERSHOOTING: tuple[Method, ...] = ("bicubic", "lanczos3", "lanczos5", "mitchellcubic")  # kernels with negative shares
 Floats = NDArray[np.float32]
 
 _TABLE = 1024  # resize_bicubic_op looks its kernel up in a table of so many steps between two pixels

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.errors import EdgedenseError
-from edgedense.images.resampling import Floats, Method, resample
+from edgedense.images.resampling import OVERSHOOTING, Floats, Method, resample
 
 Size = tuple[int, int]  # height, width
 Colour = tuple[float, float, float]  # red, green and blue, 0 to 255
@@ -53,7 +53,6 @@ class Resample:
 
 
 Step = Crop | Pad | Resample
-_OVERSHOOTING = ("bicubic", "lanczos3", "lanczos5", "mitchellcubic")
 _KINDS: dict[str, type[Step]] = {"crop": Crop, "pad": Pad, "resize": Resample}
 
 
@@ -114,7 +113,7 @@ def described(steps: Sequence[Step]) -> str:
 
 def goes_beyond(steps: Sequence[Step]) -> bool:
     """Whether a kernel with negative shares may give values beyond black and white, which a pixel cannot have."""
-    return any(isinstance(step, Resample) and step.method in _OVERSHOOTING for step in steps)
+    return any(isinstance(step, Resample) and step.method in OVERSHOOTING for step in steps)
 
 
 def to_list(steps: Sequence[Step]) -> list[dict[str, Any]]:

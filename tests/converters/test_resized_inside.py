@@ -61,7 +61,7 @@ def test_the_recipe_has_the_steps(conversion: Conversion) -> None:
     found = bundle.parse(conversion.data).preprocessing
     assert found == Preprocessing(48, 64, "none", steps=STEPS)
     assert found.size == (32, 32)
-    assert found.window == Window(0, 0.125, 1, 0.875)
+    assert found.window((64, 96)) == Window(0, 0.125, 1, 0.875)
 
 
 def test_the_user_is_told(conversion: Conversion) -> None:

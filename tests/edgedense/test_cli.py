@@ -167,6 +167,10 @@ class TestConvertOptions:
             ("--preprocess", "none"),
             ("--preprocess", "rescale"),
             ("--resize", "nearest"),
+            ("--resize", "pil-bicubic"),
+            ("--fit", "crop"),
+            ("--fit", "pad"),
+            ("--shorter-side", "37"),
             ("--exif", "apply"),
             ("--target", "coral"),
             ("--output-type", "uint8"),
@@ -183,6 +187,15 @@ class TestConvertOptions:
         recipe = json.dumps(found.recipe)
         assert recipe != json.dumps(usual.recipe)
         assert options[1] in recipe or options[0] == "--images"
+
+    def test_crop_fraction(self, convert: Callable[..., bundle.Bundle]) -> None:
+        """Of an input of 32 pixels, 0.8 is a shorter side of 40."""
+        found, same = (
+            convert(*QUICK, "--crop-fraction", "0.8"),
+            convert(*QUICK, "--shorter-side", "40", "--fit", "crop"),
+        )
+        assert found.preprocessing == Preprocessing(32, 32, "densenet", fit="crop", shorter_side=40)
+        assert bundle.without_archive(found.model) == bundle.without_archive(same.model)
 
     def test_images(self, convert: Callable[..., bundle.Bundle]) -> None:
         assert convert(*QUICK, "--images", "5").recipe["calibration"]["images"] == 5
@@ -300,7 +313,7 @@ class TestForce:
     def test_stops_and_names_the_better_choice(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
         model, pictures = sorted_by_the_model
         line = refused("convert", model, "--calibration", pictures, "--out", tmp_path / "m.tflite", *LOGITS)
-        assert "--preprocess rescale --resize bilinear scores 100.0 %" in line
+        assert "--preprocess rescale --resize bilinear --fit stretch scores 100.0 %" in line
         assert "--force" in line
         assert list(tmp_path.iterdir()) == []
 

@@ -63,7 +63,7 @@ class Judge:
             indices = np.array([index for _, index in loaded])
             loaded.clear()
             assert len(pixels) == len(indices)
-            self.asked.append((f"{normalize} {chosen.resize}", len(indices)))
+            self.asked.append((f"{normalize} {chosen.resize} {chosen.fit}", len(indices)))
             return self.scores(chosen, indices)
 
         monkeypatch.setattr("edgedense.converters.calibration.normalization.load_image", load)
@@ -77,12 +77,12 @@ def test_names_the_better_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found.preprocessing == Preprocessing(16, 20, "rescale", "bilinear")
     assert (found.accuracy, found.accuracy_in_force) == (0.75, 0.25)
     error = str(refuse(found))
-    for words in ("--preprocess rescale --resize bilinear scores 75.0 %", "25.0 %", "--force", "McNemar"):
+    for words in ("--preprocess rescale --resize bilinear --fit stretch scores 75.0 %", "25.0 %", "--force", "McNemar"):
         assert words in error
 
 
 def test_the_best_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = {("rescale", "bilinear"): 20, ("rescale", "nearest"): 30, ("none", "nearest"): 25}
+    shares = {("rescale", "bilinear"): 20, ("rescale", "nearest"): 30, ("none", "bilinear"): 15}
     judge = Judge(tmp_path, lambda p, i: i < shares.get((p.normalize, p.resize), 5))
     found = judge.better(monkeypatch)
     assert (found.preprocessing.normalize, found.preprocessing.resize) == ("rescale", "nearest")
@@ -114,9 +114,34 @@ def test_nothing_is_scored_when_too_few_are_wrong(tmp_path: Path, monkeypatch: p
 
 
 def test_right_ones_are_scored_only_when_enough_were_won(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = Judge(tmp_path, lambda p, i: i < 20 or (p.normalize == "rescale" and p.resize == "bilinear"))
+    judge = Judge(tmp_path, lambda p, i: i < 20 or p == Preprocessing(16, 20, "rescale"))
     assert judge.better(monkeypatch) is not None
-    asked = dict.fromkeys(name for name, _ in judge.asked)
-    assert len(asked) == 2 * len(get_args(Normalization)) - 1  # every choice but the one in force
-    assert [name for name, _ in judge.asked].count("rescale bilinear") == 2
-    assert len(judge.asked) == len(asked) + 1
+    names = [name for name, _ in judge.asked]
+    assert [name for name in names if names.count(name) == 2] == ["rescale bilinear stretch"] * 2
+
+
+def test_each_normalization_is_tried_and_then_each_geometry_with_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Judge(tmp_path, lambda p, i: i < (25 if p.normalize == "rescale" else 2))
+    assert judge.better(monkeypatch).options == "--preprocess rescale --resize bilinear --fit stretch"
+    assert list(dict.fromkeys(name for name, _ in judge.asked)) == [
+        *(f"{name} bilinear stretch" for name in get_args(Normalization) if name != "densenet"),
+        *("rescale nearest stretch", "rescale pil-bilinear crop", "rescale pil-bilinear stretch"),
+        *("rescale bilinear crop", "rescale bilinear pad"),
+    ]
+
+
+def test_what_is_in_force_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Judge(tmp_path, lambda p, i: i < 20)
+    in_force = Preprocessing(16, 20, "none", "pil-bilinear", fit="crop", shorter_side=22)
+    assert judge.better(monkeypatch, in_force) is None
+    assert "none pil-bilinear crop" not in [name for name, _ in judge.asked]
+    assert "none bilinear stretch" in [name for name, _ in judge.asked]
+
+
+def test_torchvisions_cut_is_named_as_it_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Judge(tmp_path, lambda p, i: i < 20 or p.shorter_side == 22)  # 20 / 0.875, rounded down
+    found = judge.better(monkeypatch)
+    assert found.options == "--preprocess densenet --resize pil-bilinear --shorter-side 22"
+    assert "--shorter-side 22, or --force" in str(refuse(found))

@@ -206,8 +206,22 @@ def test_black_dark_grey_and_white_normalized(name: Normalization, expected: tup
 
 
 def test_preprocessing_survives_a_recipe() -> None:
-    preprocessing = Preprocessing(224, 200, "rescale", "nearest", "apply")
-    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+    for preprocessing in (
+        Preprocessing(224, 200, "rescale", "nearest", "apply"),
+        Preprocessing(224, 200, "none", "pil-bicubic", fit="pad"),
+        Preprocessing(224, 200, "none", "pil-bilinear", fit="crop", shorter_side=256),
+    ):
+        assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+
+
+def test_a_recipe_of_an_earlier_version() -> None:
+    """It has none of the later entries, and what needs none is written as it was then."""
+    entry = {"height": 224, "width": 224, "normalize": "densenet", "resize": "bilinear", "exif": "ignore"}
+    assert Preprocessing.from_dict(entry) == Preprocessing(224, 224, "densenet")
+    assert Preprocessing(224, 224, "densenet").to_dict() == entry
+    cut = Preprocessing(224, 224, "densenet", fit="crop", shorter_side=256)
+    assert cut.to_dict() == {**entry, "fit": "crop", "shorter_side": 256}
+    assert Preprocessing(224, 224, "densenet", fit="crop").to_dict() == {**entry, "fit": "crop"}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +231,12 @@ def test_preprocessing_survives_a_recipe() -> None:
         {"height": "224"},
         {"width": True},
         {"normalize": "imagenet"},
-        {"resize": "bicubic"},
+        {"resize": "cubic"},
+        {"fit": "squash"},
+        {"fit": "crop", "shorter_side": 223},
+        {"fit": "crop", "shorter_side": 256.0},
+        {"fit": "pad", "shorter_side": 256},
+        {"shorter_side": 256},
         {"exif": None},
         {"crop": 1},
     ],
