@@ -51,8 +51,9 @@ MAY["converters.readers.keras_hub"] = MAY["converters.readers.keras"] | {
     "converters.readers.keras",
     "converters.readers.keras_weights",
 }
+MAY["converters.readers.onnx"] = MAY["converters.readers.keras"]
 MAY["converters.readers.state_dicts"] = DATA | READERS | {"converters.network", "converters.opening"}
-KINDS = {f"converters.readers.{kind}" for kind in ("keras", "keras_hub", "keras_weights", "state_dicts")}
+KINDS = {f"converters.readers.{kind}" for kind in ("keras", "keras_hub", "keras_weights", "onnx", "state_dicts")}
 MAY |= {
     "converters.readers": DATA
     | MATCHED

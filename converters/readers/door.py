@@ -11,6 +11,7 @@ from edgedense.converters.readers.keras_hub import files as keras_hub
 from edgedense.converters.readers.keras_hub import reader as keras_hub_reader
 from edgedense.converters.readers.keras_weights import contents as keras_weights
 from edgedense.converters.readers.keras_weights import reader as keras_weights_reader
+from edgedense.converters.readers.onnx import reader as onnx_reader
 from edgedense.converters.readers.source import Source
 from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
 from edgedense.errors import EdgedenseError
@@ -19,8 +20,9 @@ from edgedense.errors import EdgedenseError
 def read(model: Any, opening: Opening | None = None) -> Source:
     """The DenseNet of a trained model, and what computes its own scores.
 
-    `model` is a path (a Keras file, or PyTorch weights), the name of weights that Keras offers, or a Keras model in
-    memory; `opening` is what the file does not say. EdgedenseError when it cannot be read, or is no DenseNet.
+    `model` is a path (a Keras file, an ONNX file, or PyTorch weights), the name of weights that Keras offers, or a
+    Keras model in memory; `opening` is what the file does not say. EdgedenseError when it cannot be read, or is no
+    DenseNet.
     """
     opening = opening or Opening()
     if isinstance(model, str | Path) and keras_weights.holds_weights_alone(Path(model)):
@@ -34,6 +36,8 @@ def read(model: Any, opening: Opening | None = None) -> Source:
             f"{model}, which says it itself",
             "leave it out",
         )
+    if onnx_reader.reads(model):
+        return onnx_reader.read(model, opening)
     if keras_hub.reads(model):
         return keras_hub_reader.read(model, opening)
     return keras_reader.read(model, opening)

@@ -28,8 +28,8 @@ def convert(
 ) -> Conversion:
     """Turn a trained Keras DenseNet into one int8 file. Writes nothing: see `Conversion.save`.
 
-    `model` is a path (`.keras`, `.h5`, a Keras SavedModel folder, or PyTorch weights: `.safetensors`, `.pth`, `.pt`,
-    `.bin`, `.ckpt`), the name of weights that Keras offers (`densenet121:imagenet`), or a `keras.Model` or
+    `model` is a path (`.keras`, `.h5`, a Keras SavedModel folder, `.onnx`, or PyTorch weights: `.safetensors`, `.pth`,
+    `.pt`, `.bin`, `.ckpt`), the name of weights that Keras offers (`densenet121:imagenet`), or a `keras.Model` or
     `tf_keras.Model` in memory, which is not changed.
 
     `calibration` are 100 to 300 pictures like those the camera will see: a folder, or an iterable of paths, of arrays

@@ -139,11 +139,13 @@ class _Match:
         return following if following is not None and keras_weights.is_relu(following) else None
 
     def _starts_dense_layer(self, layer: Layer) -> bool:
-        """Whether `layer` is the first of norm - ReLU - convolution - norm - ReLU - convolution - concatenation."""
+        """Whether `layer` is the first of norm - ReLU - convolution - norm - ReLU - convolution - concatenation. The
+        first convolution may contain the second norm.
+        """
         if layer.kind not in _BATCH_NORMS:
             return False
         conv1 = self._only(self._only_relu(layer), "Conv2D")
-        relu = self._only_relu(self._only(conv1, *_BATCH_NORMS))
+        relu = self._only_relu(self._only(conv1, *_BATCH_NORMS)) or self._only_relu(conv1)
         zeros = self._only(relu, "ZeroPadding2D")
         conv2 = self._only(zeros or relu, "Conv2D")
         return conv2 is not None and any(reader.kind == "Concatenate" for reader in self.readers[conv2.index])
@@ -280,8 +282,13 @@ class _Match:
     def _dense_layer(self, joined: Layer, order: Order, expected: str) -> tuple[DenseLayer, Layer]:
         """One dense layer, still without a name, and the Keras layer that makes its new channels."""
         norm1, conv1, conv1_layer = self._norm_relu_conv(joined, order)
-        norm2_layer = self._after(conv1_layer, _BATCH_NORMS, expected)
-        relu = self._relu_after(norm2_layer, f"the second ReLU of {DENSE_LAYER}")
+        following = self._next(conv1_layer, expected)
+        if following is not None and keras_weights.is_relu(following):
+            norm2, relu = None, self._see(following)  # the convolution contains the norm
+        else:
+            norm2_layer = self._after(conv1_layer, _BATCH_NORMS, expected)
+            norm2 = keras_weights.batch_norm(norm2_layer)
+            relu = self._relu_after(norm2_layer, f"the second ReLU of {DENSE_LAYER}")
         what = f"the growing Conv2D of {DENSE_LAYER}"
         first = self._next(relu, what)
         zeros, layer = self._zeros(first, what)
@@ -294,7 +301,7 @@ class _Match:
         conv2, size = keras_weights.convolution(conv2_layer, probe, zeros)
         if size != probe or conv2.stride != 1:
             raise _refusal("a convolution that keeps height and width", f"{conv2_layer}, which changes them")
-        return DenseLayer("", norm1, conv1, keras_weights.batch_norm(norm2_layer), conv2), conv2_layer
+        return DenseLayer("", norm1, conv1, norm2, conv2), conv2_layer
 
     def _join(self, parts: list[Layer], new: Layer) -> Layer:
         """The Concatenate that holds the block so far and its new channels, in whatever order."""
@@ -389,8 +396,9 @@ def _head_step(layer: Layer, order: Order, shape: tuple[int, ...]) -> tuple[list
     if layer.kind == "Flatten" or (layer.kind == "Reshape" and len(layer.shape) == 2):
         if len(shape) == 1:
             return [], order, shape
-        positions = np.arange(shape[0] * shape[1])[:, np.newaxis] * shape[2]
-        return [Flatten()], (positions + order).ravel(), (shape[0] * shape[1] * shape[2],)
+        places = np.arange(shape[0] * shape[1])[:, np.newaxis] * shape[2] + order
+        channels_first = layer.options.get("channels") == "first"  # all positions of one channel, then the next
+        return [Flatten()], (places.T if channels_first else places).ravel(), (shape[0] * shape[1] * shape[2],)
     if layer.kind == "Dense" and len(shape) == 1:
         return _dense_steps(layer, order, shape)
     if layer.kind in _BATCH_NORMS:

@@ -117,7 +117,9 @@ def window_pool(layer: Layer, size: Size) -> tuple[WindowPool, Size]:
     window, strides = _window(layer)
     if padding(layer.options["padding"], size, window, strides) != ((0, 0), (0, 0)):
         raise EdgedenseError(
-            "pooling without padding", f"{layer} with padding 'same' on {size[0]}x{size[1]}", "use padding='valid'"
+            "pooling without padding",
+            f"{layer} with padding {layer.options['padding']!r} on {size[0]}x{size[1]}",
+            "use padding='valid'",
         )
     kind = WindowPool("avg" if layer.kind.startswith("Average") else "max", window, strides)
     return kind, reduced(size, window, strides, ((0, 0), (0, 0)))
@@ -191,8 +193,12 @@ def pair(value: Any) -> Size:
     return int(height), int(width)
 
 
-def padding(kind: str, size: Size, window: Size, strides: Size) -> Padding:
-    """Keras' "valid" or "same" as a border: "same" puts the odd pixel at the bottom and at the right."""
+def padding(kind: str | Padding, size: Size, window: Size, strides: Size) -> Padding:
+    """Keras' "valid" or "same" as a border: "same" puts the odd pixel at the bottom and at the right. A border stays as
+    it is.
+    """
+    if not isinstance(kind, str):
+        return kind
     if kind == "valid":
         return (0, 0), (0, 0)
     totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, window, strides, strict=True)]
