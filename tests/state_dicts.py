@@ -18,6 +18,7 @@ def state_dict(
     growth: int = 4,
     first: int = 6,
     channels: int = 3,
+    bottleneck: int = 5,
     head: Sequence[int] = (3,),
     seed: int = 0,
 ) -> Arrays:
@@ -43,9 +44,9 @@ def state_dict(
         for layer in range(1, layers + 1):
             name = f"features.denseblock{number}.denselayer{layer}"
             norm(f"{name}.norm1", width)
-            conv(f"{name}.conv1", width, 5, 1)
-            norm(f"{name}.norm2", 5)
-            conv(f"{name}.conv2", 5, growth, 3)
+            conv(f"{name}.conv1", width, bottleneck, 1)
+            norm(f"{name}.norm2", bottleneck)
+            conv(f"{name}.conv2", bottleneck, growth, 3)
             width += growth
         if number < len(blocks):
             norm(f"features.transition{number}.norm", width)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,17 @@ import numpy as np
 
 from edgedense.converters.network.graph import Affine
 from edgedense.converters.opening import Opening
+from edgedense.converters.readers import door
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.keras_hub import files as keras_hub
+from edgedense.converters.readers.keras_weights import contents as keras_weights
+from edgedense.converters.readers.keras_weights import reader as keras_weights_reader
+from edgedense.converters.readers.keras_weights.parts import Backbone
+from edgedense.converters.readers.source import Source
+from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
+from edgedense.converters.training import graph_weights
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
 
@@ -27,50 +35,54 @@ class Architecture:
     """A backbone: `attach(keras, tensor)` puts it behind a tensor and returns the last feature map.
 
     `stock(keras)` is Keras' own model without head and with ImageNet weights, which it downloads into
-    ~/.keras/models under the name `file`; `read(keras, path)` is the same with weights from such a file. `own` is
-    the normalization that those weights expect, where it is not DenseNet's, and `bgr` says that they take BGR.
+    ~/.keras/models under the name `file`. `said` is what `--architecture` would say of a file that holds its weights
+    alone, None where no file is read. `own` is the normalization that the ImageNet weights expect, where it is not
+    DenseNet's, and `bgr` says that they take BGR.
     """
 
     name: str
     file: str
     attach: Callable[[Any, Any], Any]
     stock: Callable[[Any], Any]
-    read: Callable[[Any, Path], Any]
+    said: str | None = None
     own: Affine | None = None
     bgr: bool = False
 
 
-def _application(maker: str, file: str, own: Affine | None = None, bgr: bool = False) -> Architecture:
+def _application(
+    maker: str, file: str, said: str | None = None, own: Affine | None = None, bgr: bool = False
+) -> Architecture:
     def attach(keras: Any, pixels: Any) -> Any:
         return getattr(keras.applications, maker)(include_top=False, weights=None, input_tensor=pixels).output
 
     def stock(keras: Any) -> Any:
         return getattr(keras.applications, maker)(include_top=False, weights="imagenet")
 
-    def read(keras: Any, path: Path) -> Any:
-        model = getattr(keras.applications, maker)(include_top=False, weights=None)
-        model.load_weights(path)
-        return model
-
-    return Architecture(maker, file, attach, stock, read, own, bgr)
+    return Architecture(maker, file, attach, stock, said, own, bgr)
 
 
-DENSENET = _application("DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5")
+DENSENET = _application("DenseNet121", "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5", "densenet121")
 # keras.applications.resnet.preprocess_input (its mode "caffe"): BGR less the means of ImageNet.
 RESNET = _application(
     "ResNet50",
     "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    Affine(np.ones(3), -np.array([123.68, 116.779, 103.939])),
+    own=Affine(np.ones(3), -np.array([123.68, 116.779, 103.939])),
     bgr=True,
 )
 
 
 @dataclass(frozen=True)
 class Start:
-    """What the backbone begins with: its weights, none for a fresh one, and the normalization they expect."""
+    """What the backbone begins with: its weights, none for a fresh one, and the normalization they expect.
+
+    `measures`: the norms hold no statistics of their own, and `graph_weights.measure` is to find them. `notes` are
+    remarks for the user.
+    """
 
     weights: Weights | None
     normalization: Affine
+    measures: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def start(
@@ -88,16 +100,52 @@ def start(
         raise EdgedenseError(
             "imagenet, none or the file of a trained DenseNet121 for --weights", f"no file '{weights}'"
         )
-    if _holds_weights_alone(path):
-        with _named(path):
-            return Start(_kernels(architecture.read(keras, path)), outside)
+    if keras_weights.holds_weights_alone(path):
+        if architecture.said is None:
+            raise EdgedenseError(f"imagenet or none for --weights of a {architecture.name}", f"the file '{weights}'")
+        return Start(_interleaved(keras_weights_reader.backbone(path, architecture.said)), outside)
+    whole = replace(opening or Opening(), size=(size, size))
+    if _is_keras_model(path):
+        begin = _of_keras(path, whole, outside)
+        if begin.weights is not None and begin.weights[0][0].shape[2] == 3:
+            return begin
+    if state_dicts_reader.reads(path):  # what stands between the layers of a head that is not taken need not be known
+        whole = replace(whole, head_activation="none")
+    return _of_graph(door.read(path, whole), normalize)
+
+
+def _is_keras_model(path: Path) -> bool:
+    written = path.suffix in (".keras", ".h5", ".hdf5") or (path / "saved_model.pb").is_file()
+    return written and not keras_hub.reads(path)
+
+
+def _of_keras(path: Path, opening: Opening, outside: Affine) -> Start:
+    """A whole Keras model, whose norms keep the statistics of their training."""
     opened = keras_files.open_model(path, opening)
     built = opened.model.input_shape[1:3] if isinstance(opened.model.input_shape, tuple) else (None, None)
-    source = keras_reader.read_opened(opened, None if all(built) else (size, size))
+    source = keras_reader.read_opened(opened, None if all(built) else opening.size)
     inside = source.network.normalization
     return Start(
         _kernels(opened.model, source.backbone), inside if source.normalized and inside is not None else outside
     )
+
+
+def _of_graph(source: Source, wanted: Normalization) -> Start:
+    """Whatever else the door opens. How pixels were normalized is what its kind says, or else as `wanted`."""
+    network, notes = source.network, list(graph_weights.notes(source.network))
+    known = source.outside or wanted
+    if not source.normalized and known != wanted:
+        notes.append(f"--preprocess {known} in place of {wanted}, as {source.name} was trained")
+    normalization = network.normalization if source.normalized else None
+    found = [[np.asarray(array, np.float32) for array in arrays] for arrays in graph_weights.weights(network)]
+    return Start(found, affine(known) if normalization is None else normalization, True, tuple(notes))
+
+
+def _interleaved(backbone: Backbone) -> Weights:
+    """Stem, norm, then norm and convolution in turn, and the last norm."""
+    convs, norms = [[conv] for conv in backbone.convs], [list(norm) for norm in backbone.norms]
+    between = [arrays for pair in zip(norms[1:-1], convs[1:], strict=True) for arrays in pair]
+    return [[np.asarray(array, np.float32) for array in arrays] for arrays in (convs[0], norms[0], *between, norms[-1])]
 
 
 def affine(normalize: Normalization) -> Affine:
@@ -194,31 +242,6 @@ def _imagenet(keras: Any, architecture: Architecture) -> Any:
             f"the ImageNet weights of {architecture.name}, which Keras downloads once",
             str(error).strip().splitlines()[0][:200],
             f"put {architecture.file} into {place}, name it with --weights, or train from nothing with --weights none",
-        ) from error
-
-
-def _holds_weights_alone(path: Path) -> bool:
-    """Whether this is an HDF5 file without a description of layers, as Keras offers them for download."""
-    if path.is_dir() or path.suffix not in (".h5", ".hdf5"):
-        return False
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return "model_config" not in file.attrs
-    except OSError:
-        return False  # open_model says what is wrong with it
-
-
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise EdgedenseError(
-            "weights of the backbone without its head, as Keras offers them",
-            f"{path}: {str(error).strip().splitlines()[0][:200]}",
-            "a whole model's file",
         ) from error
 
 

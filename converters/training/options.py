@@ -28,7 +28,8 @@ class Options:
         str,
         Flag(
             "What the network begins with. imagenet: weights that Keras downloads. none: random weights. Or the file "
-            "of a trained DenseNet121, of which everything but the head is taken.",
+            "of a trained DenseNet121 of any kind that edgedense convert takes, or of its Keras weights alone. "
+            "Everything but the head is taken.",
             metavar="imagenet|none|FILE",
         ),
     ] = "imagenet"

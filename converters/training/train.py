@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedense import flags
-from edgedense.converters.training import batches, dataset, fit, networks, schedule
+from edgedense.converters.training import batches, dataset, fit, graph_weights, networks, schedule
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.networks import DENSENET, Architecture
@@ -81,7 +81,7 @@ def train(
             seed=options.seed,
             tick=tick,
         )
-    for note in found.notes:
+    for note in (*begin.notes, *found.notes):
         say(note)
     say(
         f"{len(found.train)} pictures to train on, {len(found.validation)} to validate on"
@@ -99,6 +99,8 @@ def train(
         head=options.head,
         dropout=options.dropout,
     )
+    if begin.measures:
+        graph_weights.measure(model, graph_weights.sample(found.train))
     planned = plan(options, found, architecture)
     say(f"{architecture.name} with {model.count_params():,} parameters, at most {planned.epochs} epochs on {device()}")
     score = fit.scorer(model)

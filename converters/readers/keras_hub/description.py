@@ -14,6 +14,7 @@ from edgedense.images.steps import Size
 
 _CLASSIFIERS = ("DenseNetImageClassifier", "ImageClassifier")
 _BACKBONE = "DenseNetBackbone"
+_BUILD = "build the network of keras.applications, copy the weights, and save that"
 # What their classes write. What is not here may change what is computed.
 _OF_ANY = frozenset(["name", "trainable", "dtype"])
 _OF_CLASSIFIER = _OF_ANY | {"backbone", "preprocessor", "num_classes", "pooling", "activation", "dropout", "head_dtype"}
@@ -72,7 +73,9 @@ def _config(described: Any, classes: Collection[str], known: Collection[str], na
     """The configuration of an object of one of `classes`, which says nothing but what is `known`."""
     kind = described.get("class_name") if isinstance(described, dict) else None
     if kind not in classes:
-        hint = f"put a head behind it and save that: keras_hub.models.{_CLASSIFIERS[0]}" if kind == _BACKBONE else None
+        hint = (
+            f"put a head behind it and save that: keras_hub.models.{_CLASSIFIERS[0]}" if kind == _BACKBONE else _BUILD
+        )
         raise EdgedenseError(f"a DenseNet classifier: {' or '.join(classes)}", f"{kind or 'nothing'} in '{name}'", hint)
     config = described.get("config")
     if not isinstance(config, dict):
@@ -144,5 +147,5 @@ def _refused(what: str, found: Any, name: str) -> EdgedenseError:
     return EdgedenseError(
         f"a DenseNet as keras-hub and keras-cv build it, with a {what} that is known",
         f"{what} {found!r} in '{name}'"[:300],
-        "build the network of keras.applications, copy the weights, and save that",
+        _BUILD,
     )

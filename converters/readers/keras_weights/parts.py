@@ -103,7 +103,7 @@ def backbone(contents: Contents, architecture: str | None) -> Backbone:
 
 def parts(found: Backbone, head: tuple[HeadStep, ...]) -> Parts:
     """The network of the shapes."""
-    norms = iter([assembly.batch_norm(*arrays, EPSILON) for arrays in found.norms])
+    norms = iter([assembly.batch_norm(gamma, beta, mean, var, EPSILON) for gamma, beta, mean, var in found.norms])
     convs = iter(found.convs)
     stem, stem_norm = next(convs), next(norms)
     blocks: list[tuple[LayerParts, ...]] = []
@@ -162,11 +162,11 @@ def head(contents: Contents, features: int, area: int, between: Between | None) 
             f"{len(dense)} of them in '{contents.name}': {shapes}",
             "--head-activation relu, or elu, tanh, swish, sigmoid; or none, where nothing does",
         )
-    if len(dense) == 1 and between is not None:
+    if len(dense) == 1 and between not in (None, "none"):
         raise EdgedenseError("several Dense layers for --head-activation", f"one in '{contents.name}'", "leave it out")
     steps: list[HeadStep] = [Pool("avg") if widths[0] == features else Flatten()]
     for position, layer in enumerate(dense):
-        if position and between not in (None, "none"):
+        if position and between is not None and between != "none":
             steps.append(Activation(between))
         steps.append(layer)
     return tuple(steps)

@@ -52,7 +52,7 @@ def steps(arrays: Mapping[str, Array], channels: int, source: str, between: Betw
             "--head-activation relu, if that is what it is, or another one that --help lists; none where there is "
             "nothing but Dropout",
         )
-    if between is not None and not gaps:
+    if between not in (None, "none") and not gaps:
         raise EdgedenseError(
             "a head of several Linear layers for --head-activation",
             f"nothing between layers in '{source}': {', '.join(map(str, modules))}",

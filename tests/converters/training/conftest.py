@@ -18,7 +18,7 @@ def attach(keras: Any, pixels: Any) -> Any:
     return models.body(keras, models.stem(keras, pixels, 4), (1, 1), 4)
 
 
-SMALL = Architecture("Small", "small.h5", attach, stock=lambda keras: 1 / 0, read=lambda keras, path: 1 / 0)
+SMALL = Architecture("Small", "small.h5", attach, stock=lambda keras: 1 / 0, said="1,1")
 
 
 def fill_classes(folder: Path, classes: int = 2, count: int = 12, seed: int = 0) -> Path:

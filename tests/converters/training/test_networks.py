@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.network.graph import Dense
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.programs import FloatProgram
+from edgedense.converters.readers.source import Source
+from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
 from edgedense.converters.training import networks
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import NORMALIZATIONS
-from tests import models
+from tests import hub, models, state_dicts
 from tests.converters.training.conftest import SMALL
 
 
@@ -174,25 +178,58 @@ class TestWeightsFile:
         with pytest.raises(EdgedenseError, match="no file 'imagnet'"):
             networks.start("imagnet", SMALL, "densenet", 32)
 
-    def test_weights_alone_go_into_keras_own_network(self, tmp_path: Path) -> None:
+    def test_weights_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "notop.weights.h5"
         given = build()
         given.save_weights(path)
+        begin = networks.start(str(path), SMALL, "densenet", 32)
+        expected = [layer.get_weights() for layer in networks.backbone_layers(given)]
+        found = [layer.get_weights() for layer in networks.backbone_layers(build(begin))]
+        assert len(found) == len(expected) > 0
+        for one, other in zip(found, expected, strict=True):
+            assert all((a == b).all() for a, b in zip(one, other, strict=True))
+        assert not begin.measures
 
-        def read(keras: Any, file: Path) -> Any:
-            made = build()
-            made.load_weights(file)
-            return made
-
-        begin = networks.start(str(path), replace(SMALL, read=read), "densenet", 32)
-        assert begin.weights is not None
-        assert (begin.weights[0][0] == next(w for w in given.weights if "kernel" in w.path).numpy()).all()
-
-    def test_weights_alone_of_something_else_are_refused(self, tmp_path: Path) -> None:
+    def test_weights_alone_of_another_network_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "notop.weights.h5"
-        build().save_weights(path)
-        with pytest.raises(EdgedenseError, match="without its head"):
+        models.densenet().save_weights(path)
+        with pytest.raises(EdgedenseError, match=r"have 1, 1 layers; found .* 2, 2"):
             networks.start(str(path), SMALL, "densenet", 32)
+        with pytest.raises(EdgedenseError, match="--weights of a ResNet50"):
+            networks.start(str(path), networks.RESNET, "densenet", 32)
+
+    def test_a_state_dict(self, tmp_path: Path) -> None:
+        """Of a head of two layers, of which nobody needs to know what stands between them."""
+        arrays = state_dicts.state_dict(blocks=(1, 1), first=4, bottleneck=8, head=(6, 3))
+        path = state_dicts.write(tmp_path / "w.safetensors", arrays)
+        begin = networks.start(str(path), SMALL, "rescale", 32)
+        assert begin.measures
+        assert begin.notes == ("--preprocess densenet in place of rescale, as w.safetensors was trained",)
+        source = state_dicts_reader.read(path, Opening((32, 32), head_activation="relu"))
+        pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+        assert _features(build(begin), pixels) == pytest.approx(_features_of(source, pixels), rel=1e-3, abs=1e-4)
+
+    def test_keras_hub_is_padded_in_another_way(self, tmp_path: Path) -> None:
+        hub.classifier(described=hub.preprocessor(scale=0.02, offset=-1.0)).save(tmp_path / "m.keras")
+        begin = networks.start(str(tmp_path / "m.keras"), SMALL, "densenet", 32)
+        assert begin.normalization.scale == pytest.approx(0.02)
+        (note,) = begin.notes
+        assert "padded in another way" in note
+
+
+def _features(model: Any, pixels: np.ndarray) -> np.ndarray:
+    import keras
+
+    return keras.Model(model.input, model.get_layer("pooling").output).predict(pixels, verbose=0)
+
+
+def _features_of(source: Source, pixels: np.ndarray) -> np.ndarray:
+    """What stands before the first Dense, normalized outside."""
+    mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS["densenet"])
+    width = source.network.head.steps[1].kernel.shape[0]
+    last = Dense(np.eye(width), np.zeros(width))
+    bare = replace(source.network, head=replace(source.network.head, steps=(source.network.head.steps[0], last)))
+    return FloatProgram(bare).logits((pixels - mean) / std)
 
 
 def test_weights_for_bgr_are_turned_to_rgb() -> None:

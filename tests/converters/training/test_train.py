@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.training import checkpoint, dataset, fit
+from edgedense.converters.training import checkpoint, dataset, fit, graph_weights
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.train import Options, Training, clear, plan, train
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
 from edgedense.measures import metrics
+from tests import state_dicts
 from tests.converters.training.conftest import SMALL, fill_classes
 
 OPTIONS = Options(weights="none", size=32, epochs=4, batch=6, learning_rate=3e-3, validation=0.25)
@@ -132,6 +133,23 @@ def test_two_phases_from_a_file_and_again_after_a_kill_between_them(
     source = keras_reader.read(path)
     assert source.network.classes == 1
     assert source.normalized
+
+
+def test_norms_without_statistics_are_measured_on_the_training_pictures(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = state_dicts.state_dict(blocks=(1, 1), first=4, bottleneck=8)
+    path = state_dicts.write(tmp_path / "w.safetensors", arrays)
+    given: list[np.ndarray] = []
+
+    def measure(model: Any, pixels: np.ndarray) -> None:
+        given.append(pixels)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(graph_weights, "measure", measure)
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, tmp_path / "work", replace(OPTIONS, weights=str(path)))
+    assert given[0].shape == (18, 32, 32, 3)
 
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
