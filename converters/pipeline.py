@@ -1,4 +1,4 @@
-"""`convert()`: from a trained Keras DenseNet and a folder of pictures to one deployed file, as a readable list."""
+"""`convert()`: from a trained DenseNet and a folder of pictures to one deployed file, as a readable list."""
 
 from __future__ import annotations
 

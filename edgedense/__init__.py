@@ -1,4 +1,4 @@
-"""From a trained Keras DenseNet to a camera that classifies at the edge.
+"""From a trained DenseNet to a camera that classifies at the edge.
 
 import edgedense
 

@@ -26,7 +26,7 @@ def convert(
     progress: Progress | None = None,
     **values: Any,
 ) -> Conversion:
-    """Turn a trained Keras DenseNet into one int8 file. Writes nothing: see `Conversion.save`.
+    """Turn a trained DenseNet into one int8 file. Writes nothing: see `Conversion.save`.
 
     `model` is a path (`.keras`, `.h5`, a Keras SavedModel folder, `.onnx`, or PyTorch weights: `.safetensors`, `.pth`,
     `.pt`, `.bin`, `.ckpt`), the name of weights that Keras offers (`densenet121:imagenet`), or a `keras.Model` or

@@ -19,7 +19,7 @@ from edgedense.errors import EdgedenseError
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
 
 app = typer.Typer(
-    help="Takes a trained Keras DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
+    help="Takes a trained DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -68,7 +68,7 @@ def convert(
     report: ReportFile = None,
     validation: ValidationPictures = None,
 ) -> None:
-    """Turn a trained Keras DenseNet into one int8 .tflite file with labels and preprocessing inside."""
+    """Turn a trained DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
 
     import edgedense

@@ -32,12 +32,17 @@ EQUAL = 1e-5
 
 
 def agree(source: Source, network: nn.Module, channels: int = 3, size: tuple[int, int] = SIZE) -> None:
-    """The same logits for pictures with pixels of about -2 to 2."""
+    """The same logits for pictures with pixels of about -2 to 2. A single channel goes through the door three times."""
     pixels = torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = network(pixels).numpy()
-    found = source.logits(pixels.numpy().transpose(0, 2, 3, 1))
+    found = source.logits(images(pixels))
     assert np.abs(found - expected).max() <= EQUAL * np.abs(expected).max()
+
+
+def images(pixels: torch.Tensor) -> np.ndarray:
+    """[B, channels, height, width] -> [B, height, width, 3]"""
+    return pixels.expand(-1, 3, -1, -1).numpy().transpose(0, 2, 3, 1)
 
 
 def read(path: Path, between: Between | None = None, size: tuple[int, int] = SIZE) -> Source:
@@ -160,7 +165,7 @@ def test_torchxrayvisions_thresholds_and_scores(tmp_path: Path) -> None:
     pixels = torch.randn(40, 1, *SIZE, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         rescaled, logits = network(pixels).numpy(), network.classifier(network.features2(pixels))
-    scores = source.predict(pixels.numpy().transpose(0, 2, 3, 1))
+    scores = source.predict(images(pixels))
     assert scores == pytest.approx(torch.sigmoid(logits).numpy(), rel=1e-4)
     for number in (0, 2):
         assert ((scores[:, number] >= source.thresholds[number]) == (rescaled[:, number] >= 0.5)).all()

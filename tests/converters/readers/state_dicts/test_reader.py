@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters.network.graph import Activation
+from edgedense.converters.network.graph import Activation, Affine, Array, Dense, DenseNet
 from edgedense.converters.opening import Opening
 from edgedense.converters.readers import door
+from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.scores import settled
 from edgedense.converters.readers.source import Source
 from edgedense.converters.readers.state_dicts import reader
 from edgedense.errors import EdgedenseError
-from tests import networks, reference
+from tests import models, networks, reference
 from tests.converters.readers.state_dicts.test_names import MONAI, OLD
 from tests.state_dicts import Arrays, prefixed, renamed, state_dict, write
 
@@ -135,3 +136,59 @@ def test_thresholds_that_cannot_be_are_refused(tmp_path: Path, thresholds: tuple
 def test_pictures_too_small_for_the_network(tmp_path: Path) -> None:
     with pytest.raises(EdgedenseError, match="large enough"):
         read(tmp_path, state_dict(blocks=(1, 1, 1, 1, 1)), size=(32, 32))
+
+
+def as_state_dict(network: DenseNet) -> Arrays:
+    """The same weights in float64, with norms of the mean 0 and the variance 1."""
+    arrays = Arrays()
+
+    def conv(name: str, kernel: Array) -> None:
+        arrays[f"{name}.weight"] = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+
+    def norm(name: str, affine: Affine | None) -> None:
+        assert affine is not None
+        parts = (affine.scale, affine.shift, np.zeros_like(affine.scale), np.full_like(affine.scale, 1 - 1e-5))
+        names = (f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))
+        arrays.update(zip(names, parts, strict=True))
+
+    conv("conv0", network.stem.conv.kernel)
+    norm("norm0", network.stem.norm)
+    for number, block in enumerate(network.blocks, 1):
+        for position, layer in enumerate(block.layers, 1):
+            name = f"denseblock{number}.denselayer{position}"
+            norm(f"{name}.norm1", layer.norm1)
+            conv(f"{name}.conv1", layer.conv1.kernel)
+            norm(f"{name}.norm2", layer.norm2)
+            conv(f"{name}.conv2", layer.conv2.kernel)
+        if block.transition is not None:
+            norm(f"transition{number}.norm", block.transition.norm)
+            conv(f"transition{number}.conv", block.transition.conv.kernel)
+    norm("norm5", network.head.norm)
+    arrays = prefixed(arrays, "features.")
+    dense = next(step for step in network.head.steps if isinstance(step, Dense))
+    return {**arrays, "classifier.weight": np.ascontiguousarray(dense.kernel.T), "classifier.bias": dense.bias}
+
+
+def test_keras_network_with_the_same_weights_is_the_same(tmp_path: Path) -> None:
+    """Strides and padding of each layer too, which weights do not say."""
+    pytest.importorskip("keras")
+    own = keras_reader.read(models.densenet(size=(40, 56)))
+    arrays = as_state_dict(own.network)
+    found, _ = settled(read(tmp_path, arrays, size=(40, 56)), "softmax")
+    assert shape(found.network) == shape(own.network)
+    assert {"input": 0, **found.parameters} == own.parameters
+    assert found.sha256 != own.sha256
+    again = as_state_dict(found.network)
+    for name, array in arrays.items():
+        assert again[name] == pytest.approx(array, rel=1e-12), name
+
+
+def shape(value: Any) -> Any:
+    """A network without the numbers in its arrays."""
+    if isinstance(value, np.ndarray):
+        return value.shape
+    if isinstance(value, tuple):
+        return tuple(map(shape, value))
+    if hasattr(value, "__dataclass_fields__"):
+        return type(value).__name__, [(name, shape(getattr(value, name))) for name in value.__dataclass_fields__]
+    return value
