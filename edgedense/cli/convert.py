@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 TrainedModel = Annotated[
     str,
     Flag(
-        "A trained .keras or .h5 file, a Keras SavedModel folder, an .onnx file, or PyTorch weights (.safetensors, "
-        ".pth, .pt, .bin or .ckpt) as torchvision, timm, MONAI and TorchXRayVision name them. densenet121:imagenet is "
-        "the DenseNet121 that Keras offers.",
+        "A trained .keras or .h5 file, Keras weights alone (.weights.h5; see --architecture), a Keras SavedModel "
+        "folder, an .onnx file, or PyTorch weights (.safetensors, .pth, .pt, .bin or .ckpt) as torchvision, timm, "
+        "MONAI and TorchXRayVision name them. densenet121:imagenet is the DenseNet121 that Keras offers.",
         argument=True,
     ),
 ]

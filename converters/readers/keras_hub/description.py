@@ -32,8 +32,8 @@ _OF_CONVERTER = _OF_ANY | {
 class Classifier:
     """A DenseNet classifier. `blocks` are the layers of each dense block, as `--architecture` takes them, `size` the
     height and width of its pictures, None where it takes any. `normalization` is what its preprocessor does to pixels,
-    or it does itself, None where the file says nothing about it. `resizing` tells how its preprocessor brought
-    pictures to that size, None where it did not.
+    or it does itself, None where the file says nothing about it. `resizing` are the options that tell
+    how its preprocessor brought pictures to that size, None where it did not.
     """
 
     blocks: str
@@ -118,12 +118,14 @@ def _normalization(converter: Mapping[str, Any], rescales: bool, channels: int, 
 
 
 def _resizing(converter: Mapping[str, Any]) -> str | None:
+    """The options that describe it."""
     if not converter.get("image_size"):
         return None
-    fitted = {"crop_to_aspect_ratio": "cut to its shape", "pad_to_aspect_ratio": "padded to its shape"}
-    how = next((words for key, words in fitted.items() if converter.get(key)), "stretched to its shape")
-    smoothed = " with antialiasing" if converter.get("antialias") else ""
-    return f"{how} and resized by {converter.get('interpolation', 'bilinear')} interpolation{smoothed}"
+    fits = {"crop_to_aspect_ratio": "crop", "pad_to_aspect_ratio": "pad"}
+    fit = next((word for key, word in fits.items() if converter.get(key)), "stretch")
+    method = str(converter.get("interpolation", "bilinear"))
+    smoothed = {"bilinear": "pil-bilinear", "bicubic": "pil-bicubic", "lanczos3": "pil-lanczos"}
+    return f"--fit {fit} --resize {smoothed.get(method, method) if converter.get('antialias') else method}"
 
 
 def _activation(value: Any, name: str) -> Activation | None:

@@ -60,6 +60,9 @@ def _network(opened: Opened, classifier: Classifier, size: Size) -> DenseNet:
 
 
 def _notes(classifier: Classifier) -> tuple[str, ...]:
-    if classifier.resizing is None:
+    if classifier.resizing in (
+        None,
+        "--fit stretch --resize bilinear",
+    ):  # which is what is done unless somebody says more
         return ()
-    return (f"in keras-hub a picture is {classifier.resizing}: say --fit and --resize if training did the same",)
+    return (f"the preprocessor in the file resizes pictures as {classifier.resizing} does: say so if training used it",)

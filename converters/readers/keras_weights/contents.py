@@ -8,7 +8,7 @@ person put between them is seen, as far as its class or its own name says it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -40,6 +40,8 @@ _NAMED = re.compile(  # Keras 2 wrote conv1/bn/gamma:0, Keras 1 bn_conv1_gamma
     r"(?P<owner>.+)(/(?P<role>kernel|bias|gamma|beta|moving_mean|moving_variance)"
     r"|_(?P<old>W|b|gamma|beta|running_mean|running_std))(_\d+)?(:\d+)?"
 )
+# keras.applications' names: conv1/bn, conv2_block1_0_bn, pool2_conv, bn; "/" was "_" in other releases.
+_APPLICATIONS = re.compile(r"(?:(conv1)[/_]|conv(\d+)_block(\d+)_(\d)_|pool(\d+)_)(?:bn|conv)|bn")
 _OF_NORM = ("gamma", "beta", "mean", "variance")
 
 
@@ -125,7 +127,7 @@ def _walked(group: Any, place: str, plain: list[str], name: str) -> Iterator[Sto
 
 def _listed(file: Any, plain: list[str], name: str) -> Iterator[Stored]:
     """The layers of a file of Keras 1 or 2. A model inside of the model is one layer with the weights of all its own,
-    of which those that are trained come first."""
+    of which those that were trained come first: where some were not, the names of keras.applications tell the order."""
     for layer in _strings(file, "layer_names"):
         group = _own(file, layer, name)
         owners: dict[str, dict[str, Any]] = {}
@@ -138,12 +140,30 @@ def _listed(file: Any, plain: list[str], name: str) -> Iterator[Stored]:
         if not owners:
             plain.append(re.sub(r"_\d+$", "", layer))
         place = layer if len(owners) > 1 else ""
-        for owner, roles in owners.items():
+        for owner, roles in sorted(owners.items(), key=_order_of(owners)):
             names = _OF_NORM if "gamma" in roles or "mean" in roles else ("kernel", "bias")
             if not set(names[:1]) <= set(roles) <= set(names) or (names == _OF_NORM and len(roles) < 4):
                 raise _unknown(f"'{owner}' with {' and '.join(roles)}", name)
             kind = "batch_normalization" if names == _OF_NORM else "conv2d" if roles["kernel"].ndim == 4 else "dense"
             yield _stored(kind, owner, [roles[role] for role in names if role in roles], place, name)
+
+
+def _order_of(owners: Iterable[str]) -> Callable[[Any], tuple[float, ...]]:
+    """What sorts (owner, weights): by the place that its name tells if all tell one, else as they stand."""
+    matches = {owner: _APPLICATIONS.fullmatch(owner) for owner in owners}
+    if not all(matches.values()):
+        return lambda item: ()
+
+    def place(item: Any) -> tuple[float, ...]:
+        match = matches[item[0]]
+        stem, stage, block, step, pool = match.groups() if match else (None,) * 5
+        if stem:
+            return (0,)
+        if pool:
+            return (int(pool), float("inf"))
+        return (int(stage), int(block), int(step)) if stage else (float("inf"),)
+
+    return place
 
 
 def _stored(kind: str, title: str, arrays: list[Array], place: str, name: str) -> Stored:

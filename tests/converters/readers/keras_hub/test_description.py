@@ -37,10 +37,24 @@ def test_what_the_preprocessor_does() -> None:
     assert found.normalization is not None
     assert found.normalization.scale.tolist() == [0.5, 0.25, 2.0]
     assert found.normalization.shift.tolist() == [-1.0, -1.0, -1.0]
-    assert found.resizing == "cut to its shape and resized by bilinear interpolation with antialiasing"
+    assert found.resizing == "--fit crop --resize pil-bilinear"
     plain = classifier(described(preprocessor=preprocessor()), "m.keras")
     assert plain.normalization is not None
     assert (plain.normalization.scale.tolist(), plain.resizing) == ([1.0] * 3, None)
+
+
+@pytest.mark.parametrize(
+    ("converter", "options"),
+    [
+        ({"crop_to_aspect_ratio": False}, "--fit stretch --resize bilinear"),
+        ({"crop_to_aspect_ratio": False, "pad_to_aspect_ratio": True}, "--fit pad --resize bilinear"),
+        ({"interpolation": "lanczos3", "antialias": True}, "--fit crop --resize pil-lanczos"),
+        ({"interpolation": "lanczos5"}, "--fit crop --resize lanczos5"),
+    ],
+)
+def test_resizing_is_told_in_options(converter: dict[str, Any], options: str) -> None:
+    said = preprocessor(image_size=[96, 128], **converter)
+    assert classifier(described(preprocessor=said), "m.keras").resizing == options
 
 
 def test_keras_cv() -> None:

@@ -42,7 +42,7 @@ def test_the_preprocessors_normalization_is_the_models(tmp_path: Path) -> None:
     assert source.normalized
     assert source.normalization() == "none"
     (note,) = settled(source)[1]
-    assert note.startswith("in keras-hub a picture is cut to its shape and resized by bilinear interpolation")
+    assert "--fit crop --resize bilinear" in note
 
 
 def said_offset(said: dict) -> np.ndarray:

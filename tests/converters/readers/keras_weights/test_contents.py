@@ -146,6 +146,17 @@ class TestKeras2:
         assert [array[0] for array in found.of("norm")[0].arrays] == [1, 2, 3, 4]
         assert found.plain == ("input", "dropout")
 
+    def test_what_was_not_trained_stands_where_its_name_says(self, tmp_path: Path) -> None:
+        """Keras 2 writes a partly frozen model in the model with its frozen layers last."""
+        names = ["conv5_block10_1_conv", "conv5_block2_1_conv", "conv1/conv", "pool4_conv", "conv4_block24_2_conv"]
+        base = {f"{name}/kernel:0": KERNEL for name in names}
+        found = written(tmp_path / "w.h5", lambda file: legacy(file, {"densenet121": base}))
+        expected = ["conv1/conv", "conv4_block24_2_conv", "pool4_conv", "conv5_block2_1_conv", "conv5_block10_1_conv"]
+        assert [layer.name for layer in found.layers] == expected
+        base["other/kernel:0"] = KERNEL
+        found = written(tmp_path / "w.h5", lambda file: legacy(file, {"densenet121": base}))
+        assert [layer.name for layer in found.layers] == [*names, "other"]
+
     def test_names_of_keras_1(self, tmp_path: Path) -> None:
         """Its running_std is the variance."""
         roles = ("gamma", "beta", "running_mean", "running_std")
