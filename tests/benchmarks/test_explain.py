@@ -12,6 +12,7 @@ from benchmarks import deletion, explain, randomization
 from edgedense.converters import explain as keras_explain
 from edgedense.converters import pipeline
 from edgedense.converters.opening import Opening
+from edgedense.converters.options import Resizing
 from edgedense.converters.pipeline import Options
 from edgedense.deployed import gradcam
 from edgedense.device import Classifier
@@ -112,7 +113,7 @@ def test_the_devices_heatmap_is_that_of_keras(made: tuple[Path, Path, list[Path]
     with Classifier(made[1], threads=1) as classifier:
         p = classifier.preprocessing
         opened = keras_explain.read(
-            made[0], classifier.labels, p.normalize, p.resize, p.exif, Opening((p.height, p.width))
+            made[0], classifier.labels, p.normalize, Resizing(p.resize, exif=p.exif), Opening((p.height, p.width))
         )
         found = explain.beside_keras(opened, classifier, [load_image(path, p) for path in made[2]])
         assert np.median(found) >= 0.95  # int8 noise of a random network: tests/converters/quantization/test_heads.py

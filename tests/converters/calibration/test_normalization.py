@@ -9,8 +9,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from edgedense.converters.calibration.normalization import Score, better_choice, compose, normalized, refuse
+from edgedense.converters.calibration.normalization import (
+    Score,
+    better_choice,
+    compose,
+    normalized,
+    preprocessing,
+    refuse,
+)
 from edgedense.converters.network.graph import Affine
+from edgedense.converters.options import Resizing
 from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing
 from tests import networks, reference
 from tests.networks import array
@@ -145,3 +153,16 @@ def test_torchvisions_cut_is_named_as_it_is_typed(tmp_path: Path, monkeypatch: p
     found = judge.better(monkeypatch)
     assert found.options == "--preprocess densenet --resize pil-bilinear --shorter-side 22"
     assert "--shorter-side 22, or --force" in str(refuse(found))
+
+
+def test_a_shorter_side_is_that_of_the_training() -> None:
+    """256 of 224 in training is 146 of 128: the same share of the picture."""
+    said = Resizing("pil-bilinear", shorter_side=256)
+    assert preprocessing((128, 128), (), "none", said, (224, 224)).shorter_side == 146
+    assert preprocessing((224, 224), (), "none", said, (224, 224)).shorter_side == 256
+    assert preprocessing((224, 224), (), "none", said) == Preprocessing(
+        224, 224, "none", "pil-bilinear", fit="crop", shorter_side=256
+    )
+    assert preprocessing((224, 200), (), "none", Resizing(fit="pad", exif="apply")) == Preprocessing(
+        224, 200, "none", exif="apply", fit="pad"
+    )

@@ -360,20 +360,43 @@ def test_a_camera_that_is_switched_off_says_that_it_refuses(monkeypatch: pytest.
     assert "it refuses the connection (" in told[-1]
 
 
-def test_a_frame_goes_through_the_models_own_steps(camera: Camera) -> None:
-    """The right half of a card that is red there and black on the left."""
+def frame_of_halves(camera: Camera, preprocessing: Preprocessing) -> np.ndarray:
+    """What the network gets of a card of 120x160 pixels that is red on the right and black on the left."""
     halves = np.zeros((120, 160, 3), np.uint8)
     halves[:, 80:] = CARDS["red"]
     data = io.BytesIO()
     Image.fromarray(halves).save(data, "JPEG", quality=95, subsampling=0)
     camera.jpeg = data.getvalue()
-    steps = (Crop(0, 32, 48, 32), Resample(24, 16, "area"))
-    wanted = CaptureJob(parse(camera.url()), CameraSettings(), View(), Preprocessing(48, 64, "none", steps=steps))
+    wanted = CaptureJob(parse(camera.url()), CameraSettings(), View(), preprocessing)
     with Stream(wanted, lambda text: None) as stream:
         frame = take(stream)
-    assert frame.picture.shape == (120, 160, 3)
-    assert frame.pixels.shape == (24, 16, 3)
-    assert np.abs(frame.pixels.astype(int) - CARDS["red"])[:, 1:].max() <= 8  # JPEG
+        assert frame.picture.shape == (120, 160, 3)
+        return frame.pixels.astype(int)
+
+
+def test_a_frame_goes_through_the_models_own_steps(camera: Camera) -> None:
+    """The right half."""
+    steps = (Crop(0, 32, 48, 32), Resample(24, 16, "area"))
+    found = frame_of_halves(camera, Preprocessing(48, 64, "none", steps=steps))
+    assert found.shape == (24, 16, 3)
+    assert np.abs(found - CARDS["red"])[:, 1:].max() <= 8  # JPEG
+
+
+@pytest.mark.parametrize(
+    ("recipe", "edge"),
+    [
+        (Preprocessing(48, 48, "none", "pil-bilinear", fit="crop", shorter_side=60), 24),
+        (Preprocessing(48, 48, "none", fit="crop"), 24),
+        (Preprocessing(48, 48, "none", "pil-bicubic", fit="pad"), 24),
+    ],
+)
+def test_a_frame_is_cut_as_a_picture_is(camera: Camera, recipe: Preprocessing, edge: int) -> None:
+    """The card's middle stays where it was, and with black around it the card is 36 pixels high."""
+    found = frame_of_halves(camera, recipe)
+    rows = slice(6, 42) if recipe.fit == "pad" else slice(0, 48)
+    assert np.abs(found - CARDS["red"])[rows, edge + 2 :].max() <= 8
+    assert found[:, : edge - 2].max() <= 8
+    assert found[: rows.start].sum() == found[rows.stop :].sum() == 0
 
 
 def test_a_still_picture_that_never_ends_is_not_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from PIL import Image, ImageFont
 from edgedense.errors import EdgedenseError
 from edgedense.explanations import colormap, contact_sheet, explanation
 from edgedense.explanations.explanation import Explanation, Heat
+from edgedense.images.preprocessing import Preprocessing
 
 
 def explained(*labels: str, side: int = 300) -> Explanation:
@@ -110,3 +111,18 @@ class TestWrite:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(EdgedenseError, match="a folder to write"):
             explanation.write(iter([("1.png", b"")]), tmp_path / "file")
+
+
+def test_what_is_shown_is_what_the_model_sees_of_each_picture(tmp_path: Path) -> None:
+    """Of pictures of different shapes these are different parts; black is shown where the model sees black."""
+    wide, tall = (np.random.default_rng(1).integers(1, 256, (*size, 3), np.uint8) for size in ((40, 60), (80, 40)))
+    for name, image in (("wide.png", wide), ("tall.png", tall)):
+        Image.fromarray(image).save(tmp_path / name)
+    paths = [tmp_path / "wide.png", tmp_path / "tall.png"]
+    cut = [found.picture for found in explanation.pictures(paths, Preprocessing(32, 32, "none", fit="crop"), None)]
+    np.testing.assert_array_equal(cut[0], wide[:, 10:50])
+    np.testing.assert_array_equal(cut[1], tall[20:60])
+    (padded, _) = explanation.pictures(paths, Preprocessing(32, 32, "none", "pil-bilinear", fit="pad"), None)
+    # 21 of the input's 32 rows show the picture, which are 40 of 61 of its own; 6 rows of black are before them.
+    assert padded.pixels.any(axis=(1, 2)).tolist() == [6 <= row < 27 for row in range(32)]
+    assert padded.picture.any(axis=(1, 2)).tolist() == [11 <= row < 51 for row in range(61)]
