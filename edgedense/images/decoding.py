@@ -107,8 +107,8 @@ class Decoded:
     def bands(self, first: int, last: int) -> Iterator[Image.Image]:
         """The upright picture's rows from `first` to before `last` as Pillow has them, in RGB or grey: a few at a time,
         or all where that is little."""
-        most = max(1, _AT_ONCE // self.width)
         is_plain = self._image.mode in ("RGB", "L") and self._orientation not in _TURNED
+        most = max(1, (_AT_ONCE if is_plain else _BAND) // self.width)
         for start in range(first, last, most):
             stop = min(start + most, last)
             if is_plain:
@@ -130,8 +130,10 @@ class Decoded:
     def _stored(self, rows: Positions, columns: Positions) -> Pixels:
         """The pixels as the file has them, band by band."""
         left, right = int(columns.min()), int(columns.max()) + 1
-        found = np.empty((len(rows), len(columns), 3), np.uint8)
         every = np.array_equal(columns, np.arange(left, right))
+        if every and rows.size * columns.size <= _AT_ONCE and (np.diff(rows) == 1).all():
+            return np.array(_rgb(self._image.crop((left, int(rows[0]), right, int(rows[-1]) + 1))))
+        found = np.empty((len(rows), len(columns), 3), np.uint8)
         for start, stop in _bands(rows, max(1, _BAND // (right - left))):
             band = _rgb(self._image.crop((left, int(rows[start]), right, int(rows[stop - 1]) + 1)))
             found[start:stop] = band if every else band.take(columns - left, 1)

@@ -35,12 +35,12 @@ def taps(size: int, new_size: int, method: Method, antialias: bool = False) -> T
         index = np.minimum(np.floor(_centres(size, new_size)).astype(np.intp), size - 1)
         return Taps(index[None], np.ones((1, new_size), np.float32))
     if method == "area":
-        return _packed(_overlaps(size, new_size))
+        return _overlaps(size, new_size)
     if method == "bilinear" and not antialias:
         return _bilinear(size, new_size)
     if method == "bicubic" and not antialias:
         return _bicubic(size, new_size)
-    return _packed(_spans(size, new_size, *_KERNELS[method], antialias))
+    return _spans(size, new_size, *_KERNELS[method], antialias)
 
 
 def resample(image: Floats, height: int, width: int, method: Method, antialias: bool = False) -> Floats:
@@ -88,19 +88,17 @@ def _bicubic(size: int, new_size: int) -> Taps:
     return Taps(index.clip(0, size - 1), (share / share.sum(axis=0)).astype(np.float32))
 
 
-def _overlaps(size: int, new_size: int) -> NDArray[np.float64]:
-    """[new size, size]: the share of each output pixel's width that each input pixel covers."""
+def _overlaps(size: int, new_size: int) -> Taps:
+    """The share of each output pixel's width that each input pixel covers."""
     scale = size / new_size
     start = np.arange(new_size)[:, None] * scale
-    pixel = np.arange(size)
+    pixel = np.floor(start).astype(np.intp) + np.arange(int(np.ceil(scale)) + 1)
     covered = np.minimum(start + scale, pixel + 1) - np.maximum(start, pixel)
-    return covered.clip(0) / scale
+    return _within(size, pixel, covered.clip(0) / scale)
 
 
-def _spans(
-    size: int, new_size: int, kernel: Callable[[Any], Any], radius: float, antialias: bool
-) -> NDArray[np.float64]:
-    """[new size, size]: the kernel around each output pixel's centre, wider by the scale with antialiasing.
+def _spans(size: int, new_size: int, kernel: Callable[[Any], Any], radius: float, antialias: bool) -> Taps:
+    """The kernel around each output pixel's centre, wider by the scale with antialiasing.
 
     In float32 as in TensorFlow: the gaussian ends in a step, and rounding decides who still stands on it.
     """
@@ -109,22 +107,20 @@ def _spans(
     wide = max(scale, one) if antialias else one
     centre = (np.arange(new_size, dtype=np.float32) + half)[:, None] * scale
     reach = np.float32(radius) * wide
-    pixel = np.arange(size, dtype=np.float32)
-    inside = (pixel >= np.ceil(centre - reach - half)) & (pixel <= np.floor(centre + reach - half))
+    first = np.maximum(np.ceil(centre - reach - half), 0)
+    pixel = first + np.arange(int(2 * reach) + 2, dtype=np.float32)
+    inside = (pixel < size) & (pixel <= np.floor(centre + reach - half))
     distance = np.abs(pixel + half - centre) * (one / wide)
     shares = np.where(inside, kernel(distance).astype(np.float64), 0)
-    return shares / shares.sum(axis=1, keepdims=True)
+    return _within(size, pixel.astype(np.intp), shares / shares.sum(axis=1, keepdims=True))
 
 
-def _packed(shares: NDArray[np.float64]) -> Taps:
-    """The span of a dense [new size, size] that is not zero, as taps."""
-    used = shares != 0
-    count = int((shares.shape[1] - used.argmax(axis=1) - used[:, ::-1].argmax(axis=1)).max())
-    index = used.argmax(axis=1) + np.arange(count)[:, None]
-    row = np.arange(len(shares))
-    inside = index < shares.shape[1]
-    index = index.clip(0, shares.shape[1] - 1)
-    return Taps(index, np.where(inside, shares[row, index], 0).astype(np.float32))
+def _within(size: int, pixel: NDArray[np.intp], shares: NDArray[np.float64]) -> Taps:
+    """Taps [new size, K] without those behind the picture's border."""
+    inside = pixel < size
+    last = int((inside & (shares != 0)).any(axis=0).nonzero()[0][-1]) + 1
+    shares = np.where(inside, shares, 0)[:, :last]
+    return Taps(pixel[:, :last].clip(0, size - 1).T.copy(), shares.T.astype(np.float32))
 
 
 def _keys_cubic(x: Any) -> Any:

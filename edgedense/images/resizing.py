@@ -26,7 +26,7 @@ _PILLOW = {
     "pil-lanczos": (Image.Resampling.LANCZOS, 3.0),
 }
 _SMALL = 1 << 20  # pixels that are faster taken all at once
-_BETWEEN = 1 << 19  # pixels that Pillow may keep between resizing columns and rows
+_BETWEEN = 1 << 18  # pixels that may be kept between resizing along one side and the other
 
 
 def is_pillows(method: Resize) -> bool:
@@ -233,7 +233,7 @@ def _weighted(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Meth
 
 def _rows_at_once(rows: Axis, columns: Axis) -> int:
     """As in `_mixed`, and fewer of a large picture, so that never much of it is taken at a time."""
-    return max(1, min(_STRIP, _SMALL * rows.resized // ((rows.stop - rows.start) * columns.size)))
+    return max(1, min(_STRIP, _BETWEEN * rows.resized // ((rows.stop - rows.start) * columns.size)))
 
 
 def _sum(values: NDArray[Any], places: NDArray[np.intp], shares: Floats, axis: int) -> Floats:

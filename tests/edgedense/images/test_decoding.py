@@ -143,29 +143,35 @@ def test_a_picture_of_a_suspicious_size_is_not_called_damaged(monkeypatch: pytes
         decode(jpeg(16))
 
 
+TURNED = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # by 90 degrees: orientation 6
 PEAK = """
 import pathlib, re, sys
 from edgedense.images.preprocessing import Preprocessing, load_image
 def peak(): return int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) * 1024
-load_image(sys.argv[1], Preprocessing(224, 224, "none"))
+wanted = Preprocessing(224, 224, "none", sys.argv[3], exif="apply")
+load_image(sys.argv[1], wanted)
 before = peak()
-load_image(sys.argv[2], Preprocessing(224, 224, "none"))
+load_image(sys.argv[2], wanted)
 print(peak() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, as what is tested does")
-@pytest.mark.parametrize(("name", "mode", "options"), [
-    ("a.png", "RGB", {}),
-    ("a.png", "P", {}),
-    ("a.png", "I;16", {}),
-    ("a.jpg", "RGB", {"progressive": True}),
-    ("a.jpg", "CMYK", {}),
-    ("a.webp", "RGB", {}),
-    ("a.tif", "RGB", {"compression": "tiff_lzw"}),
+@pytest.mark.parametrize(("name", "mode", "options", "method"), [
+    ("a.png", "RGB", {}, "bilinear"),
+    ("a.png", "P", {}, "bilinear"),
+    ("a.png", "I;16", {}, "bilinear"),
+    ("a.jpg", "RGB", {"progressive": True}, "bilinear"),
+    ("a.jpg", "CMYK", {}, "bilinear"),
+    ("a.webp", "RGB", {}, "bilinear"),
+    ("a.tif", "RGB", {"compression": "tiff_lzw"}, "bilinear"),
+    ("a.png", "RGB", {}, "pil-lanczos"),
+    ("a.png", "RGB", {}, "area"),
+    ("a.png", "P", {}, "pil-bilinear"),
+    ("a.png", "RGB", {"exif": TURNED}, "pil-bilinear"),
 ])  # fmt: skip
 def test_no_more_memory_is_taken_than_was_said(
-    tmp_path: Path, name: str, mode: str, options: dict[str, object]
+    tmp_path: Path, name: str, mode: str, options: dict[str, object], method: str
 ) -> None:
     """In a process of its own, whose peak is the decoding. Allowed are 8 MB for what does not grow with the picture:
     bands, taps, the decoder's own buffers."""
@@ -173,7 +179,7 @@ def test_no_more_memory_is_taken_than_was_said(
     Image.new(mode, (3000, 3000)).save(tmp_path / name, **options)
     with Image.open(tmp_path / name) as image:
         said = needed_bytes(image)
-    call = [sys.executable, "-c", PEAK, str(tmp_path / f"small-{name}"), str(tmp_path / name)]
+    call = [sys.executable, "-c", PEAK, str(tmp_path / f"small-{name}"), str(tmp_path / name), method]
     taken = int(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
     assert taken <= said + 8_000_000
     assert taken >= said / 2  # so that pictures that would fit are not refused
