@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Method = Literal["bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"]
+SMOOTHING: tuple[Method, ...] = ("gaussian", "mitchellcubic")  # they change what has the size already
 OVERSHOOTING: tuple[Method, ...] = ("bicubic", "lanczos3", "lanczos5", "mitchellcubic")  # kernels with negative shares
 Floats = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ def taps(size: int, new_size: int, method: Method, antialias: bool = False) -> T
 def resample(image: Floats, height: int, width: int, method: Method, antialias: bool = False) -> Floats:
     """float32 [H, W, C] -> float32 [height, width, C], neither rounded nor cut to a range."""
     for axis, new_size in ((0, height), (1, width)):
-        if image.shape[axis] != new_size:
+        if image.shape[axis] != new_size or method in SMOOTHING:
             image = _mixed(image, taps(image.shape[axis], new_size, method, antialias), axis)
     return image
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from edgedense.images.decoding import Decoded, Pixels, Positions
 from edgedense.images.fitting import Axis, Placement
-from edgedense.images.resampling import OVERSHOOTING, Floats, Method, Taps, taps
+from edgedense.images.resampling import OVERSHOOTING, SMOOTHING, Floats, Method, Taps, taps
 
 Resize = Literal[Method, "pil-bilinear", "pil-bicubic", "pil-lanczos"]
 # Pillow's kernels, and how many pixels each reaches to either side where the picture does not get smaller.
@@ -55,7 +55,7 @@ def resized(picture: Pixels | Decoded, placement: Placement, method: Resize) -> 
 
 
 def _inside(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Resize) -> Pixels:
-    if rows.is_kept and columns.is_kept:
+    if rows.is_kept and columns.is_kept and method not in SMOOTHING:
         return _at(picture, _kept(rows), _kept(columns))
     if is_pillows(method):
         return _by_pillow(picture, rows, columns, method)

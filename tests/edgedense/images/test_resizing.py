@@ -21,7 +21,7 @@ KERNELS: dict[Resize, Image.Resampling] = {
     "pil-bicubic": Image.Resampling.BICUBIC,
     "pil-lanczos": Image.Resampling.LANCZOS,
 }
-SIZES = [(120, 160), (160, 121), (97, 131), (45, 60), (40, 300), (64, 64), (31, 29)]
+SIZES = [(120, 160), (160, 121), (97, 131), (45, 60), (40, 300), (64, 64), (31, 29), (48, 64)]
 RNG = np.random.default_rng(11)
 
 
@@ -121,7 +121,7 @@ def test_tensorflows_methods(method: Method) -> None:
 
 def test_pixels_of_a_picture_that_has_the_size_stay_as_they_are() -> None:
     image = noise(48, 64)
-    for method in get_args(Resize):
+    for method in set(get_args(Resize)) - {"gaussian", "mitchellcubic"}:  # which smooth all the same
         np.testing.assert_array_equal(prepare(image, Preprocessing(48, 64, "none", method)), image)
         cut = prepare(image, Preprocessing(40, 40, "none", method, fit="crop", shorter_side=48))
         np.testing.assert_array_equal(cut, image[4:44, 12:52])
