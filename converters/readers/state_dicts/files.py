@@ -6,6 +6,7 @@ Nothing in a file is executed. `.safetensors` holds no code. Everything else is 
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import textwrap
@@ -83,11 +84,11 @@ def _of_torch(path: Path, data: bytes) -> dict[str, Array]:
             f"pip install 'edgedense[torch]'; or save the weights as {SAFETENSORS}, which needs no PyTorch",
         ) from error
     if data.startswith(b"PK"):
-        _check_archive(path)
+        _check_archive(path, data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, which are no matter of the user's
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         tensors = _weights(content, path)
         return {
             name: _array(torch, name, tensor, path, len(data))
@@ -102,11 +103,11 @@ def _of_torch(path: Path, data: bytes) -> dict[str, Array]:
         raise _damaged(path, error) from error
 
 
-def _check_archive(path: Path) -> None:
+def _check_archive(path: Path, data: bytes) -> None:
     """EdgedenseError for an archive that torch.save did not write, or whose checksums are wrong: PyTorch itself would
     read on."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             names = [entry.filename.split("/")[-1] for entry in entries]
             if "constants.pkl" in names:

@@ -22,6 +22,7 @@ from edgedense.errors import EdgedenseError
 _BODY = re.compile(r"(conv|norm|pool|relu|denseblock|transition)\d+\.")
 _LAYER = re.compile(r"(denselayer\d+)\.layers\.")
 _OLD = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+_LOSS = re.compile(r"(.*\.)?(criterion|loss|loss_fn|loss_func|loss_function)\.(pos_)?weight")  # which training needs
 _THRESHOLDS = "op_threshs"  # TorchXRayVision's operating points
 
 
@@ -39,17 +40,11 @@ class Named:
 
 def named(opened: Opened) -> Named:
     """Tells body and head apart. EdgedenseError where there is no DenseNet, or more than one."""
-    stems = [name for name in opened.arrays if name == STEM or name.endswith(f".{STEM}")]
-    if len(stems) != 1:
-        found = f"{len(stems)}: {', '.join(stems)}" if stems else f"none among {len(opened.arrays)} parameters"
-        raise EdgedenseError(
-            f"one DenseNet as torchvision, timm, MONAI or TorchXRayVision name its parameters, with one {STEM}",
-            f"{found} in '{opened.name}'",
-            "a network that names its parameters in another way is read as ONNX (torch.onnx.export)",
-        )
-    front = stems[0].removesuffix(STEM)
+    front = _stem(opened).removesuffix(STEM)
     body, head, of_monai, thresholds = {}, {}, False, None
     for name, array in opened.arrays.items():
+        if _LOSS.fullmatch(name):
+            continue
         own = name.removeprefix(front)
         if name.startswith(front) and _BODY.match(own):
             of_monai |= _LAYER.search(own) is not None
@@ -59,3 +54,17 @@ def named(opened: Opened) -> Named:
         else:
             head[name] = array
     return Named(body, head, of_monai, thresholds)
+
+
+def _stem(opened: Opened) -> str:
+    stems = [name for name in opened.arrays if name == STEM or name.endswith(f".{STEM}")]
+    if not stems:
+        raise EdgedenseError(
+            f"a DenseNet as torchvision, timm, MONAI or TorchXRayVision name its parameters, with one {STEM}",
+            f"none among {len(opened.arrays)} parameters in '{opened.name}'",
+            "a network that names its parameters in another way is read as ONNX (torch.onnx.export)",
+        )
+    if len(stems) > 1:
+        found = f"{len(stems)} in '{opened.name}': {', '.join(stems)}"
+        raise EdgedenseError("the weights of one network", found, "save the state_dict() of one of them")
+    return stems[0]

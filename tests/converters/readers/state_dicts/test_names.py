@@ -61,9 +61,19 @@ def test_thresholds_are_no_part_of_the_head() -> None:
     assert len(found.head) == 2
 
 
+def test_weights_of_a_loss_are_left_out() -> None:
+    """Lightning saves them with the network's."""
+    losses = {"criterion.pos_weight": np.ones(3), "loss_fn.weight": np.ones(3), "a.loss.pos_weight": np.ones(3)}
+    found = of({**prefixed(state_dict(), "model."), **losses})
+    assert list(found.head) == ["model.classifier.weight", "model.classifier.bias"]
+    assert list(of({**state_dict(), "lossy.weight": np.ones((3, 3))}).head)[-1] == "lossy.weight"
+
+
 def test_two_networks_are_refused_by_name() -> None:
     both = {**prefixed(state_dict(), "student."), **prefixed(state_dict(), "teacher.")}
-    with pytest.raises(EdgedenseError, match=r"found 2: student\.features\.conv0\.weight, teacher\."):
+    with pytest.raises(
+        EdgedenseError, match=r"one network; found 2 in 'x\.pth': student\.features\.conv0\.weight, teacher\."
+    ):
         of(both)
 
 
