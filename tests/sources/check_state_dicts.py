@@ -5,6 +5,7 @@ Their networks compute what PyTorch computes: those of this folder, and those of
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pickle
@@ -12,7 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from edgedense.converters.opening import Between, Opening
 from edgedense.converters.readers import door
 from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
+from tests.sources.libraries import HERE
 from tests.sources.networks import DenseNet, trained
 
 SIZE = (45, 62)
@@ -116,80 +118,115 @@ def test_pytorchs_format_before_zip(tmp_path: Path) -> None:
     agree(read(path), network)
 
 
-# What the libraries themselves build, small in pixels.
+# What the libraries themselves build, those that are here, and networks of the same sizes from this folder.
 def torchvisions(name: str) -> nn.Module:
-    return getattr(pytest.importorskip("torchvision.models"), name)(num_classes=7)
+    return importlib.import_module("torchvision.models").get_model(name, num_classes=7)
 
 
 def timms(name: str, **options: Any) -> nn.Module:
-    return pytest.importorskip("timm").create_model(name, num_classes=7, **options)
+    return importlib.import_module("timm").create_model(name, num_classes=7, **options)
 
 
-def monais(**options: Any) -> nn.Module:
-    return pytest.importorskip("monai.networks.nets").DenseNet121(spatial_dims=2, out_channels=7, **options)
+def monais(channels: int = 1, dimensions: int = 2, **options: Any) -> nn.Module:
+    return importlib.import_module("monai.networks.nets").DenseNet121(dimensions, channels, 7, **options)
 
 
 def xrayvisions(**options: Any) -> nn.Module:
-    return pytest.importorskip("torchxrayvision").models.DenseNet(**options)
+    return importlib.import_module("torchxrayvision.models").DenseNet(**options)
 
 
-@pytest.mark.parametrize(
-    ("build", "channels", "outside"),
-    [
-        (lambda: torchvisions("densenet121"), 3, "densenet"),
-        (lambda: torchvisions("densenet161"), 3, "densenet"),
-        (lambda: timms("densenet121"), 3, "densenet"),
-        (lambda: monais(in_channels=1), 1, None),
-        (lambda: monais(in_channels=3), 3, None),
-        (lambda: xrayvisions(num_classes=18), 1, None),
-    ],
-    ids=["torchvision 121", "torchvision 161", "timm 121", "MONAI 121, grey", "MONAI 121", "TorchXRayVision"],
-)
-def test_the_libraries_own_networks(
-    build: Callable[[], nn.Module], channels: int, outside: str | None, tmp_path: Path
-) -> None:
-    network = trained(build())
+class Case(NamedTuple):
+    """A network, the library that it needs, its channels, and what its library says of pixels."""
+
+    build: Callable[[], nn.Module]
+    library: str | None
+    channels: int = 3
+    outside: str | None = "densenet"
+
+
+CASES = {
+    "121": Case(lambda: DenseNet((6, 12, 24, 16), 32, 64), None),
+    "264, narrow": Case(lambda: DenseNet((6, 12, 64, 48), 4, 8), None),
+    "torchvision 121": Case(lambda: torchvisions("densenet121"), "torchvision"),
+    "torchvision 161": Case(lambda: torchvisions("densenet161"), "torchvision"),
+    "timm 121": Case(lambda: timms("densenet121"), "timm"),
+    "MONAI 121": Case(lambda: monais(3), "monai.networks.nets", 3, None),
+    "MONAI 121, grey": Case(monais, "monai.networks.nets", 1, None),
+    "TorchXRayVision": Case(xrayvisions, "torchxrayvision", 1, None),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if HERE.get(str(case.library), True)])
+def test_networks_of_full_depth(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    network = trained(case.build())
     source = read(saved(tmp_path / "x.pth", network))
-    agree(source, network, channels)
-    assert source.outside == outside
-    assert sum(source.parameters.values()) == sum(v.numel() for v in network.state_dict().values() if v.ndim)
+    agree(source, network, case.channels)
+    assert source.outside == case.outside
+    counted = {part: count for part, count in source.parameters.items() if count}
+    assert sum(counted.values()) == sum(value.numel() for value in network.state_dict().values() if value.ndim)
 
 
-def test_torchxrayvisions_thresholds_and_scores(tmp_path: Path) -> None:
-    """The scores are its sigmoid's. It rescales them so that each threshold is at one half, which decides the same."""
-    thresholds = torch.tensor([0.3, float("nan"), 0.6])
-    network = trained(xrayvisions(num_classes=3, op_threshs=thresholds))
+THRESHOLDS = torch.tensor([0.3, float("nan"), 0.6])
+
+
+def test_thresholds_beside_the_weights(tmp_path: Path) -> None:
+    network = trained(DenseNet(channels=1, classes=3))
+    network.register_buffer("op_threshs", THRESHOLDS)
     source = read(saved(tmp_path / "x.pth", network))
     assert source.thresholds == (pytest.approx(0.3), None, pytest.approx(0.6))
     assert source.outside == "xrayvision"
-    pixels = torch.randn(40, 1, *SIZE, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        rescaled, logits = network(pixels).numpy(), network.classifier(network.features2(pixels))
-    scores = source.predict(images(pixels))
-    assert scores == pytest.approx(torch.sigmoid(logits).numpy(), rel=1e-4)
-    for number in (0, 2):
-        assert ((scores[:, number] >= source.thresholds[number]) == (rescaled[:, number] >= 0.5)).all()
+    agree(source, network, 1)
 
 
-@pytest.mark.parametrize(
-    ("build", "said"),
-    [
-        (lambda: timms("densenetblur121d"), "deep stem of three convolutions"),
-        (lambda: monais(in_channels=1, norm=("instance", {"affine": True})), "as instance and group norms are"),
-        (lambda: monais(in_channels=1, norm="instance"), "the parameter norm0.weight; found none"),
-        (lambda: timms("densenet121", global_pool="catavgmax"), "1024 inputs of classifier"),
-    ],
-    ids=["deep stem", "instance norms", "instance norms without parameters", "two poolings"],
-)
-def test_relatives_of_the_libraries_are_named(build: Callable[[], nn.Module], said: str, tmp_path: Path) -> None:
+if HERE["torchxrayvision"]:
+
+    def test_torchxrayvisions_thresholds_and_scores(tmp_path: Path) -> None:
+        """The scores are its sigmoid's. It rescales them so that each threshold is at one half: the same decision."""
+        network = trained(xrayvisions(num_classes=3, op_threshs=THRESHOLDS))
+        source = read(saved(tmp_path / "x.pth", network))
+        assert source.thresholds == (pytest.approx(0.3), None, pytest.approx(0.6))
+        pixels = torch.randn(40, 1, *SIZE, generator=torch.Generator().manual_seed(2))
+        with torch.no_grad():
+            rescaled, logits = network(pixels).numpy(), network.classifier(network.features2(pixels))
+        scores = source.predict(images(pixels))
+        assert scores == pytest.approx(torch.sigmoid(logits).numpy(), rel=1e-4)
+        for number in (0, 2):
+            assert ((scores[:, number] >= source.thresholds[number]) == (rescaled[:, number] >= 0.5)).all()
+
+
+def without_average(network: DenseNet) -> nn.Module:
+    network.features.norm0 = nn.InstanceNorm2d(8, affine=True)
+    return network
+
+
+RELATIVES = {
+    "instance norm": (
+        lambda: without_average(DenseNet()),
+        None,
+        "norm0 without them .* as instance and group norms are",
+    ),
+    "deep stem": (lambda: timms("densenetblur121d"), "timm", "deep stem of three convolutions"),
+    "two poolings": (lambda: timms("densenet121", global_pool="catavgmax"), "timm", "1024 inputs of classifier"),
+    "MONAI, instance norms": (
+        lambda: monais(norm=("instance", {"affine": True})),
+        "monai.networks.nets",
+        "as instance and group norms are",
+    ),
+    "MONAI, norms without parameters": (
+        lambda: monais(norm="instance"),
+        "monai.networks.nets",
+        "the parameter norm0.weight; found none",
+    ),
+    "MONAI, volumes": (lambda: monais(dimensions=3), "monai.networks.nets", "one for volumes"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, (_, library, _) in RELATIVES.items() if HERE.get(str(library), True)])
+def test_relatives_are_named(name: str, tmp_path: Path) -> None:
+    build, _, said = RELATIVES[name]
     with pytest.raises(EdgedenseError, match=said):
         read(saved(tmp_path / "x.pth", build()))
-
-
-def test_a_network_for_volumes_is_named(tmp_path: Path) -> None:
-    volumes = pytest.importorskip("monai.networks.nets").DenseNet121(spatial_dims=3, in_channels=1, out_channels=2)
-    with pytest.raises(EdgedenseError, match="one for volumes"):
-        read(saved(tmp_path / "x.pth", volumes))
 
 
 def test_a_whole_module_is_refused_with_the_lines_that_save_its_weights(tmp_path: Path) -> None:
