@@ -27,6 +27,7 @@ from edgedense.converters.training import graph_weights
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
 
+USUAL: Normalization = "densenet"  # what is done where nobody says more
 Weights = list[list[np.ndarray]]  # of the backbone's convolutions and batch norms, in calling order
 
 
@@ -131,14 +132,17 @@ def _of_keras(path: Path, opening: Opening, outside: Affine) -> Start:
 
 
 def _of_graph(source: Source, wanted: Normalization) -> Start:
-    """Whatever else the door opens. How pixels were normalized is what its kind says, or else as `wanted`."""
+    """Whatever else the door opens. Pixels are normalized as `wanted`, or where that is the usual way as the kind of
+    model says."""
     network, notes = source.network, list(graph_weights.notes(source.network))
-    known = source.outside or wanted
-    if not source.normalized and known != wanted:
-        notes.append(f"--preprocess {known} in place of {wanted}, as {source.name} was trained")
-    normalization = network.normalization if source.normalized else None
-    found = [[np.asarray(array, np.float32) for array in arrays] for arrays in graph_weights.weights(network)]
-    return Start(found, affine(known) if normalization is None else normalization, True, tuple(notes))
+    inside = network.normalization if source.normalized else None
+    if inside is None:
+        known = source.normalization(source.outside if wanted == USUAL and source.outside else wanted)
+        inside = affine(known)
+        if known != wanted:
+            notes.append(f"--preprocess {known} in place of {wanted}, as {source.name} was trained")
+    weights = [[np.asarray(array, np.float32) for array in arrays] for arrays in graph_weights.weights(network)]
+    return Start(weights, inside, True, tuple(notes))
 
 
 def _interleaved(backbone: Backbone) -> Weights:

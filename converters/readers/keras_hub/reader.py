@@ -13,6 +13,7 @@ from edgedense.converters.readers.keras_hub import description, files
 from edgedense.converters.readers.keras_hub.description import Classifier
 from edgedense.converters.readers.keras_hub.files import Opened
 from edgedense.converters.readers.keras_weights import parts as keras_parts
+from edgedense.converters.readers.keras_weights.reader import refuse
 from edgedense.converters.readers.programs import FloatProgram
 from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
@@ -25,6 +26,7 @@ def read(path: Path | str, opening: Opening) -> Source:
     keras-hub's `predict` normalizes pixels before the network, so that the file says it, and so does the source.
     """
     opened = files.open_model(Path(path))
+    refuse(opening, f"'{opened.name}' of keras-hub")
     classifier = description.classifier(opened.description, opened.name)
     size = opening.size or classifier.size
     if size is None:

@@ -20,6 +20,7 @@ def read(path: Path, opening: Opening) -> Source:
     """Reads the file, of which `opening` says the network, the size of its pictures and, for a head of several Dense
     layers, what stands between them. EdgedenseError when something of it is missing or contradicts the shapes.
     """
+    refuse(opening, f"weights alone in '{path.name}'")
     contents = stored.read(path, path.name)
     backbone = keras_parts.backbone(contents, opening.architecture)
     if opening.size is None:
@@ -47,6 +48,13 @@ def read(path: Path, opening: Opening) -> Source:
 def _as_applications(backbone: Backbone, contents: Contents) -> bool:
     """Whether nothing speaks against the normalization of keras.applications, which is outside of the model."""
     return backbone.convs[0].shape[2] == 3 and not backbone.same and not keras_parts.NORMALIZING & set(contents.plain)
+
+
+def refuse(opening: Opening, found: str) -> None:
+    """EdgedenseError for options that mean nothing where there are no layers of Keras: `found` says what there is."""
+    given = {"--output": opening.output, "--trust-model": opening.trust}
+    if used := [option for option, value in given.items() if value]:
+        raise EdgedenseError(f"a whole Keras model for {' and '.join(used)}", found, "leave it out")
 
 
 def backbone(path: Path, architecture: str) -> Backbone:

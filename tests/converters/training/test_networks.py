@@ -202,9 +202,10 @@ class TestWeightsFile:
         """Of a head of two layers, of which nobody needs to know what stands between them."""
         arrays = state_dicts.state_dict(blocks=(1, 1), first=4, bottleneck=8, head=(6, 3))
         path = state_dicts.write(tmp_path / "w.safetensors", arrays)
-        begin = networks.start(str(path), SMALL, "rescale", 32)
+        begin = networks.start(str(path), SMALL, "densenet", 32)
         assert begin.measures
-        assert begin.notes == ("--preprocess densenet in place of rescale, as w.safetensors was trained",)
+        assert begin.notes == ()
+        assert networks.start(str(path), SMALL, "rescale", 32).normalization.scale == pytest.approx(1 / 255)
         source = state_dicts_reader.read(path, Opening((32, 32), head_activation="relu"))
         pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
         assert _features(build(begin), pixels) == pytest.approx(_features_of(source, pixels), rel=1e-3, abs=1e-4)

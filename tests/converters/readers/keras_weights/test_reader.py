@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,11 @@ def test_what_weights_do_not_say_is_asked_for(weights: Path) -> None:
     with pytest.raises(EdgedenseError, match="--activation softmax"):
         settled(door.read(weights, OPENING))
     assert door.read(weights, OPENING).normalization() == "densenet"
+
+
+def test_options_of_whole_models_are_refused(weights: Path) -> None:
+    with pytest.raises(EdgedenseError, match="a whole Keras model for --output and --trust-model; found weights alone"):
+        door.read(weights, replace(OPENING, output="age", trust=True))
 
 
 def test_the_file_is_known_again(weights: Path, tmp_path: Path) -> None:
