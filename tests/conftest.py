@@ -1,6 +1,8 @@
-"""A warning fails a test, in the processes that a test starts as well."""
+"""A warning fails a test, in the processes that a test starts as well; and which variants of tests are slow."""
 
 from __future__ import annotations
+
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -16,3 +18,43 @@ def warnings_end_processes(request: pytest.FixtureRequest, monkeypatch: pytest.M
     """For as long as a test runs. Not while its fixtures of a wider scope are made: some call pip."""
     if not OTHERS & set(request.path.parts):
         monkeypatch.setenv("PYTHONWARNINGS", FILTERS)
+
+
+# `make test` runs these variants of a test, `make test-slow` the others. Where a variant is one more network through
+# the same code, a few networks tell soon enough that something broke.
+QUICK = {
+    "converters/quantization/test_heads.py::test_numpy_computes_what_tensorflow_does": ("softmax", "flatten"),
+    "converters/quantization/test_heads.py::test_a_deployed_file": ("hidden",),
+    "converters/readers/keras/test_description.py::test_read_without_what_training_needs": ("*-model.keras",),
+    "converters/readers/keras/test_head.py::test_logits_are_those_of_keras": (
+        *("keras-two poolings", "keras-attention", "keras-PReLU", "keras-GELU and LayerNormalization"),
+        "tf_keras-convolution",
+    ),
+    "converters/readers/keras/test_reader.py::TestHead::test_heads": ("keras-*", "tf_keras-*1"),
+    "converters/test_pipeline.py::test_float_graph_keeps_keras_logits": (
+        *("hostile", "nested sigmoid", "odd size", "rescaled", "global max", "norms in the head", "values"),
+        *("windows", "plain stem", "stem that reads the image itself", "normalization that cannot fold"),
+        *("integer", "size override", "any size"),
+    ),
+    "edgedense/test_cli.py::TestConvertOptions::test_another_network": ("options?",),
+    "edgedense/test_cli_explain.py::TestKeras::test_another_heatmap": ("options0",),
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow variants. Of Keras 2's SavedModels those are all: TensorFlow takes seconds to write one."""
+    kept = dict.fromkeys(QUICK, False)
+    for item in items:
+        name = item.nodeid.removeprefix("tests/").split("[")[0]
+        variant = item.callspec.id if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ""
+        is_quick = any(fnmatchcase(variant, pattern) for pattern in QUICK.get(name, "*"))
+        if name in QUICK:
+            kept[name] |= is_quick
+        if not is_quick or "saved_model" in variant:
+            item.add_marker(pytest.mark.slow)
+    for name in kept:  # a table that speaks of tests that are gone
+        modules = {item.nodeid.removeprefix("tests/").split("::")[0] for item in items}
+        whole = name.split("::")[0] in modules and not any("::" in argument for argument in items[0].config.args)
+        if whole and not kept[name]:
+            raise pytest.UsageError(f"tests/conftest.py: no quick variant of {name} is left")

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 
 # Two held-out pictures of each class, seed 7. With other pixels the accuracy in the README would be untrue.

@@ -82,6 +82,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "DENSENET", SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_what_a_page_says_can_be_typed(page: Path, place: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """`doctor` may find a problem on this machine: its exit code is 1 then."""
@@ -109,6 +110,7 @@ def test_that_a_wrong_command_is_not_understood(tmp_path: Path) -> None:
         COMMANDS["run"].make_context("run", words[1:])
 
 
+@pytest.mark.slow
 def test_python_on_a_page_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     edgedense(

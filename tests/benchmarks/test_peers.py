@@ -208,6 +208,7 @@ def test_a_job_survives_the_way_into_its_process(tmp_path: Path) -> None:
     assert Job.from_json(job.to_json()) == job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outputs", "kind"), [(3, "softmax"), (1, "sigmoid")])
 def test_every_peer_gets_a_model_of_probabilities(tmp_path: Path, outputs: int, kind: str) -> None:
     keras = pytest.importorskip("keras")

@@ -106,6 +106,7 @@ def test_what_cannot_be_had_is_said_before_any_picture_is_read(model: Path, opti
         convert(model, "no such folder", options=quick(**options))
 
 
+@pytest.mark.slow
 def test_pruning_leaves_what_the_head_reads(model: Path, pictures: Path, conversion: Conversion) -> None:
     result = convert(model, pictures, options=quick(slimming=Slimming(prune_channels=0.02)))
     before, after = result.stages

@@ -115,6 +115,7 @@ def test_the_gate_is_kept_on_labelled_pictures(folder: Path) -> None:
     assert made.trials[-1].drop <= 30
 
 
+@pytest.mark.slow
 def test_pruning_goes_on_behind_the_steps(folder: Path) -> None:
     made = convert(
         folder / "model.keras", folder / "pictures", None, replace(QUICK, slimming=Slimming(prune_channels=0.1))

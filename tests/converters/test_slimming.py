@@ -17,6 +17,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 from tests import networks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def network() -> DenseNet:

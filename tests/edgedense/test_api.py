@@ -207,6 +207,7 @@ class TestConvert:
         with pytest.raises(edgedense.EdgedenseError, match="an object of the class dict"):
             edgedense.convert({}, folders)
 
+    @pytest.mark.slow
     def test_the_gate(self, model: Path, folders: Path, labelled: list[tuple[Path, str]]) -> None:
         with pytest.raises(edgedense.EdgedenseError, match="--max-drop alone"):
             edgedense.convert(model, folders, max_drop=1.0)
@@ -262,6 +263,7 @@ class TestTelling:
         with pytest.raises(InterruptedError, match="measuring ranges"):
             edgedense.convert(model, folders, progress=stop, **QUICK)
 
+    @pytest.mark.slow
     def test_nobody_is_told_afterwards(self, model: Path, folders: Path) -> None:
         calls: list[object] = []
         edgedense.convert(model, folders, progress=lambda *call: calls.append(call), **QUICK)
@@ -427,6 +429,7 @@ class TestExplain:
 
 
 class TestPage:
+    @pytest.mark.slow
     def test_of_a_comparison(self, file: Path, model: Path, folders: Path, tmp_path: Path) -> None:
         other = tmp_path / "other.tflite"
         edgedense.convert(models.densenet(seed=5), folders, force=True, **QUICK).save(other)

@@ -13,6 +13,8 @@ from edgedense.deployed import bundle
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
 from tests.pictures import fill
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -100,7 +102,6 @@ def test_what_decides_the_cut_is_recorded(
     assert (after["macs"] < before["macs"]) == ("--prune-channels" in options)
 
 
-@pytest.mark.slow
 def test_sparsity_makes_the_packed_file_smaller_only(
     usual: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

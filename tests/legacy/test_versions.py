@@ -33,6 +33,7 @@ def test_a_deployed_file_has_no_operator_that_is_too_new(sources: tuple[Path, Pa
     assert too_new(data) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", models.FLOAT_HEADS)
 def test_nor_has_a_head_that_stays_float(name: str) -> None:
     """What TensorFlow's converter makes of it. The rest of the file is as that of any other model."""

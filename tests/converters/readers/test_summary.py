@@ -32,6 +32,7 @@ def macs(model: Any) -> int:
     return sum(int(np.prod(x.shape[1:-1])) * x.weights[0].size for x in weighted)
 
 
+@pytest.mark.slow
 class TestStockSizes:
     def test_densenet121(self) -> None:
         model = stock()

@@ -48,6 +48,7 @@ def test_the_same_size_and_any_size_need_no_second_reading(model: Path, tmp_path
     assert not trained(tmp_path / "any.keras", source, DEPLOYED, Opening()).resized
 
 
+@pytest.mark.slow
 def test_a_smaller_input_is_told_with_its_drift(model: Path, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 6)
     options = Options(opening=Opening((40, 56)), images=6, ranges="minmax", headroom=1.0)

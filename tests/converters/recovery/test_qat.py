@@ -25,6 +25,8 @@ from edgedense.measures import metrics
 from tests import networks
 from tests.converters.recovery import nets
 
+pytestmark = pytest.mark.slow
+
 tf = pytest.importorskip("tensorflow")
 
 PICTURES = 24

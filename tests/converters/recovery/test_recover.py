@@ -24,6 +24,8 @@ from edgedense.measures import metrics
 from tests import networks
 from tests.converters.recovery import nets
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tensorflow")
 
 ROOT = Path(__file__).parents[3]
@@ -150,7 +152,6 @@ def child(work: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
 
 
-@pytest.mark.slow
 def test_killed_in_the_second_epoch_and_gone_on_with(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     running = [child(whole), child(killed, "wait")]
@@ -165,7 +166,6 @@ def test_killed_in_the_second_epoch_and_gone_on_with(tmp_path: Path) -> None:
     assert (killed / "weights").read_bytes() == (whole / "weights").read_bytes()
 
 
-@pytest.mark.slow
 def test_labels_and_flips_change_the_result() -> None:
     teacher = nets.teacher()
     student, kept = nets.student(teacher)

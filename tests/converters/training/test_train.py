@@ -23,6 +23,8 @@ from edgedense.measures import metrics
 from tests import state_dicts
 from tests.converters.training.conftest import SMALL, fill_classes
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = Options(weights="none", size=32, epochs=4, batch=6, learning_rate=3e-3, validation=0.25)
 
 
@@ -82,7 +84,6 @@ def test_it_learns(whole: Training) -> None:
     assert whole.best == min(range(4), key=lambda i: whole.history[i].validation_loss)
 
 
-@pytest.mark.slow
 def test_a_killed_training_ends_as_if_nothing_had_happened(whole: Training, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(pictures, tmp_path / "work", say=stopping_after(2))
@@ -115,7 +116,6 @@ def test_the_best_epoch_is_kept(pictures: Path, tmp_path: Path, monkeypatch: pyt
         assert all((a == b).all() for a, b in zip(found, kernels, strict=True)) == equal
 
 
-@pytest.mark.slow
 def test_two_phases_from_a_file_and_again_after_a_kill_between_them(
     whole: Training, pictures: Path, tmp_path: Path
 ) -> None:

@@ -185,6 +185,7 @@ def test_words_for_what_moves_more_rarely(moved: list[str], before: dict, after:
     assert all("%" not in sentence.replace(" %", "") for sentence in found.values())
 
 
+@pytest.mark.slow
 def test_findings_are_told_like_classes_and_so_is_their_absence() -> None:
     """Classes that are scored alone: in every second picture both are found, then in none."""
     monitor = Monitor(("edema", "nodule"), rule=rule(("edema", "nodule"), "sigmoid", 2))
