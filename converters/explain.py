@@ -88,7 +88,7 @@ def read(
     if len(labels) != classes:
         raise EdgedenseError(f"{classes} labels, as the model has {what}", str(len(labels)), "another --labels file")
     preprocessing = normalization.preprocessing(
-        source.size, source.steps, normalize, resizing or Resizing(), source.trained_size
+        source.size, source.steps, normalize, resizing or Resizing(), source.trained_size, opening.channels
     )
     return Model(lower(network), preprocessing, labels, notes, source.gives_values)
 
@@ -124,7 +124,7 @@ def explain(
 def heatmaps(
     model: Model, pixels: Pixels, classes: Sequence[int] = (), tensor: str | None = None
 ) -> tuple[Floats, Floats]:
-    """(scores [B, classes], Grad-CAM heatmaps [B, K, h, w] >= 0) for uint8 `pixels` [B, height, width, 3].
+    """(scores [B, classes], Grad-CAM heatmaps [B, K, h, w] >= 0) for uint8 `pixels` [B, height, width, C].
 
     K are the `classes`, or each picture's best. A single output is the logit of the second class; its negative is
     that of the first. The heatmap of a value is what raises it.

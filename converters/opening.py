@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 
+from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
+from edgedense.images.preprocessing import Channels
 
 Ending = Literal["softmax", "sigmoid", "none"]
 Between = Literal["relu", "elu", "tanh", "swish", "sigmoid", "none"]
 OPENING = "What the model's file does not say"
+
+
+def parse_channels(count: int) -> Channels:
+    """1 or 3. Raises EdgedenseError for anything else."""
+    if count not in get_args(Channels):
+        raise EdgedenseError("--input-channels 1 or 3", str(count))
+    return 1 if count == 1 else 3
 
 
 def square(side: int) -> tuple[int, int]:
@@ -68,6 +77,20 @@ Architecture = Annotated[
         metavar="NAME|N,N,...",
     ),
 ]
+InputChannels = Annotated[
+    Channels,
+    Flag(
+        "The channels of the pictures that the deployed file takes. 3: RGB pictures; where the model takes one "
+        "channel, the file makes them grey as Keras' color_mode='grayscale' does. 1: grey pictures, such as X-rays "
+        "that are stored so; edgedense makes RGB pictures grey before. A model that takes RGB pictures then gets the "
+        "grey channel three times.",
+        name="--input-channels",
+        panel=OPENING,
+        metavar="1|3",
+        takes=int,
+        read=parse_channels,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -81,7 +104,7 @@ class Opening:
     are independent, "none" for numbers that are no probabilities, such as those of a regression. `head_activation` is
     what stands between the Dense layers of a head whose file holds weights alone, and `architecture` the network that a
     Keras file with weights alone is of: "densenet121", "densenet169", "densenet201" or the layers of its dense blocks,
-    "6,12,24,16".
+    "6,12,24,16". `channels` are those of the pictures that the deployed file is to take.
     """
 
     size: InputSize = None
@@ -90,6 +113,7 @@ class Opening:
     activation: Activation = None
     head_activation: HeadActivation = None
     architecture: Architecture = None
+    channels: InputChannels = 3
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -115,6 +139,7 @@ def recorded(recipe: Mapping[str, Any], size: tuple[int, int] | None = None, tru
         _one_of(Ending, recipe.get("activation")),
         _one_of(Between, source.get("head_activation")),
         source.get("architecture"),
+        _one_of(Channels, recipe.get("preprocessing", {}).get("channels")) or 3,
     )
 
 

@@ -313,7 +313,8 @@ def _flatbuffer(built: Built, given: _Given, options: Options) -> bytes:
     quantized = built.quantized
     if options.explain:
         quantized = with_features(quantized, features_tensor(lower(built.network)))
-    metadata = model_metadata(given.source.name, given.names, given.source.network.classes, options.explain)
+    network, channels = given.source.network, given.preprocessing.channels
+    metadata = model_metadata(given.source.name, given.names, network.classes, options.explain, channels)
     flatbuffer = quantized.to_bytes(metadata)
     if options.target == "coral" and (problems := edgetpu.check(flatbuffer)):
         raise EdgedenseError("a network that an Edge TPU takes whole", "; ".join(problems), "--target cpu")
@@ -417,7 +418,9 @@ def _apart(source: Source) -> attempts.Apart:
 def _preprocessing(source: Source, options: Options) -> Preprocessing:
     """What was said, or what the model's kind says."""
     normalize = source.normalization(options.preprocess)
-    return normalization.preprocessing(source.size, source.steps, normalize, options.resizing, source.trained_size)
+    return normalization.preprocessing(
+        source.size, source.steps, normalize, options.resizing, source.trained_size, options.opening.channels
+    )
 
 
 def _shorter_side(source: Source, options: Options) -> int | None:
@@ -498,7 +501,9 @@ def _check_preprocessing(
     if labels is None:
         unknown = next(name for name in pictures.names if name not in names)
         return [f"the preprocessing was not checked: the calibration folder {unknown!r} is no label of the model"]
-    choice = normalization.better_choice(trained.preprocessing, scores, pictures.paths, labels, trained.score)
+    choice = normalization.better_choice(
+        trained.preprocessing, scores, pictures.paths, labels, trained.score, trained.source.normalizations
+    )
     if choice is not None:
         raise normalization.refuse(choice)
     return []
@@ -591,6 +596,7 @@ def _golden(flatbuffer: bytes, network: DenseNet, given: _Given, scores: np.ndar
         lambda pixels: evaluate(program, pixels),
         height=network.height,
         width=network.width,
+        channels=network.channels,
         step=golden.output_step(runner),
         runtime=f"ai-edge-litert {version('ai-edge-litert')}",
         machine=platform.machine(),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from edgedense.deployed import bundle, gradcam
 from edgedense.device.engines.interpreter import make_interpreter, place
 from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import Pixels, Preprocessing
+from edgedense.images.preprocessing import Channels, Pixels, Preprocessing
 from edgedense.measures import values
 
 _CONVERT = "make the file with edgedense convert"
@@ -51,11 +51,11 @@ class Classifier:
         head = content.entries.get(gradcam.ENTRY)
         self._no_heatmaps = _without_heatmaps(content.recipe)
         self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
-        height, width = _input_size(self._input)
+        shape = _input_shape(self._input)
         outputs = _class_count(self._output)
         self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
-        self.preprocessing = self._checked_preprocessing(content.preprocessing, height, width)
+        self.preprocessing = self._checked_preprocessing(content.preprocessing, shape)
         self._outputs = outputs
         self._thresholds = self._checked_thresholds(content.thresholds, outputs)
         self._is_pair = outputs == 1 and len(self.labels) == 2
@@ -73,8 +73,8 @@ class Classifier:
         return self._head is not None
 
     def classify(self, image: Pixels) -> NDArray[np.float32]:
-        """uint8 [height, width, 3] in RGB -> float32 scores [classes]."""
-        expected = (*self.preprocessing.size, 3)
+        """uint8 [height, width, C] in RGB, or with one channel in grey -> float32 scores [classes]."""
+        expected = self.preprocessing.shape
         if image.dtype != np.uint8 or image.shape != expected:
             raise EdgedenseError(
                 f"a uint8 image {list(expected)}",
@@ -109,8 +109,8 @@ class Classifier:
         return rule(self.labels, self.activation, self._outputs, threshold, self._thresholds)
 
     def predict(self, image: Pixels, top: int = 1, threshold: float | None = None) -> Prediction:
-        """uint8 [height, width, 3] in RGB -> what is seen: the `top` best classes, or where each class is scored alone,
-        all that reach their threshold (see `edgedense.device.prediction.decide`)."""
+        """uint8 [height, width, C] as for `classify` -> what is seen: the `top` best classes, or where each class is
+        scored alone, all that reach their threshold (see `edgedense.device.prediction.decide`)."""
         return decide(self.classify(image), self.rule(threshold), top)
 
     def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:
@@ -158,17 +158,18 @@ class Classifier:
             )
         return thresholds
 
-    def _checked_preprocessing(self, recipe: Preprocessing | None, height: int, width: int) -> Preprocessing:
+    def _checked_preprocessing(self, recipe: Preprocessing | None, shape: tuple[int, int, Channels]) -> Preprocessing:
+        height, width, channels = shape
         if recipe is None:
             self.notes.append(
-                "the file carries no edgedense recipe: bilinear resizing to raw RGB is assumed, and that classes "
-                "exclude each other"
+                f"the file carries no edgedense recipe: bilinear resizing to raw {'RGB' if channels == 3 else 'grey'} "
+                "is assumed, and that classes exclude each other"
             )
-            return Preprocessing(height, width, normalize="none")
-        if recipe.size != (height, width):
+            return Preprocessing(height, width, normalize="none", channels=channels)
+        if recipe.shape != shape:
             raise EdgedenseError(
-                f"a recipe for the model's input of {height}x{width} pixels",
-                f"one for {recipe.size[0]}x{recipe.size[1]}",
+                f"a recipe for the model's input of {_described(shape)}",
+                f"one for {_described(recipe.shape)}",
                 _CONVERT,
             )
         return recipe
@@ -203,12 +204,16 @@ def _real(raw: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
     return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
 
 
-def _input_size(tensor: dict[str, Any]) -> tuple[int, int]:
-    """(height, width) of a uint8 input [1, height, width, 3]."""
+def _input_shape(tensor: dict[str, Any]) -> tuple[int, int, Channels]:
+    """(height, width, channels) of a uint8 input [1, height, width, 3] or [1, height, width, 1]."""
     shape, kind = tensor["shape"].tolist(), np.dtype(tensor["dtype"])
-    if kind != np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
-        raise EdgedenseError("an input of raw pixels, uint8 [1, height, width, 3]", f"{kind} {shape}", _CONVERT)
-    return shape[1], shape[2]
+    if kind != np.uint8 or len(shape) != 4 or shape[0] != 1 or shape[3] not in get_args(Channels):
+        raise EdgedenseError("an input of raw pixels, uint8 [1, height, width, 3 or 1]", f"{kind} {shape}", _CONVERT)
+    return shape[1], shape[2], shape[3]
+
+
+def _described(shape: tuple[int, int, int]) -> str:
+    return f"{shape[0]}x{shape[1]} pixels" + ("" if shape[2] == 3 else " of one channel")
 
 
 def _class_count(tensor: dict[str, Any]) -> int:

@@ -137,12 +137,13 @@ def densenet(
     stem: Head = stem,
     body: Head = body,
     seed: int = 0,
+    channels: int = 3,
 ) -> Any:
     """A small DenseNet: `before` the stem, `stem`, `body` and `head` each take (keras, tensor) and return a
-    tensor.
+    tensor. The image has so many `channels`.
     """
     keras = keras or _keras3()
-    image = keras.Input((*size, 3))
+    image = keras.Input((*size, channels))
     model = keras.Model(image, head(keras, body(keras, stem(keras, before(keras, image)))))
     return randomized(model, seed)
 

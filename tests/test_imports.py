@@ -33,7 +33,7 @@ MAY: dict[str, set[str]] = {
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
 MAY |= {
-    "converters.opening": set(),
+    "converters.opening": {"edgedense.images"},
     "converters.options": {"edgedense.images", "converters.opening"},
     "converters.network": DATA | {"converters.tflite"},
     "converters.tflite": DATA,

@@ -14,28 +14,39 @@ from edgedense.errors import EdgedenseError
 from edgedense.images import fitting
 from edgedense.images.fitting import Fit
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import NORMALIZATIONS, Normalization, Pixels, Preprocessing, load_image
+from edgedense.images.preprocessing import NORMALIZATIONS, Channels, Normalization, Pixels, Preprocessing, load_image
 from edgedense.images.resizing import Resize
 from edgedense.images.steps import Pad, Size, Step
 from edgedense.measures.metrics import binomial_sign_test, predicted
 
+GREY_BORDER = 0.5  # levels by which the colours of a border may differ and still be one grey level
 SIGNIFICANT = 0.01  # McNemar's p below which another choice is better by more than chance
 
-Score = Callable[[Pixels, Normalization], np.ndarray]  # pixels [B, H, W, 3] -> scores [B, classes]
+Score = Callable[[Pixels, Normalization], np.ndarray]  # pixels [B, H, W, C] -> scores [B, classes]
 
 
 def compose(network: DenseNet, normalize: Normalization) -> DenseNet:
-    """`network` on raw pixels: (pixel - mean) / std outside, then what the model itself does."""
-    mean, std = (np.array(values) for values in NORMALIZATIONS[normalize])
-    inside = network.normalization or Affine(np.ones(3), np.zeros(3))
+    """`network` on raw pixels: (pixel - mean) / std outside, then what the model itself does.
+
+    Where the trained model takes one channel, `normalize` is one of ONE_CHANNEL, with the same numbers for all.
+    """
+    count = network.entering
+    mean, std = (np.resize(values, count) for values in NORMALIZATIONS[normalize])
+    inside = network.normalization or Affine(np.ones(count), np.zeros(count))
     return replace(network, normalization=Affine(inside.scale / std, inside.shift - inside.scale * mean / std))
 
 
 def preprocessing(
-    size: Size, steps: Sequence[Step], normalize: Normalization, resizing: Resizing, trained: Size | None = None
+    size: Size,
+    steps: Sequence[Step],
+    normalize: Normalization,
+    resizing: Resizing,
+    trained: Size | None = None,
+    channels: Channels = 3,
 ) -> Preprocessing:
     """How a picture becomes the input of a deployed file: to the `size` that the model takes, then through the `steps`
-    that the model itself takes, whose borders are in the units of the model's input.
+    that the model itself takes, whose borders are in the units of the model's input. `channels` are those of the file's
+    input.
 
     `trained` is the size that the model was trained with, where that is another: `resizing` speaks of that one, and of
     a shorter side the same share is cut out. Raises EdgedenseError where the model puts a border around pictures that
@@ -56,15 +67,22 @@ def preprocessing(
                 f"the model's own, of {', '.join(f'{value:.4g}' for value in fill)} with --preprocess {normalize}",
                 "the --preprocess that the model was trained with, or another fill_value",
             )
+        if channels == 1 and np.ptp(fill) > GREY_BORDER:
+            raise EdgedenseError(
+                "a border of one grey level for --input-channels 1",
+                f"the model's own, of {', '.join(f'{value:.4g}' for value in fill)} with --preprocess {normalize}",
+                "leave --input-channels out: the file then takes RGB pictures, grey ones too",
+            )
         red, green, blue = fill.clip(0, 255).tolist()
         return replace(step, fill=(red, green, blue))
 
     inner = tuple(as_pixels(step) for step in steps)
-    return Preprocessing(*size, normalize, resizing.resize, resizing.exif, inner, fit, shorter_side)
+    return Preprocessing(*size, normalize, resizing.resize, resizing.exif, inner, fit, shorter_side, channels)
 
 
 def normalized(pixels: Pixels, normalize: Normalization) -> np.ndarray:
-    """What the Keras model is given: float32 [B, H, W, 3]."""
+    """What the trained model's reference is given: float32 [B, H, W, 3], of grey `pixels` [B, H, W, 1] three times the
+    channel. (`readers.grey` makes one channel of it again.)"""
     mean, std = (np.array(values, np.float32) for values in NORMALIZATIONS[normalize])
     return (pixels.astype(np.float32) - mean) / std
 
@@ -94,19 +112,25 @@ class BetterChoice:
 
 
 def better_choice(
-    in_force: Preprocessing, scores: np.ndarray, paths: tuple[Picture, ...], labels: np.ndarray, score: Score
+    in_force: Preprocessing,
+    scores: np.ndarray,
+    paths: tuple[Picture, ...],
+    labels: np.ndarray,
+    score: Score,
+    normalizations: Sequence[Normalization] = get_args(Normalization),
 ) -> BetterChoice | None:
     """The best of the other choices that beats the one in force by more than chance, or None.
 
-    `scores` [N, classes] are those of the choice in force. A choice can only win pictures that the one in force gets
-    wrong, so those are scored first, and the others only when enough were won for significance.
+    `scores` [N, classes] are those of the choice in force, and `normalizations` those that the model can have had. A
+    choice can only win pictures that the one in force gets wrong, so those are scored first, and the others only when
+    enough were won for significance.
     """
     right = predicted(scores) == labels
     wrong, held = np.flatnonzero(~right), np.flatnonzero(right)
     best = None
     if binomial_sign_test(0, len(wrong)) >= SIGNIFICANT:
         return None
-    for others in (_normalizations, _geometries):
+    for others in (_normalizations(normalizations), _geometries):
         for other in others(in_force if best is None else best.preprocessing):
             if other in (in_force, best and best.preprocessing):
                 continue
@@ -130,8 +154,8 @@ def refuse(choice: BetterChoice) -> EdgedenseError:
     )
 
 
-def _normalizations(chosen: Preprocessing) -> list[Preprocessing]:
-    return [replace(chosen, normalize=normalize) for normalize in get_args(Normalization)]
+def _normalizations(possible: Sequence[Normalization]) -> Callable[[Preprocessing], list[Preprocessing]]:
+    return lambda chosen: [replace(chosen, normalize=normalize) for normalize in possible]
 
 
 def _geometries(chosen: Preprocessing) -> list[Preprocessing]:

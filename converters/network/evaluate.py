@@ -21,7 +21,7 @@ def evaluate(
     output: str | None = None,
     dtype: str = "float32",
 ) -> np.ndarray:
-    """The value of `output` (by default the last tensor) for `pixels` [B, H, W, 3], 0 to 255.
+    """The value of `output` (by default the last tensor) for `pixels` [B, H, W, C], 0 to 255.
 
     `tap(name, value)` is called for each tensor named in `taps` as soon as it exists.
     """
@@ -39,14 +39,14 @@ def evaluate(
             tap(op.output, values[op.output].numpy())
         if op.output == output:
             return values[output].numpy()
-        for name in op.inputs:
+        for name in set(op.inputs):
             if last_use[name] == index and name != CONSTANT:
                 del values[name]
     raise KeyError(output)
 
 
 def traced(program: Program, names: Iterable[str], summary: Callable[[Any, Any], Any]) -> Callable[[np.ndarray], Any]:
-    """A function from pixels [B, H, W, 3] to {name: summary(tensorflow, tensor)} for the tensors in `names`.
+    """A function from pixels [B, H, W, C] to {name: summary(tensorflow, tensor)} for the tensors in `names`.
 
     Tracing takes some seconds; after it TensorFlow fuses operators, which saves a third of the time.
     """
@@ -84,7 +84,7 @@ def forward(
 def gradients(
     program: Program, pixels: np.ndarray, tensor: str, seeds: Callable[[np.ndarray], list[np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """(scores [B, classes], values of `tensor`, gradients in `tensor`) for `pixels` [B, H, W, 3], 0 to 255.
+    """(scores [B, classes], values of `tensor`, gradients in `tensor`) for `pixels` [B, H, W, C], 0 to 255.
 
     `seeds` takes the scores and returns weights [B, outputs] of the logits; of each such weighted sum of logits there
     is a gradient, of the shape of `tensor`.
@@ -121,7 +121,7 @@ def logits_tensor(program: Program) -> str:
 def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str, weights: tuple[Any, Any] | None = None) -> Any:
     """The output of one operator, given the tensors that it reads, and in training those that are its weights."""
     x: Any = values.get(op.inputs[0])
-    if op.kind in ("conv", "depthwise", "dense"):
+    if op.kind in ("conv", "grey", "depthwise", "dense"):
         return _weighted(tf, op, x, dtype, weights)
     if op.kind == "maximum":
         return tf.maximum(x, tf.constant(op.constant, dtype))
@@ -149,7 +149,7 @@ def run_op(tf: Any, op: Op, values: dict[str, Any], dtype: str, weights: tuple[A
 def _weighted(tf: Any, op: Op, x: Any, dtype: str, weights: tuple[Any, Any] | None) -> Any:
     kernel, bias = weights or tuple(tf.constant(array, dtype) for array in op.weights)
     padding = "SAME" if op.same else "VALID"
-    if op.kind == "conv":
+    if op.kind in ("conv", "grey"):
         y = tf.nn.conv2d(x, kernel, op.stride, padding)
     elif op.kind == "dense":
         y = tf.matmul(x, kernel)

@@ -9,7 +9,7 @@ block's concatenation; a transition is norm - ReLU - 1x1 convolution - 2x2 avera
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -54,12 +54,23 @@ Form = Literal["depthwise", "maximum"]
 
 
 @dataclass(frozen=True)
+class Front:
+    """A convolution in front of the stem, and ReLU where `relu`: it makes of the picture what a stem that was trained
+    on something else reads. `border` as in Stem.
+    """
+
+    conv: Conv
+    relu: bool = False
+    border: Array | None = None
+
+
+@dataclass(frozen=True)
 class Stem:
     """Convolution - norm - ReLU - max pooling.
 
     `norm` None: the convolution already contains it; `pool` None: no pooling.
 
-    `border`: None, or the pixel value per channel [3] that the convolution's padding has, once the normalization is
+    `border`: None, or the pixel value per channel [C] that the convolution's padding has, once the normalization is
     folded into the convolution. `space_to_depth`: the block size by which padded pixels are regrouped into channels
     before the convolution (1: not at all); the padding stays in pixels.
     """
@@ -185,9 +196,15 @@ class Head:
 
 @dataclass(frozen=True)
 class DenseNet:
-    """The whole network, from raw pixels (RGB, 0 to 255) to scores.
+    """The whole network, from raw pixels (RGB or grey, 0 to 255) to scores.
 
-    `normalization` takes pixels to what the stem's convolution pads and reads (None: the stem reads pixels).
+    `normalization` takes pixels to what the first convolution pads and reads (None: it reads pixels). That is the one
+    of
+    `front`, or the stem's where there is no such part.
+
+    `grey`: the shares [3] of red, green and blue in the one channel that is read of an RGB picture, or None.
+    `repeats`: how many times the one channel, of a grey picture or made by `grey`, is repeated before the
+    normalization, which has numbers for each copy.
     """
 
     height: int
@@ -196,6 +213,30 @@ class DenseNet:
     stem: Stem
     blocks: tuple[Block, ...]
     head: Head
+    grey: Array | None = None
+    repeats: int = 1
+    front: Front | None = None
+
+    @property
+    def first(self) -> Front | Stem:
+        """What holds the first convolution."""
+        return self.front or self.stem
+
+    def with_first(self, first: Front | Stem) -> DenseNet:
+        """The same with another first part."""
+        return replace(self, front=first) if isinstance(first, Front) else replace(self, stem=first)
+
+    @property
+    def entering(self) -> int:
+        """Channels that the normalization and the first convolution read."""
+        return int(self.first.conv.kernel.shape[2]) // (1 if self.front else self.stem.space_to_depth**2)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the picture: 3 (RGB) or 1 (grey)."""
+        if self.grey is not None:
+            return self.grey.size
+        return 1 if self.repeats > 1 else self.entering
 
     @property
     def classes(self) -> int:

@@ -24,6 +24,7 @@ from edgedense.converters.network.graph import (
     Flatten,
     FloatHead,
     Form,
+    Front,
     Head,
     Padding,
     Pool,
@@ -34,6 +35,7 @@ from edgedense.converters.network.graph import (
 
 Kind = Literal[
     "conv",
+    "grey",
     "depthwise",
     "maximum",
     "concat",
@@ -48,7 +50,7 @@ Kind = Literal[
     "activation",
     "float_head",
 ]
-IMAGE, SCORES = "image", "scores"
+IMAGE, GREY, SCORES = "image", "grey", "scores"
 SAME_SCALE = ("concat", "pad", "max_pool", "maximum", "space_to_depth", "reshape", "reduce_max", "average_pool")
 
 
@@ -57,6 +59,7 @@ class Op:
     """One operator. `output` is also its name. Which fields it uses depends on `kind`:
 
     conv         kernel [h, w, in, out], bias, stride, same, relu
+    grey         kernel [1, 1, 3, 1], bias: a convolution whose weights nothing trains, cuts or corrects
     depthwise    kernel [h, w, channels], bias, stride, same, relu
     maximum      constant [channels] beside the one input
     concat       `inputs` along `axis`; a `constant` of full rank goes before or after them as `inputs` names it
@@ -103,22 +106,32 @@ CONSTANT = "="  # the name under which a concat's inputs refer to its constant
 
 
 def lower(network: DenseNet) -> Program:
-    """The operators of `network`, from the tensor "image" [height, width, 3] to the tensor "scores" [classes]."""
+    """The operators of `network`, from the tensor "image" [height, width, channels] to the tensor "scores"
+    [classes]."""
     ops = list(_network(network))
     ops[-1] = replace(ops[-1], output=SCORES)
-    shapes: dict[str, tuple[int, ...]] = {IMAGE: (network.height, network.width, 3)}
+    shapes: dict[str, tuple[int, ...]] = {IMAGE: (network.height, network.width, network.channels)}
     for op in ops:
         shapes[op.output] = _shape(op, shapes)
     return Program(tuple(ops), shapes)
 
 
 def _network(network: DenseNet) -> Iterator[Op]:
-    x = IMAGE
+    x, size = IMAGE, (network.height, network.width)
+    if network.grey is not None:
+        yield Op("grey", GREY, (x,), network.grey[None, None, :, None], np.zeros(1))
+        x = GREY
+    if network.repeats > 1:
+        yield Op("concat", "repeat", (x,) * network.repeats)
+        x = "repeat"
     if network.normalization is not None:
         a = network.normalization
         yield Op("depthwise", "normalize", (x,), a.scale[None, None], a.shift)
         x = "normalize"
-    yield from _stem(network.stem, x, (network.height, network.width))
+    if network.front is not None:
+        yield from _front(network.front, x, size)
+        x, size = "front/conv", _behind(network.front.conv, size)
+    yield from _stem(network.stem, x, size)
     x = "stem/pool" if network.stem.pool else "stem/conv"
     for number, block in enumerate(network.blocks, start=1):
         yield from _block(block, x, number)
@@ -130,18 +143,41 @@ def _concat_name(block: Block, x: str, number: int) -> str:
     return f"block{number}/layer{len(block.layers)}/concat" if block.layers else x
 
 
+def _front(front: Front, x: str, size: tuple[int, int]) -> Iterator[Op]:
+    conv = front.conv
+    padded, same = _padded("front", conv, front.border, x, size)
+    yield from padded
+    x = padded[-1].output if padded else x
+    yield Op("conv", "front/conv", (x,), conv.kernel, conv.bias, stride=conv.stride, same=same, relu=front.relu)
+
+
+def _behind(conv: Conv, size: tuple[int, int]) -> tuple[int, int]:
+    height, width = (
+        _extent(length + sum(sides), kernel, conv.stride, same=False)
+        for length, sides, kernel in zip(size, conv.padding, conv.kernel.shape[:2], strict=True)
+    )
+    return height, width
+
+
+def _padded(
+    part: str, conv: Conv, border: Array | None, x: str, size: tuple[int, int], regrouped: bool = False
+) -> tuple[list[Op], bool]:
+    """What pads `x` for the convolution, and whether the convolution pads by itself. `regrouped`: pixels become
+    channels behind the padding, so that it cannot."""
+    if conv.padding == NO_PADDING:
+        return [], False
+    if border is not None and border.any():
+        return list(_border(part, border, conv.padding, x, size)), False
+    if not regrouped and _is_same(conv, size):
+        return [], True
+    return [Op("pad", f"{part}/pad", (x,), padding=conv.padding)], False
+
+
 def _stem(stem: Stem, x: str, size: tuple[int, int]) -> Iterator[Op]:
-    conv, same = stem.conv, False
-    if conv.padding != NO_PADDING:
-        if stem.border is not None and stem.border.any():
-            drawn = list(_border(stem.border, conv.padding, x, size))
-            yield from drawn
-            x = drawn[-1].output
-        elif stem.space_to_depth == 1 and _is_same(conv, size):
-            same = True
-        else:
-            yield Op("pad", "stem/pad", (x,), padding=conv.padding)
-            x = "stem/pad"
+    conv = stem.conv
+    padded, same = _padded("stem", conv, stem.border, x, size, regrouped=stem.space_to_depth > 1)
+    yield from padded
+    x = padded[-1].output if padded else x
     if stem.space_to_depth > 1:
         yield Op("space_to_depth", "stem/space_to_depth", (x,), stride=stem.space_to_depth)
         x = "stem/space_to_depth"
@@ -159,7 +195,7 @@ def _stem(stem: Stem, x: str, size: tuple[int, int]) -> Iterator[Op]:
         yield Op("max_pool", "stem/pool", (x,), size=window, strides=(stem.pool.stride, stem.pool.stride))
 
 
-def _border(pixel: Array, padding: Padding, x: str, size: tuple[int, int]) -> Iterator[Op]:
+def _border(part: str, pixel: Array, padding: Padding, x: str, size: tuple[int, int]) -> Iterator[Op]:
     """A border of constant pixels by concatenation; PAD knows only zeros."""
     (top, bottom), (left, right) = padding
     height, width = size
@@ -168,8 +204,8 @@ def _border(pixel: Array, padding: Padding, x: str, size: tuple[int, int]) -> It
         return np.broadcast_to(pixel, (1, rows, columns, pixel.size)).astype(np.float64)
 
     for output, before, after, axis in (
-        ("stem/rows", strip(top, width), strip(bottom, width), 1),
-        ("stem/border", strip(top + height + bottom, left), strip(top + height + bottom, right), 2),
+        (f"{part}/rows", strip(top, width), strip(bottom, width), 1),
+        (f"{part}/border", strip(top + height + bottom, left), strip(top + height + bottom, right), 2),
     ):
         for half, constant in (("before", before), ("after", after)):
             if constant.size:
@@ -258,7 +294,7 @@ def _head(head: Head, x: str) -> Iterator[Op]:
 
 def _shape(op: Op, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
     first = shapes[next(name for name in op.inputs if name != CONSTANT)]
-    if op.kind in ("conv", "depthwise") and op.kernel is not None and len(first) == 3:
+    if op.kind in ("conv", "grey", "depthwise") and op.kernel is not None and len(first) == 3:
         window = (op.kernel.shape[0], op.kernel.shape[1])
         h, w = (_extent(n, k, op.stride, op.same) for n, k in zip(first, window, strict=False))
         return (h, w, op.kernel.shape[-1])

@@ -29,17 +29,21 @@ def with_weights(network: DenseNet, weights: Weights) -> DenseNet:
     """`network` with the kernels and biases of the named operators; what is not named stays.
 
     Names and shapes are those of `lower(network)`: a convolution [h, w, in, out], a Dense [in, out], a norm or the
-    pixel normalization [1, 1, channels], biases [out]. Raises ValueError for a shape that differs, and KeyError for an
-    operator without weights of its own: of norms, only those in the form "depthwise" have some.
+    pixel normalization [1, 1, channels], biases [out]. What greys the picture is not among them. Raises ValueError for
+    a shape that differs, and KeyError for an operator without weights of its own: of norms, only those in the form
+    "depthwise" have some.
     """
     put = _Put(weights)
-    normalization = network.normalization
+    normalization, front = network.normalization, network.front
     if normalization is not None:
         normalization = put.affine("normalize", normalization)
+    if front is not None:
+        front = replace(front, conv=put.conv("front/conv", front.conv))
     blocks = tuple(_block(put, block, number) for number, block in enumerate(network.blocks, start=1))
     changed = replace(
         network,
         normalization=normalization,
+        front=front,
         stem=_stem(put, network.stem),
         blocks=blocks,
         head=_head(put, network.head),

@@ -14,8 +14,10 @@ from edgedense.converters.network.evaluate import evaluate, logits_tensor
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import lower
 from edgedense.converters.passes.fold_constants import fold_constants
+from edgedense.converters.passes.fold_grey import fold_grey, round_grey
 from edgedense.converters.passes.fold_normalization import fold_normalization, fold_unshifted
 from edgedense.converters.passes.fold_norms import fold_norms
+from edgedense.converters.passes.fold_repeats import fold_repeats
 from edgedense.converters.passes.pool_first import pool_first
 from edgedense.converters.passes.round_border import round_border
 from edgedense.converters.passes.space_to_depth import space_to_depth
@@ -25,6 +27,8 @@ from edgedense.images.steps import apply
 
 Pass = Callable[[DenseNet], DenseNet]
 PREPARE: tuple[Pass, ...] = (
+    fold_repeats,  # one channel that the model repeats
+    fold_grey,  # ... or that is made of an RGB picture
     fold_norms,  # batch norms that follow a convolution or meet a Dense
     fold_constants,  # channels that do not depend on the picture
 )
@@ -36,6 +40,7 @@ DEPLOY: tuple[Pass, ...] = (
 CORAL_DEPLOY = tuple(fold_unshifted if rewrite is fold_normalization else rewrite for rewrite in DEPLOY)
 TOLERANCE = 1e-5  # relative to the largest logit; float32 through 120 layers leaves about 1e-6
 BORDER_TOLERANCE = 0.02  # half a level of 255 around the picture; 0.0005 is usual
+GREY_TOLERANCE = 0.1  # half a level of 255 in a picture of pure colours; nothing in a grey one
 PROBES = 4  # pictures on which every rewrite is compared
 
 
@@ -60,7 +65,7 @@ def prepared(source: _Source, preprocessing: Preprocessing, probes: Pixels, own:
     """The network on raw pixels, compared with Keras, with its norms folded: what channels are cut from.
 
     `own` are pictures as Keras takes them; behind the model's own resizing they are not rounded here, so that what is
-    compared is the network. Raises EdgedenseError when a step moves the logits of `own` or of `probes` [N, H, W, 3].
+    compared is the network. Raises EdgedenseError when a step moves the logits of `own` or of `probes` [N, H, W, C].
     """
     network = normalization.compose(source.network, preprocessing.normalize)
     expected = source.logits(normalization.normalized(own, preprocessing.normalize))
@@ -73,20 +78,24 @@ def prepared(source: _Source, preprocessing: Preprocessing, probes: Pixels, own:
 def deployed(network: DenseNet, target: str, probes: Pixels) -> tuple[DenseNet, list[Step]]:
     """A prepared network as a processor ("cpu") or an Edge TPU ("coral") computes it, before anything is measured."""
     network, steps = _rewritten(network, _deploy(target), probes)
-    rounded = round_border(network)
-    moved = _distance(_logits(network, probes), _logits(rounded, probes))
-    if moved > BORDER_TOLERANCE:
-        raise EdgedenseError(
-            f"a border rounded to whole pixels to move logits by less than {BORDER_TOLERANCE:g}",
-            f"{moved:.2g}",
-            "report this model: it is unusually sensitive to its border",
-        )
-    return rounded, [*steps, Step(round_border.__name__, moved)]
+    for rewrite, what, tolerance in _rounding(network):
+        before, network = network, rewrite(network)
+        moved = _distance(_logits(before, probes), _logits(network, probes))
+        if moved > tolerance:
+            raise EdgedenseError(
+                f"{what} to move logits by less than {tolerance:g}",
+                f"{moved:.2g}",
+                "report this model: it is unusually sensitive to a part of a level",
+            )
+        steps.append(Step(rewrite.__name__, moved))
+    return network, steps
 
 
 def rewritten(network: DenseNet, target: str) -> DenseNet:
     """A network on raw pixels after all of this, compared with nothing."""
-    for rewrite in (*PREPARE, *_deploy(target), round_border):
+    for rewrite in (*PREPARE, *_deploy(target)):
+        network = rewrite(network)
+    for rewrite, _, _ in _rounding(network):
         network = rewrite(network)
     return network
 
@@ -101,6 +110,13 @@ def compared(name: str, before: DenseNet, after: DenseNet, probes: Pixels) -> St
     return _compared(name, before, after, probes, _logits(before, probes))[0]
 
 
+def _rounding(network: DenseNet) -> list[tuple[Pass, str, float]]:
+    """The steps that are not exact: what each rounds, and how far that may move the logits."""
+    border = (round_border, "a border rounded to whole pixels", BORDER_TOLERANCE)
+    grey = (round_grey, "what makes a picture grey, rounded to 8 bits,", GREY_TOLERANCE)
+    return [border] if network.grey is None else [border, grey]
+
+
 def _deploy(target: str) -> tuple[Pass, ...]:
     return CORAL_DEPLOY if target == "coral" else DEPLOY
 
@@ -109,7 +125,9 @@ def _rewritten(network: DenseNet, rewrites: tuple[Pass, ...], probes: Pixels) ->
     logits, steps = _logits(network, probes), []
     for rewrite in rewrites:
         before, network = network, rewrite(network)
-        step, logits = _compared(rewrite.__name__, before, network, probes, logits)
+        step = Step(rewrite.__name__, 0.0)
+        if network is not before:
+            step, logits = _compared(rewrite.__name__, before, network, probes, logits)
         steps.append(step)
     return network, steps
 

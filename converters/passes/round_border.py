@@ -11,7 +11,7 @@ from edgedense.converters.network.graph import DenseNet
 
 def round_border(network: DenseNet) -> DenseNet:
     """Round the border's pixel values, by at most half a level of 255, so that it joins the uint8 picture."""
-    border = network.stem.border
+    border = network.first.border
     if border is None:
         return network
-    return replace(network, stem=replace(network.stem, border=np.round(border)))
+    return network.with_first(replace(network.first, border=np.round(border)))

@@ -13,13 +13,13 @@ def space_to_depth(network: DenseNet) -> DenseNet:
     """Regroup 2x2 pixels into channels in front of a stem with stride 2 that reads pixels.
 
     The kernel is padded behind to an even size and regrouped alike; the picture is padded behind to what that reads.
-    Stems with another stride, whose normalization could not be folded, or that leave the last row or column of an
+    Stems with another stride, that do not read pixels, or that leave the last row or column of an
     odd size unread are left alone.
     """
     stem = network.stem
     if stem.conv.stride != 2 or stem.space_to_depth != 1 or network.normalization is not None:
         return network
-    if stem.border is None:
+    if stem.border is None or network.front is not None:
         return network
     kernel = _even(stem.conv.kernel)
     padding = tuple(

@@ -29,7 +29,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels
 
 WORKER = "edgedense.converters.pruning.sparse_worker"
-STEM = ("stem/conv", "stem/linear")  # 0.1 % of DenseNet121's weights, and all that follows lives on what it sees
+# 0.1 % of DenseNet121's weights, and all that follows lives on what they see.
+STEM = ("front/conv", "stem/conv", "stem/linear")
 TEACHER_BATCH = 64
 LAST_LINES = 5  # of a child that failed
 

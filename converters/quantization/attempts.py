@@ -25,6 +25,7 @@ from edgedense.measures import metrics
 
 Apart = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (before, after) [N, classes] -> how far apart, [N]
 FLOAT_DENSE = 1 << 17  # weights; a last Dense up to this size stays float32 (512 KiB), a larger one is int8
+PIXELS = (0.0, 255.0)
 DEFAULT_HEADROOMS = (1.0, 1.15)
 
 
@@ -187,13 +188,16 @@ def _float_head(program: Program) -> frozenset[str]:
 
 
 def _ranges(network: DenseNet, program: Program, statistics: Statistics, spec: RangeSpec) -> dict[str, Range]:
-    """A range for every tensor that was measured. What shares an equalized concatenation's scale holds 0 to 1."""
+    """A range for every tensor that was measured. What shares an equalized concatenation's scale holds 0 to 1, and a
+    picture made grey has whole levels."""
     groups = scale_groups(program)
     unit = {groups[f"block{number}/layer1/concat"] for number in equalized(network)}
     ranges = {}
     for op in program.ops:
         if groups[op.output] in unit:
             ranges[op.output] = UNIT
+        elif op.kind == "grey":
+            ranges[op.output] = PIXELS
         elif op.output in statistics:
             ranges[op.output] = tensor_range(statistics[op.output], spec)
     return ranges

@@ -246,7 +246,7 @@ class _Quantizer:
         inputs = tuple(n if n == CONSTANT else self.as_int(n) for n in op.inputs)
         q = self.quantization[op.output]
         self.activation(op.output, self.program.shapes[op.output], q)
-        if op.kind in ("conv", "depthwise", "dense"):
+        if op.kind in ("conv", "grey", "depthwise", "dense"):
             tensor = next(n for n in inputs if n != CONSTANT)
             scale = float(self.tensors[tensor].quantization.scale[0])  # type: ignore[union-attr]
             w = self.weights.get(op.output) or round_weights(op, scale, self.output_type != "float32")
@@ -268,7 +268,7 @@ class _Quantizer:
     def float_op(self, op: Op) -> None:
         inputs = tuple(n if n == CONSTANT else self.as_float(n) for n in op.inputs)
         self.activation(op.output, self.program.shapes[op.output], None)
-        if op.kind in ("conv", "depthwise", "dense"):
+        if op.kind in ("conv", "grey", "depthwise", "dense"):
             kernel, bias = op.weights
             weight = self.constant(f"{op.output}/kernel", _layout(op.kind, kernel)[0], "float32")
             self.emit_op(op, (*inputs, weight, self.constant(f"{op.output}/bias", bias, "float32")), int8=False)
@@ -297,7 +297,7 @@ class _Quantizer:
         """The operator itself, once its tensors exist. Versions are the lowest that run it."""
         two, relu = (2 if int8 else 1), (1 if op.relu else 0)  # ActivationFunctionType: 0 NONE, 1 RELU
         out, same = op.output, (0 if op.same else 1)  # Padding: 0 SAME, 1 VALID
-        if op.kind == "conv":
+        if op.kind in ("conv", "grey"):
             self.emit(
                 "CONV_2D",
                 3 if int8 else 1,
@@ -424,7 +424,7 @@ class _Quantizer:
 
 def _layout(kind: str, kernel: Array) -> tuple[np.ndarray, int]:
     """The kernel in TFLite's layout, and the axis of its output channels."""
-    if kind == "conv":
+    if kind in ("conv", "grey"):
         return np.transpose(kernel, (3, 0, 1, 2)), 0
     if kind == "depthwise":
         return kernel[None], 3

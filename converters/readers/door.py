@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedense.converters.opening import Opening
+from edgedense.converters.readers import grey
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.keras_hub import files as keras_hub
 from edgedense.converters.readers.keras_hub import reader as keras_hub_reader
@@ -18,13 +19,17 @@ from edgedense.errors import EdgedenseError
 
 
 def read(model: Any, opening: Opening | None = None) -> Source:
-    """The DenseNet of a trained model, and what computes its own scores.
+    """The DenseNet of a trained model, for pictures of `opening.channels`, and what computes its own scores.
 
     `model` is a path (a Keras file, an ONNX file, or PyTorch weights), the name of weights that Keras offers, or a
     Keras model in memory; `opening` is what the file does not say. EdgedenseError when it cannot be read, or is no
     DenseNet.
     """
     opening = opening or Opening()
+    return grey.fitted(_read(model, opening), opening.channels)
+
+
+def _read(model: Any, opening: Opening) -> Source:
     if isinstance(model, str | Path) and keras_weights.holds_weights_alone(Path(model)):
         return keras_weights_reader.read(Path(model), opening)
     if state_dicts_reader.reads(model):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.opening import Ending
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import Normalization
+from edgedense.images.preprocessing import ONE_CHANNEL, Normalization
 from edgedense.images.steps import Size, Step
 
 Batch = npt.NDArray[np.float32]
@@ -26,7 +26,8 @@ class Loss:
 
 
 class Reference(Protocol):
-    """What computes the trained model's own scores and logits [B, classes], for images [B, height, width, 3]."""
+    """What computes the trained model's own scores and logits [B, classes], for images [B, height, width, 3]; with one
+    channel where the model takes one and `readers.grey` has not seen to it yet."""
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """The scores, behind the model's last activation."""
@@ -42,7 +43,8 @@ class Source:
     The model takes pictures of height and width `size`, does `steps` to them first, with borders in the units of its
     input, and what is behind them is `network`. `network.normalization` is what the model itself does to its
     pixels. `normalized` says that this changes values: the pixels are then not normalized outside. `outside` is how
-    they were, as far as the kind of model tells, and None where that is to be asked.
+    they were, as far as the kind of model tells, and None where that is to be asked. `one_channel` says that the model
+    takes one channel, whatever the network takes.
 
     `trained_size` is the height and width that the model was built for, None where it takes any. `backbone` are
     the numbers of a Keras model's layers before the head, as `layers.flatten` lists them. `parameters` is the count by
@@ -70,6 +72,7 @@ class Source:
     outside: Normalization | None = "densenet"
     thresholds: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
+    one_channel: bool = False
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """The model's own scores [B, classes] for images [B, height, width, 3], normalized as the training did
@@ -79,16 +82,27 @@ class Source:
 
     def normalization(self, wanted: Normalization | None = None) -> Normalization:
         """How pixels are normalized outside of the model: as a person `wanted` it, or not where the model does it
-        itself, or as its kind says. EdgedenseError where nobody knows.
+        itself, or as its kind says. EdgedenseError where nobody knows, or a model of one channel was normalized by
+        colours.
         """
         known = wanted or ("none" if self.normalized else self.outside)
+        hint = f"--preprocess {', '.join(self.normalizations[:-1])} or {self.normalizations[-1]}"
         if known is None:
             raise EdgedenseError(
-                "to be told how pixels were normalized in training",
-                f"nothing about it in {self.name}",
-                f"--preprocess {', '.join(get_args(Normalization)[:-1])} or {get_args(Normalization)[-1]}",
+                "to be told how pixels were normalized in training", f"nothing about it in {self.name}", hint
+            )
+        if known not in self.normalizations:
+            raise EdgedenseError(
+                "a normalization by one number for a model that takes one channel",
+                f"--preprocess {known}, which has a number for each colour",
+                hint,
             )
         return known
+
+    @property
+    def normalizations(self) -> tuple[Normalization, ...]:
+        """Those that pixels can have had outside of the model."""
+        return ONE_CHANNEL if self.one_channel else get_args(Normalization)
 
     @property
     def gives_values(self) -> bool:

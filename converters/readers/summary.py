@@ -79,11 +79,17 @@ def _images(source: Source) -> str:
 
 
 def _stem(network: DenseNet, images: str) -> tuple[Size, list[Row]]:
-    size = (network.height, network.width)
-    image = _row("input", images, (*size, 3))
+    size, macs = (network.height, network.width), 0
+    picture = (*size, network.channels)
+    if network.grey is not None:
+        images += ", made grey"
+    if network.front is not None:
+        size, macs = _convolved(network.front.conv, size)
+        images += f", {_window(network.front.conv)} convolution to {network.front.conv.bias.size} channels"
+    image = _row("input", images, picture, macs)
     conv, pool = network.stem.conv, network.stem.pool
     size, macs = _convolved(conv, size)
-    content = f"{conv.kernel.shape[0]}x{conv.kernel.shape[1]} convolution, stride {conv.stride}"
+    content = f"{_window(conv)} convolution, stride {conv.stride}"
     if pool:
         size = reduced(size, (pool.size, pool.size), (pool.stride, pool.stride), pool.padding)
         content += f"; {pool.size}x{pool.size} max pooling, stride {pool.stride}"
@@ -156,6 +162,10 @@ def _kinds(head: FloatHead) -> list[str]:
     """The kinds of Keras layers in a head that stays float, each once, and no more than a line holds."""
     kinds = list(dict.fromkeys(layer.split(" (")[-1].rstrip(")") for layer in head.layers))
     return kinds if len(kinds) <= SHOWN_KINDS else [*kinds[:SHOWN_KINDS], f"{len(kinds) - SHOWN_KINDS} more kinds"]
+
+
+def _window(conv: Conv) -> str:
+    return f"{conv.kernel.shape[0]}x{conv.kernel.shape[1]}"
 
 
 def _convolved(conv: Conv, size: Size) -> tuple[Size, int]:

@@ -32,7 +32,7 @@ class Trained:
     resized: bool
 
     def load(self, paths: Sequence[Picture], what: str) -> Pixels:
-        """Pictures as the training saw them, uint8 [N, height, width, 3]."""
+        """Pictures as the training saw them, uint8 [N, height, width, C]."""
         with progress(f"reading {what} pictures", len(paths)) as tick:
             rows = []
             for path in paths:

@@ -26,7 +26,7 @@ AHEAD = 256  # pictures that are decoded before those in front of them are store
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3], in memory or in a file that goes with it.
+    """Pictures as the model sees them: `pixels` uint8 [N, height, width, C], in memory or in a file that goes with it.
 
     `labels` [N] are indices into the model's labels, UNLABELLED where a picture stands in no folder of that name.
     `sha256` hashes every picture's path and content; `notes` are remarks for the user.
@@ -58,7 +58,7 @@ def read_pictures(
     """
     folder = Path(folder)
     paths = list(paths or find_pictures(folder))
-    pixels = _room((len(paths), *preprocessing.size, 3), work)
+    pixels = _room((len(paths), *preprocessing.shape), work)
     digest = hashlib.sha256()
     places: list[int] = []
     broken: list[str] = []

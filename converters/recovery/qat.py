@@ -66,7 +66,7 @@ class Simulated:
         return self.trainable.masked(gradients)
 
     def __call__(self, pixels: Any) -> dict[str, Any]:
-        """Every tensor of the program by name, for pixels [B, H, W, 3]."""
+        """Every tensor of the program by name, for pixels [B, H, W, C]."""
         weights, values = self.trainable.weights(), {IMAGE: pixels}
         for op in self.program.ops:
             values[op.output] = self.step(op, values, weights.get(op.output))

@@ -71,7 +71,7 @@ class Trainable:
         return result
 
     def __call__(self, pixels: Any) -> dict[str, Any]:
-        """Every tensor of the program by name, for pixels [B, H, W, 3]."""
+        """Every tensor of the program by name, for pixels [B, H, W, C]."""
         return forward(self.tf, self.program, pixels, weights=self.weights())
 
     def masked(self, gradients: list[Any]) -> list[Any]:

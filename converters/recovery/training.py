@@ -142,7 +142,7 @@ class _Loop:
         import tensorflow as tf
 
         self.tf, self.model, self.objective, self.pictures, self.spec = tf, model, objective, pictures, spec
-        count, height, width, _ = pictures.pixels.shape
+        count, height, width, channels = pictures.pixels.shape
         self.trained, self.held = split(count)
         self.batch = spec.batch_of(len(self.trained), height, width)
         self.batches = len(self.trained) // self.batch
@@ -154,7 +154,7 @@ class _Loop:
         )
         self.optimizer = keras.optimizers.Adam(schedule, global_clipnorm=CLIP)
         self.optimizer.build(model.flat)
-        shapes = tf.TensorSpec((None, height, width, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
+        shapes = tf.TensorSpec((None, height, width, channels), tf.uint8), tf.TensorSpec((None,), tf.int64)
         self.step = tf.function(self._step, input_signature=shapes, autograph=False)
         self.distance = tf.function(self._distance, input_signature=shapes[:1], autograph=False)
 

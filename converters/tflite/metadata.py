@@ -12,12 +12,16 @@ import flatbuffers
 
 from edgedense.deployed.bundle import LABELS
 
-TENSOR_AXIS_LABELS, RGB = 2, 1  # AssociatedFileType, ColorSpaceType
+TENSOR_AXIS_LABELS = 2  # AssociatedFileType
+RGB, GREYSCALE = 1, 2  # ColorSpaceType
 IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # members of the unions ContentProperties and ProcessUnitOptions
 
 
-def model_metadata(name: str, labels: Sequence[str], classes: int, with_features: bool = False) -> bytes:
-    """The metadata of an image classifier with uint8 RGB pixels in and scores [1, classes] out.
+def model_metadata(
+    name: str, labels: Sequence[str], classes: int, with_features: bool = False, channels: int = 3
+) -> bytes:
+    """The metadata of an image classifier with uint8 pixels in, RGB or of one channel grey, and scores [1, classes]
+    out.
 
     Labels are attached to the output where there is one for each score. `with_features`: the last feature map is a
     second output.
@@ -26,8 +30,9 @@ def model_metadata(name: str, labels: Sequence[str], classes: int, with_features
     # Raw pixels in: readers that normalize uint8 input must leave it as it is.
     normalization = _table(b, [_floats(b, [0.0]), _floats(b, [1.0])])
     unit = _table(b, [(NORMALIZATION_OPTIONS, "Uint8"), normalization])
-    content = _table(b, [(IMAGE_PROPERTIES, "Uint8"), _table(b, [(RGB, "Int8")])])
-    image = _table(b, [_text(b, "image"), _text(b, "RGB pixels, 0 to 255"), None, content, _vector(b, [unit])])
+    space, pixels = (RGB, "RGB pixels") if channels == 3 else (GREYSCALE, "Grey pixels")
+    content = _table(b, [(IMAGE_PROPERTIES, "Uint8"), _table(b, [(space, "Int8")])])
+    image = _table(b, [_text(b, "image"), _text(b, f"{pixels}, 0 to 255"), None, content, _vector(b, [unit])])
     files = None
     if len(labels) == classes:
         labelled = [_text(b, LABELS), _text(b, "One label per score"), (TENSOR_AXIS_LABELS, "Int8")]

@@ -138,8 +138,7 @@ def measure(model: Path, device: str, threads: int, seconds: float, machine: Mac
     from edgedense.device.classifier import Classifier
 
     with Classifier(model, device=device, threads=threads) as classifier:
-        height, width = classifier.preprocessing.size
-        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        image = np.random.default_rng(0).integers(0, 256, classifier.preprocessing.shape, np.uint8)
         classifier.classify(image)
         load = time.time() - started
         for _ in range(WARM_UP):

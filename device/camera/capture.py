@@ -150,7 +150,7 @@ class _Writer:
             return
         picture = self._job.view.apply(picture)
         height, width = picture.shape[:2]
-        layout = Layout(height, width, *self._job.preprocessing.size)
+        layout = Layout(height, width, *self._job.preprocessing.shape)
         self._make_room(slot, layout)
         shared_picture, shared_input = self._slots[slot].views(layout)
         shared_picture[:] = picture

@@ -62,7 +62,7 @@ class CaptureJob:
 
 @dataclass(frozen=True)
 class Layout:
-    """One slot: the picture, uint8 [height, width, 3], then the input, uint8 [input_height, input_width, 3].
+    """One slot: the picture, uint8 [height, width, 3], then the input, uint8 [input_height, input_width, channels].
 
     Each frame has a layout of its own, since a camera may change the size of its pictures at any time.
     """
@@ -71,18 +71,19 @@ class Layout:
     width: int
     input_height: int
     input_width: int
+    channels: int
 
     @property
     def slot_bytes(self) -> int:
         """The size of a slot that holds such a frame."""
-        return 3 * (self.height * self.width + self.input_height * self.input_width)
+        return 3 * self.height * self.width + self.channels * self.input_height * self.input_width
 
     def views(self, memory: mmap.mmap) -> tuple[Pixels, Pixels]:
         """(picture, input) in a slot's memory, without copying."""
-        picture_bytes, input_bytes = 3 * self.height * self.width, 3 * self.input_height * self.input_width
+        picture_bytes, shape = 3 * self.height * self.width, (self.input_height, self.input_width, self.channels)
         picture = np.frombuffer(memory, np.uint8, picture_bytes)
-        pixels = np.frombuffer(memory, np.uint8, input_bytes, picture_bytes)
-        return picture.reshape(self.height, self.width, 3), pixels.reshape(self.input_height, self.input_width, 3)
+        pixels = np.frombuffer(memory, np.uint8, self.slot_bytes - picture_bytes, picture_bytes)
+        return picture.reshape(self.height, self.width, 3), pixels.reshape(shape)
 
 
 class Slot:

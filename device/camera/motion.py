@@ -25,7 +25,7 @@ class MotionDetector:
         self._moved_at = float("-inf")
 
     def is_moving(self, image: Pixels, now: float) -> bool:
-        """uint8 [H, W, 3] at `now` seconds -> whether it moves, or did so within the last second."""
+        """uint8 [H, W, C] at `now` seconds -> whether it moves, or did so within the last second."""
         cells = _cell_means(image)
         if (
             self._reference is None
@@ -37,10 +37,11 @@ class MotionDetector:
 
 
 def _cell_means(image: Pixels) -> Floats:
-    """uint8 [H, W, 3] -> float32 [16, 16], fewer where the picture has fewer pixels; the rest at the edge
+    """uint8 [H, W, C] -> float32 [16, 16], fewer where the picture has fewer pixels; the rest at the edge
     is left out.
     """
     height, width = image.shape[:2]
     rows, columns = min(_GRID, height), min(_GRID, width)
-    grey = image[: height // rows * rows, : width // columns * columns, 1]  # green carries most of the light
+    # Green carries most of the light; a single channel is the light.
+    grey = image[: height // rows * rows, : width // columns * columns, min(1, image.shape[2] - 1)]
     return grey.reshape(rows, height // rows, columns, -1).mean((1, 3), dtype=np.float32)

@@ -37,7 +37,7 @@ _GENTLE = 0.5  # seconds that the capture process is given to end by itself
 
 @dataclass(frozen=True)
 class Frame:
-    """`picture` uint8 [H, W, 3] and `pixels` uint8 [h, w, 3], the network's input; valid until the next take.
+    """`picture` uint8 [H, W, 3] and `pixels` uint8 [h, w, C], the network's input; valid until the next take.
 
     `number` counts the source's frames, `captured` is on the monotonic clock and `wall` in Unix time, in
     seconds. `moving` is always True unless the job watches for motion. `resumed` says that there was a
@@ -298,7 +298,7 @@ class Stream:
         resumed, moving = self._end_gap(message["captured"]), message["moving"]
         number = self._before + message["number"]
         height, width = message["size"]
-        layout = Layout(height, width, *self._job.preprocessing.size)
+        layout = Layout(height, width, *self._job.preprocessing.shape)
         picture, pixels = process.slots[message["slot"]].views(layout)
         with self._condition:
             self._captured = number + 1

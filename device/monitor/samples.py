@@ -126,7 +126,7 @@ class Counts:
 def measure(
     scores: npt.NDArray[Any], image: npt.NDArray[np.uint8], rule: Rule | None = None
 ) -> tuple[list[float], Floats]:
-    """(a value per feature, the shares of what is seen) of scores [classes] and the picture uint8 [H, W, 3] they are
+    """(a value per feature, the shares of what is seen) of scores [classes] and the picture uint8 [H, W, C] they are
     for. `rule` says when a class counts as seen; without one it is the best.
 
     Where classes exclude each other the answer has all of it: float64 [classes]. Where each is scored alone the
@@ -151,10 +151,12 @@ def _entropy(p: Floats) -> float:
 
 
 def _look(image: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    """(brightness, contrast, sharpness, colour) of a picture."""
+    """(brightness, contrast, sharpness, colour) of a picture, which may have one channel and then has no colour."""
     pixels = image.astype(np.float32)
-    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+    has_colour = image.shape[2] == 3
+    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32) if has_colour else pixels[..., 0]  # ITU-R BT.601
     spread = float(luma.std())
     slope = float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean()) if luma.size > 1 else 0.0
     sharpness = math.log2((slope + 0.1) / (spread + 1))  # relative to the contrast, which exposure changes
-    return float(luma.mean()), spread, sharpness, float((pixels[..., 0] - pixels[..., 2]).mean())
+    colour = float((pixels[..., 0] - pixels[..., 2]).mean()) if has_colour else 0.0
+    return float(luma.mean()), spread, sharpness, colour

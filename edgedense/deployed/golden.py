@@ -24,7 +24,7 @@ from edgedense.measures import metrics
 from edgedense.measures.layer_noise import layer_outputs
 
 Pixels = npt.NDArray[np.uint8]
-Invoke = Callable[[Pixels], npt.NDArray[Any]]  # uint8 [1, height, width, 3] -> raw output [classes] or [1, classes]
+Invoke = Callable[[Pixels], npt.NDArray[Any]]  # uint8 [1, height, width, C] -> raw output [classes] or [1, classes]
 
 ENTRY = "golden.json"  # in the archive of the deployed file
 PROBES = 12
@@ -53,7 +53,7 @@ class Golden:
     from `seed`, the others are `images` (PNG files of model inputs). `layers` are the root mean squares
     of each layer's output over the first probe, float32 [layers], in the order
     of the operators; empty where they were not measured. `values` is None where the outputs are
-    probabilities."""
+    probabilities. `channels` are those of a model input, 3 (RGB) or 1 (grey)."""
 
     seed: int
     synthetic: int
@@ -67,11 +67,12 @@ class Golden:
     machine: str
     layers: npt.NDArray[np.float32]
     values: ValueScale | None = None
+    channels: int = 3
 
     def inputs(self) -> Pixels:
-        """The probes, uint8 [N, height, width, 3]."""
-        made = probes(self.seed, self.synthetic, self.height, self.width)
-        stored = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in self.images]
+        """The probes, uint8 [N, height, width, channels]."""
+        made = probes(self.seed, self.synthetic, self.height, self.width)[..., : self.channels]
+        stored = [_pixels(data, self.channels) for data in self.images]
         return np.concatenate([made, np.stack(stored)]) if stored else made
 
     def to_bytes(self) -> bytes:
@@ -91,6 +92,7 @@ class Golden:
             "machine": self.machine,
             "layers": _encode(self.layers),
             **({"values": asdict(self.values)} if self.values else {}),
+            **({"channels": self.channels} if self.channels != 3 else {}),
         }
         return json.dumps(content, sort_keys=True).encode()
 
@@ -115,6 +117,7 @@ class Golden:
                 str(entry["machine"]),
                 _decode(entry["layers"], "float32"),
                 _value_scale(entry["values"], entry["classes"]) if "values" in entry else None,
+                _channels(entry.get("channels", 3)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EdgedenseError(
@@ -212,17 +215,18 @@ def record(
     count: int = PROBES,
     seed: int = 0,
     values: ValueScale | None = None,
+    channels: int = 3,
 ) -> Golden:
     """Compute the golden samples of a file that was just made.
 
-    `invoke` is the deployed file, `reference` the float model: uint8 [N, height, width, 3] -> scores [N,
+    `invoke` is the deployed file, `reference` the float model: uint8 [N, height, width, channels] -> scores [N,
     classes]. `step` is the scale of a quantized output, FLOAT_STEP for a float one; `values` says more where the
     outputs are no probabilities. `images` (uint8
-    [height, width, 3]) are stored with the samples. `layers` measures a probe layer by layer (see
+    [height, width, channels]) are stored with the samples. `layers` measures a probe layer by layer (see
     `Golden.layers`).
     """
     stored = tuple(_png(image) for image in images)
-    made = probes(seed, count, height, width)
+    made = probes(seed, count, height, width)[..., :channels]
     inputs = np.concatenate([made, np.stack(images)]) if len(images) else made
     outputs = _run(invoke, inputs)
     scores = np.asarray(reference(inputs), np.float32).reshape(outputs.shape)
@@ -239,6 +243,7 @@ def record(
         machine,
         np.array(list(layers(inputs[:1]).values()) if layers else [], np.float32),
         values,
+        channels,
     )
 
 
@@ -321,7 +326,7 @@ def output_step(interpreter: Any) -> float:
 
 
 def layer_levels(interpreter: Any, pixels: Pixels) -> dict[str, float]:
-    """Root mean square of each layer's output for `pixels` [1, height, width, 3], by tensor name, in order. See
+    """Root mean square of each layer's output for `pixels` [1, height, width, C], by tensor name, in order. See
     `noise.layer_outputs` for the interpreter."""
     return {name: float(np.sqrt(np.mean(values**2))) for name, values in layer_outputs(interpreter, pixels)}
 
@@ -371,10 +376,22 @@ def _value_scale(entry: Any, count: int) -> ValueScale:
     return ValueScale(steps, None if entry["zero_point"] is None else int(entry["zero_point"]))
 
 
+def _channels(entry: Any) -> int:
+    if entry not in (1, 3):
+        raise ValueError(f"{entry!r} channels")
+    return int(entry)
+
+
 def _png(image: Pixels) -> bytes:
     target = io.BytesIO()
-    Image.fromarray(image).save(target, "PNG")
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(target, "PNG")
     return target.getvalue()
+
+
+def _pixels(png: bytes, channels: int) -> Pixels:
+    with Image.open(io.BytesIO(png)) as image:
+        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def _encode(array: npt.NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""An encoded image -> RGB pixels, with no more memory than the decoder itself needs.
+"""An encoded image -> RGB or grey pixels, with no more memory than the decoder itself needs.
 
 Pillow decodes an image whole, at one to four bytes a pixel. From there pixels are taken in bands, so that nothing
 of the image's size is ever made a second time; a resizing that looks at few rows and columns gets only those.
@@ -9,6 +9,7 @@ it, without antialiasing, reads single pixels, and those are gone from a reduced
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import os
 import threading
@@ -80,21 +81,30 @@ def decode(data: bytes, exif: Exif = "ignore") -> Pixels:
 
 
 class Decoded:
-    """An image that was decoded. `height` and `width` are those of the upright picture where EXIF is applied."""
+    """An image that was decoded. `height` and `width` are those of the upright picture where EXIF is applied, and
+    `channels` those of its pixels: 3 (RGB), or 1 (see `grey`)."""
+
+    channels: int
 
     def __init__(self, image: Image.Image, exif: Exif = "ignore") -> None:
-        self._image = image
+        self._image, self.channels = image, 3
         self._orientation = image.getexif().get(_ORIENTATION) if exif == "apply" else None
         self._is_exchanged = self._orientation in _EXCHANGED
         width, height = image.size
         self.height, self.width = (width, height) if self._is_exchanged else (height, width)
 
+    def grey(self) -> Decoded:
+        """The same image with one channel, made grey as Keras' `load_img(color_mode="grayscale")` does it."""
+        other = copy.copy(self)
+        other.channels = 1
+        return other
+
     def whole(self) -> Pixels:
-        """uint8 [height, width, 3]."""
+        """uint8 [height, width, channels]."""
         return self.at(np.arange(self.height), np.arange(self.width))
 
     def at(self, rows: Positions, columns: Positions) -> Pixels:
-        """uint8 [rows, columns, 3]: the pixels where the upright picture's `rows` and `columns` cross."""
+        """uint8 [rows, columns, channels]: the pixels where the upright picture's `rows` and `columns` cross."""
         width, height = self._image.size
         rows, columns = (columns, rows) if self._is_exchanged else (rows, columns)
         columns = width - 1 - columns if self._orientation in _RIGHT_TO_LEFT else columns
@@ -105,16 +115,17 @@ class Decoded:
         return np.ascontiguousarray(stored.transpose(1, 0, 2) if self._is_exchanged else stored)
 
     def bands(self, first: int, last: int) -> Iterator[Image.Image]:
-        """The upright picture's rows from `first` to before `last` as Pillow has them, in RGB or grey: a few at a time,
-        or all where that is little."""
+        """The upright picture's rows from `first` to before `last` as Pillow has them, in RGB or grey, and with one
+        channel in grey: a few at a time, or all where that is little."""
         is_plain = self._image.mode in ("RGB", "L") and self._orientation not in _TURNED
         most = max(1, (_AT_ONCE if is_plain else _BAND) // self.width)
         for start in range(first, last, most):
             stop = min(start + most, last)
             if is_plain:
-                yield self._image.crop((0, start, self.width, stop))
+                band = self._image.crop((0, start, self.width, stop))
+                yield band.convert("L") if self.channels == 1 else band
             else:
-                yield Image.fromarray(self.at(np.arange(start, stop), np.arange(self.width)))
+                yield as_image(self.at(np.arange(start, stop), np.arange(self.width)))
 
     def shown(self, longest: int, window: Window = WHOLE, background: Colour = (0, 0, 0)) -> Pixels:
         """The window of the picture for people; every second pixel, or third and so on, where it is longer than
@@ -130,12 +141,13 @@ class Decoded:
     def _stored(self, rows: Positions, columns: Positions) -> Pixels:
         """The pixels as the file has them, band by band."""
         left, right = int(columns.min()), int(columns.max()) + 1
+        read = _grey if self.channels == 1 else _rgb
         every = np.array_equal(columns, np.arange(left, right))
         if every and rows.size * columns.size <= _AT_ONCE and (np.diff(rows) == 1).all():
-            return np.array(_rgb(self._image.crop((left, int(rows[0]), right, int(rows[-1]) + 1))))
-        found = np.empty((len(rows), len(columns), 3), np.uint8)
+            return np.array(read(self._image.crop((left, int(rows[0]), right, int(rows[-1]) + 1))))
+        found = np.empty((len(rows), len(columns), self.channels), np.uint8)
         for start, stop in _bands(rows, max(1, _BAND // (right - left))):
-            band = _rgb(self._image.crop((left, int(rows[start]), right, int(rows[stop - 1]) + 1)))
+            band = read(self._image.crop((left, int(rows[start]), right, int(rows[stop - 1]) + 1)))
             found[start:stop] = band if every else band.take(columns - left, 1)
         return found
 
@@ -148,13 +160,39 @@ def _bands(rows: Positions, most: int) -> Iterator[tuple[int, int]]:
             yield start, min(start + most, last)
 
 
+def as_image(pixels: Pixels) -> Image.Image:
+    """uint8 [H, W, 3] or [H, W, 1] as Pillow has it."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def grey_levels(pixels: Pixels) -> Pixels:
+    """RGB uint8 [H, W, 3] -> uint8 [H, W, 1], the nearest level to 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), which is
+    Pillow's mode "L". What is grey keeps its levels."""
+    return _grey(Image.fromarray(pixels))
+
+
 def _rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to white
-        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode.startswith("I"):
+        return np.repeat(_high_bytes(image), 3, axis=2)
+    _refuse_floats(image)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _grey(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I"):
+        return _high_bytes(image)
+    _refuse_floats(image)
+    return np.asarray(image if image.mode == "L" else image.convert("L"))[:, :, None]
+
+
+def _high_bytes(image: Image.Image) -> Pixels:
+    """16-bit grey; Pillow's own conversion would clip it to white."""
+    return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)[:, :, None]
+
+
+def _refuse_floats(image: Image.Image) -> None:
     if image.mode == "F":
         raise ValueError("floating-point samples have no fixed white")
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 @contextlib.contextmanager

@@ -41,14 +41,15 @@ def as_file(picture: Path | str | PictureInMemory) -> Picture:
 
 
 def in_memory(picture: Any, name: str) -> PictureInMemory:
-    """A PIL image, or an array uint8 [H, W, 3] in RGB. The pixels are kept as they are.
+    """A PIL image, or an array uint8 [H, W, 3] in RGB, or [H, W] or [H, W, 1] in grey. The pixels are kept as they are.
 
     Raises EdgedenseError for anything else.
     """
     if isinstance(picture, Image.Image):
         return PictureInMemory(name, _encoded(picture, name))
     pixels = np.asarray(picture)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
         raise EdgedenseError(
             "a path, a PIL image or an array uint8 [height, width, 3]",
             f"{pixels.dtype} {list(pixels.shape)} as {name}",
@@ -68,5 +69,7 @@ def _encoded(image: Image.Image, name: str) -> bytes:
 
 
 def _ppm(pixels: np.ndarray) -> bytes:
-    """Raw pixels behind a line that gives their number (netpbm's ppm(5)): the same bytes on every machine."""
-    return b"P6\n%d %d\n255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()
+    """Raw pixels behind a line that gives their number (netpbm's ppm(5), of grey ones pgm(5)): the same bytes on every
+    machine."""
+    kind = b"P6" if pixels.shape[2] == 3 else b"P5"
+    return kind + b"\n%d %d\n255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()

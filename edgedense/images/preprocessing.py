@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from edgedense.errors import EdgedenseError
 from edgedense.images import fitting, resizing
 from edgedense.images import steps as further
-from edgedense.images.decoding import Decoded, Exif, Pixels, opened
+from edgedense.images.decoding import Decoded, Exif, Pixels, grey_levels, opened
 from edgedense.images.fitting import Fit, Placement
 from edgedense.images.in_memory import PictureInMemory, as_file
 from edgedense.images.resizing import Resize
 from edgedense.images.steps import Colour, Pad, Size, Step, Window
 
 Normalization = Literal["densenet", "rescale", "symmetric", "xrayvision", "none"]
+Channels = Literal[1, 3]
 Floats = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
@@ -41,6 +42,8 @@ NORMALIZATIONS: dict[Normalization, tuple[Triple, Triple]] = {
     "xrayvision": ((127.5, 127.5, 127.5), (127.5 / 1024, 127.5 / 1024, 127.5 / 1024)),
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
+# Those that a model of one channel can have had: one mean and one std, whatever the colour.
+ONE_CHANNEL = tuple(name for name, (mean, std) in NORMALIZATIONS.items() if len({*mean}) == len({*std}) == 1)
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -55,6 +58,9 @@ class Preprocessing:
     `fit` says what becomes of an image of another shape: "stretch" distorts it, "crop" cuts its middle out before it is
     resized, and "pad" puts it on black. With "crop" and a `shorter_side` it is first resized as a whole until its
     shorter side has so many pixels, and its middle is cut out then.
+
+    `channels` are those of the deployed file's input: 3 for RGB, or 1, for which an image is made grey before anything
+    else is done to it (`decoding.grey_levels`).
     """
 
     height: int
@@ -65,11 +71,17 @@ class Preprocessing:
     steps: tuple[Step, ...] = ()
     fit: Fit = "stretch"
     shorter_side: int | None = None
+    channels: Channels = 3
 
     @property
     def size(self) -> Size:
         """The height and width of the deployed file's input."""
         return further.size_behind((self.height, self.width), self.steps)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The height, width and channels of the deployed file's input."""
+        return (*self.size, self.channels)
 
     def placement(self, size: Size) -> Placement:
         """How a picture of `size` gets into `height` x `width`."""
@@ -111,10 +123,10 @@ class Preprocessing:
             if type(entry[name]) is not int or entry[name] < 1:
                 raise EdgedenseError(f"a {name} of 1 pixel or more", repr(entry[name]), "convert the model again")
         entry = {**_LATER, **entry}
-        for name, allowed in {**choices, "fit": get_args(Fit)}.items():
-            if entry[name] not in allowed:
+        for name, allowed in {**choices, "fit": get_args(Fit), "channels": get_args(Channels)}.items():
+            if entry[name] not in allowed or type(entry[name]) is not type(allowed[0]):
                 raise EdgedenseError(
-                    f"{name} to be one of {', '.join(allowed)}",
+                    f"{name} to be one of {', '.join(map(str, allowed))}",
                     repr(entry[name]),
                     "convert the model again, or update edgedense",
                 )
@@ -131,23 +143,29 @@ class Preprocessing:
 
 
 # Entries that recipes have had from later versions on, and what they are where they are missing.
-_LATER: dict[str, Any] = {"steps": [], "fit": "stretch", "shorter_side": None}
+_LATER: dict[str, Any] = {"steps": [], "fit": "stretch", "shorter_side": None, "channels": 3}
 
 
 def prepare(picture: Pixels | Decoded, preprocessing: Preprocessing) -> Pixels:
-    """A picture of any size, uint8 [H, W, 3] or just decoded -> the deployed file's input, uint8 [height, width, 3].
+    """A picture of any size, uint8 [H, W, 3] or just decoded -> the deployed file's input, uint8 [height, width, C].
+
+    With one channel the picture is made grey first, as Keras' loaders do with `color_mode="grayscale"`; uint8 [H, W, 1]
+    is grey already.
 
     Where there are steps, they work on whole levels and in float32, as the Keras model's layers do on such a picture;
     their result is rounded once, by at most half a level.
     """
     p = preprocessing
-    size = (picture.height, picture.width) if isinstance(picture, Decoded) else _checked(picture).shape[:2]
+    if isinstance(picture, Decoded):
+        picture, size = picture.grey() if p.channels == 1 else picture, (picture.height, picture.width)
+    else:
+        picture, size = _with_channels(_checked(picture), p.channels), picture.shape[:2]
     resized = resizing.resized(picture, p.placement(size), p.resize)
     return further.levels(further.apply(resized, p.steps)) if p.steps else resized
 
 
 def resize(image: Pixels, height: int, width: int, method: Resize = "bilinear") -> Pixels:
-    """uint8 [H, W, 3] -> uint8 [height, width, 3].
+    """uint8 [H, W, C] -> uint8 [height, width, C], where C is 3 or 1.
 
     "bilinear", "bicubic", "area" and so on are those of `tf.image.resize` (half-pixel centres, no antialiasing),
     rounded to the nearest level; "nearest" is Pillow's, which Keras' `load_img` uses; "pil-bilinear" and so on are
@@ -157,13 +175,20 @@ def resize(image: Pixels, height: int, width: int, method: Resize = "bilinear") 
 
 
 def _checked(image: Pixels) -> Pixels:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
         raise EdgedenseError("a uint8 image [height, width, 3]", f"{image.dtype} {list(image.shape)}")
     return image
 
 
+def _with_channels(image: Pixels, channels: Channels) -> Pixels:
+    """RGB or grey, made of the other where it is not that."""
+    if image.shape[2] == channels:
+        return image
+    return grey_levels(image) if channels == 1 else np.repeat(image, 3, axis=2)
+
+
 def load_image(path: Path | str | PictureInMemory, preprocessing: Preprocessing) -> Pixels:
-    """An image file -> uint8 [height, width, 3] as the deployed file wants it.
+    """An image file -> uint8 [height, width, C] as the deployed file wants it.
 
     Of a large image only the pixels that the resizing reads are taken out of the decoder's own memory. Raises
     EdgedenseError, naming the file, when it cannot be read, is no image, or is too large for the memory that is free.

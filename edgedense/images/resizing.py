@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgedense.images.decoding import Decoded, Pixels, Positions
+from edgedense.images.decoding import Decoded, Pixels, Positions, as_image
 from edgedense.images.fitting import Axis, Placement
 from edgedense.images.resampling import OVERSHOOTING, SMOOTHING, Floats, Method, Taps, taps
 
@@ -40,7 +40,7 @@ def goes_beyond(method: Resize) -> bool:
 
 
 def resized(picture: Pixels | Decoded, placement: Placement, method: Resize) -> Pixels:
-    """uint8 [H, W, 3] or just decoded -> uint8 [height, width, 3]; black where the placement puts nothing.
+    """uint8 [H, W, C] or just decoded -> uint8 [height, width, C]; black where the placement puts nothing.
 
     Pillow's methods are Pillow's own. Of TensorFlow's the float result is rounded to the nearest level, and cut off at
     black and white. Of a large picture that was decoded only those rows and columns are taken that the method reads.
@@ -49,7 +49,7 @@ def resized(picture: Pixels | Decoded, placement: Placement, method: Resize) -> 
     inside = _inside(picture, rows, columns, method)
     if rows.is_filled and columns.is_filled:
         return inside
-    whole = np.zeros((rows.length, columns.length, 3), np.uint8)
+    whole = np.zeros((rows.length, columns.length, _channels(picture)), np.uint8)
     whole[rows.place, columns.place] = inside
     return whole
 
@@ -67,6 +67,10 @@ def _inside(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Resize
     if method == "bilinear":
         return _bilinear(picture, rows, columns)
     return _weighted(picture, rows, columns, cast(Method, method))
+
+
+def _channels(picture: Pixels | Decoded) -> int:
+    return picture.channels if isinstance(picture, Decoded) else picture.shape[2]
 
 
 def _at(picture: Pixels | Decoded, rows: Positions, columns: Positions) -> Pixels:
@@ -99,7 +103,7 @@ def _by_pillow(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Res
     width, height = columns.last - columns.first, rows.last - rows.first
     scale = (rows.stop - rows.start) / rows.resized
     step = max(1, int(_BETWEEN / (width * max(scale, 1))))
-    found = np.empty((height, width, 3), np.uint8)
+    found = np.empty((height, width, _channels(picture)), np.uint8)
     for start in range(0, height, step):
         stop = min(start + step, height)
         low, high = rows.position(rows.first + start), rows.position(rows.first + stop)
@@ -107,7 +111,7 @@ def _by_pillow(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Res
         last = min(rows.size, int(high + reach * max(scale, 1)) + 2)
         between = _narrowed(picture, first, last, (width, columns.span), kernel)
         part = between.resize((width, stop - start), kernel, (0, low - first, width, high - first))
-        found[start:stop] = np.asarray(part)
+        found[start:stop] = np.asarray(part).reshape(stop - start, width, -1)
     return found
 
 
@@ -116,8 +120,8 @@ def _narrowed(
 ) -> Image.Image:
     """The rows from `first` to before `last`, their columns resized: `wanted` says how many, and what they show."""
     width, (left, right) = wanted
-    narrow = Image.new("RGB", (width, last - first))
-    bands = picture.bands(first, last) if isinstance(picture, Decoded) else [Image.fromarray(picture[first:last])]
+    narrow = Image.new("L" if _channels(picture) == 1 else "RGB", (width, last - first))
+    bands = picture.bands(first, last) if isinstance(picture, Decoded) else [as_image(picture[first:last])]
     row = 0
     for band in bands:
         narrow.paste(band.resize((width, band.height), kernel, (left, 0, right, band.height)), (0, row))
@@ -168,18 +172,18 @@ _STRIP = 32
 
 
 def _bilinear(picture: Pixels | Decoded, rows: Axis, columns: Axis) -> Pixels:
+    channels = _channels(picture)
     if not isinstance(picture, Decoded):
-        return _mixed(np.ascontiguousarray(picture), _pair(rows, 1), _pair(columns, 3))
+        return _mixed(np.ascontiguousarray(picture), _pair(rows, 1), _pair(columns, channels))
     row_numbers, row_taps = _compact(_pair(rows, 1))
     column_numbers, column_taps = _compact(_pair(columns, 1))
-    return _mixed(picture.at(row_numbers, column_numbers), row_taps, _spread_pair(column_taps, 3))
+    return _mixed(picture.at(row_numbers, column_numbers), row_taps, _spread_pair(column_taps, channels))
 
 
 def _mixed(image: Pixels, rows: _Taps, columns: _Taps) -> Pixels:
     """Mix rows first (contiguous, fast), then gather columns of the few rows that are left."""
-    height, width = len(rows.low), len(columns.low) // 3
-    flat = image.reshape(image.shape[0], -1)
-    out = np.empty((height, width * 3), np.uint8)
+    height, flat = len(rows.low), image.reshape(image.shape[0], -1)
+    out = np.empty((height, len(columns.low)), np.uint8)
     for start in range(0, height, _STRIP):
         strip = slice(start, start + _STRIP)
         mixed = _mix(
@@ -190,7 +194,7 @@ def _mixed(image: Pixels, rows: _Taps, columns: _Taps) -> Pixels:
         mixed = _mix(_take(mixed, columns.low, 1), _take(mixed, columns.high, 1), columns.share)
         mixed += 0.5  # the assignment truncates
         out[strip] = mixed
-    return out.reshape(height, width, 3)
+    return out.reshape(height, -1, image.shape[2])
 
 
 def _take(values: NDArray[Any], indices: NDArray[np.intp], axis: int) -> NDArray[Any]:
@@ -216,7 +220,7 @@ def _taps(axis: Axis, method: Method, channels: int) -> Taps:
 
 def _weighted(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Method) -> Pixels:
     """As `_mixed`, with as many taps as the method has."""
-    row_taps, column_taps = _taps(rows, method, 1), _taps(columns, method, 3)
+    row_taps, column_taps = _taps(rows, method, 1), _taps(columns, method, _channels(picture))
     height, step = rows.last - rows.first, _rows_at_once(rows, columns)
     out = np.empty((height, column_taps.places.shape[1]), np.uint8)
     for start in range(0, height, step):
@@ -228,7 +232,7 @@ def _weighted(picture: Pixels | Decoded, rows: Axis, columns: Axis, method: Meth
         mixed = _sum(mixed, column_taps.places, column_taps.shares, 1)
         mixed += np.float32(0.5)  # the assignment truncates
         out[strip] = mixed.clip(0, 255, out=mixed)
-    return out.reshape(height, -1, 3)
+    return out.reshape(height, -1, _channels(picture))
 
 
 def _rows_at_once(rows: Axis, columns: Axis) -> int:

@@ -69,7 +69,8 @@ WHOLE = Window(0.0, 0.0, 1.0, 1.0)
 
 
 def apply(pixels: NDArray[Any], steps: Sequence[Step]) -> Floats:
-    """uint8 or float32 [H, W, 3] -> float32 behind all steps, not rounded: what the Keras layers compute."""
+    """uint8 or float32 [H, W, C] -> float32 behind all steps, not rounded: what the Keras layers compute. Of one grey
+    channel a border is as bright as its red, which is its green and blue too."""
     image = pixels.astype(np.float32)
     for step in steps:
         if isinstance(step, Crop):
@@ -161,7 +162,8 @@ def _is_colour(fill: tuple[Any, ...]) -> bool:
 
 
 def _padded(image: Floats, step: Pad) -> Floats:
-    whole = np.empty((step.height, step.width, 3), np.float32)
-    whole[:] = step.fill
+    channels = image.shape[2]
+    whole = np.empty((step.height, step.width, channels), np.float32)
+    whole[:] = step.fill[:channels]
     whole[step.top : step.top + image.shape[0], step.left : step.left + image.shape[1]] = image
     return whole

@@ -113,7 +113,7 @@ def test_a_slot_holds_picture_and_input_and_grows_with_them() -> None:
     """Two slots on one file, as the two processes have it."""
     file = os.memfd_create("test")
     filled, read = Slot(file), Slot(file)
-    small, large = Layout(3, 5, 2, 7), Layout(30, 50, 2, 7)
+    small, large = Layout(3, 5, 2, 7, 3), Layout(30, 50, 2, 7, 3)
     filled.grow(small)
     for number, view in enumerate(filled.views(small), start=1):
         assert not view.any()
@@ -128,6 +128,16 @@ def test_a_slot_holds_picture_and_input_and_grows_with_them() -> None:
     assert os.fstat(file).st_size == large.slot_bytes
     assert before[0].shape == (3, 5, 3)
     assert (before[0] == 3).all()  # the same memory
+    os.close(file)
+
+
+def test_a_slot_for_a_grey_input() -> None:
+    layout = Layout(3, 5, 2, 7, 1)
+    assert layout.slot_bytes == 3 * 5 * 3 + 2 * 7
+    file = os.memfd_create("test")
+    slot = Slot(file)
+    slot.grow(layout)
+    assert [view.shape for view in slot.views(layout)] == [(3, 5, 3), (2, 7, 1)]
     os.close(file)
 
 
@@ -148,6 +158,12 @@ def test_noise_is_no_movement_and_a_hand_is() -> None:
     hand[100:130, 50:80] = 20
     assert detector.is_moving(noisy(hand), 10.0)
     assert detector.is_moving(noisy(hand), 10.9)  # it has just settled
+    grey = MotionDetector()
+    assert [grey.is_moving(picture[..., :1], at) for picture, at in ((SCENE, 0.0), (SCENE, 2.0), (hand, 3.0))] == [
+        True,
+        False,
+        True,
+    ]
     assert not detector.is_moving(noisy(hand), 11.2)
 
 

@@ -31,6 +31,7 @@ _TF_FUNCTIONS = {
     "concat": "Concatenate",
     "gather": "Take",
     "identity": "Identity",
+    "image.grayscale_to_rgb": "GrayscaleToRgb",
     "math.add": "Add",
     "math.divide": "TrueDivide",
     "math.multiply": "Multiply",
@@ -48,8 +49,10 @@ _TF_FUNCTIONS = {
     "nn.softmax": "Softmax",
     "nn.swish": "Silu",
     "nn.tanh": "Tanh",
+    "repeat": "Repeat",
     "reverse": "Flip",
     "stack": "Stack",
+    "tile": "Tile",
 }
 
 

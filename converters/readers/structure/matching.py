@@ -100,18 +100,21 @@ class _Match:
         entry = keras_pixels.entry(self.layers, size)
         for layer in entry.layers:
             self._see(layer)
-        stem, last, stem_size = self._stem(entry, entry.size)
+        stem, last, stem_size = self._stem(entry, entry.stem_size)
         blocks, end, order, end_size = self._blocks(last, stem_size)
         head, seam, backbone = self._head(end, order, end_size)
         left = [layer for layer in self.layers if layer.index not in self.seen]
         if left:
             raise _refusal("a single DenseNet from the input to the output", f"{left[0]} beside it")
         # The network takes RGB, so the channels of affine and kernel go back to where the pixels stand.
-        rgb = np.argsort(entry.order)
+        rgb = np.argsort(entry.order, kind="stable")
         normalization = Affine(entry.affine.scale[rgb], entry.affine.shift[rgb])
-        stem = replace(stem, conv=replace(stem.conv, kernel=stem.conv.kernel[:, :, rgb]))
-        network = DenseNet(*entry.size, normalization, stem, blocks, head)
-        return Structure(network, entry.changes_values, self.parameters, self.final, entry.steps, backbone, seam)
+        network = DenseNet(*entry.size, normalization, stem, blocks, head, front=entry.front)
+        first = network.first
+        network = network.with_first(replace(first, conv=replace(first.conv, kernel=first.conv.kernel[:, :, rgb])))
+        if entry.is_grey:
+            network = replace(network, repeats=len(entry.order))
+        return Structure(network, entry.normalized, self.parameters, self.final, entry.steps, backbone, seam)
 
     # The walk
 

@@ -1,10 +1,10 @@
 """What a Keras model does to its pixels before the first convolution: cutting and resizing, and behind it one scale
 and shift per channel.
 
-Rescaling, Normalization, batch norms and arithmetic with constants are affine; slicing, stacking and flipping
-reorder the channels. Each tensor on the way is held as its channels, each of them a multiple of one channel
-of the input behind the steps. Where a step stands makes no difference: the shares of every resizing add up to one, so
-that it comes to the same before and behind a scale and shift.
+Rescaling, Normalization, batch norms and arithmetic with constants are affine; slicing, stacking, flipping and
+repeating reorder the channels, and of a grey picture so does a 1x1 convolution. Each tensor on the way is held as its
+channels, each of them a multiple of one channel of the input behind the steps. Where a step stands makes no difference:
+the shares of every resizing add up to one, so that it comes to the same before and behind a scale and shift.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.network.graph import Affine
+from edgedense.converters.network.graph import Affine, Conv, Front
+from edgedense.converters.readers.structure import front as keras_front
 from edgedense.converters.readers.structure import probe as keras_probe
 from edgedense.converters.readers.structure import sizes as keras_sizes
 from edgedense.converters.readers.structure import weights as keras_weights
@@ -26,6 +27,7 @@ from edgedense.images.steps import Pad, Size, Step, size_behind
 ARITHMETIC = frozenset(["Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative"])
 AFFINE_LAYERS = frozenset(["Rescaling", "Normalization", "BatchNormalization", "SyncBatchNormalization"])
 REORDERING = frozenset(["GetItem", "Flip", "Take", "Stack", "Concatenate", "Cast"])
+REPEATING = frozenset(["Repeat", "Tile", "GrayscaleToRgb"])
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,34 @@ class Channel:
 class Pixels:
     """A tensor made of pixels: [B, H, W, C], or [B, H, W] when it is one channel cut out (`flat`).
 
-    `steps` brought the input to this `size`; borders that they add are in the units of the input.
+    `steps` brought the input to this `size`; borders that they add are in the units of the input. `is_grey`: the input
+    has one channel. `before` are the channels that the first convolution read, if there was one.
     """
 
     channels: tuple[Channel, ...]
     size: Size
     steps: tuple[Step, ...] = ()
     flat: bool = False
+    is_grey: bool = False
+    before: tuple[Channel, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each channel of the input is there: red, green and blue once each, a grey one any number of times."""
+        sources = sorted(channel.source for channel in self.channels)
+        return not self.flat and (set(sources) == {0} if self.is_grey else sources == [0, 1, 2])
+
+    @property
+    def normalized(self) -> bool:
+        """Whether anything but the order of the channels changes, other than by a convolution's learned weights."""
+        return any((c.scale, c.shift) != (1, 0) for c in self.before or self.channels)
 
 
 @dataclass(frozen=True)
 class Entry:
     """How pixels enter the stem: the picture goes through `steps`, which leave `size`; then channel c is affine(c) of
-    pixel channel order[c]. `layers` is what was composed.
+    pixel channel order[c]. `layers` is what was composed. Of a grey picture there is one channel, or one that is
+    repeated. `front` is a convolution that reads this, in front of the stem, and `front_layer` its layer.
     """
 
     steps: tuple[Step, ...]
@@ -62,11 +79,10 @@ class Entry:
     order: tuple[int, ...]
     layers: tuple[Layer, ...]
     last: Layer  # whose output the stem reads
-
-    @property
-    def changes_values(self) -> bool:
-        """Whether anything but the order of the channels changes."""
-        return bool(np.any(self.affine.scale != 1) or np.any(self.affine.shift != 0))
+    is_grey: bool
+    normalized: bool  # whether values were changed by something that is there for this
+    front: Front | None = None
+    stem_size: Size = (0, 0)  # of what the stem reads, behind `front`
 
 
 def entry(layers: Sequence[Layer], size: Size) -> Entry:
@@ -74,37 +90,47 @@ def entry(layers: Sequence[Layer], size: Size) -> Entry:
     random pictures instead.
 
     `layers` is the whole model, the input first; `size` is that of the pictures that it takes. EdgedenseError when
-    the input is no RGB image, or when something before the stem cannot be written as steps, and scale and shift per
-    channel.
+    the input is neither an RGB image nor a grey one, or when something before the stem cannot be written as steps,
+    scale and shift per channel, and one convolution.
     """
     first = layers[0]
-    if len(first.shape) != 4 or first.shape[3] != 3:
+    if len(first.shape) != 4 or first.shape[3] not in (1, 3):
         raise EdgedenseError(
-            "an RGB input of shape [batch, height, width, 3]",
+            "an RGB input of shape [batch, height, width, 3], or a grey one of shape [batch, height, width, 1]",
             f"{first} of shape {list(first.shape)}",
-            "train on images with three channels; a grey image can be repeated three times",
+            "train on images with three channels or with one",
         )
+    count = first.shape[3]
+    start = Pixels(tuple(Channel(c) for c in range(count)), size, is_grey=count == 1)
+    known, composed = {first.index: start}, [first]
     before = keras_probe.before_stem(layers)
     if keras_probe.has_code(before):
         scale, shift, order = keras_probe.fit(before, size)
         channels = tuple(Channel(*channel) for channel in zip(order, scale, shift, strict=True))
-        return _entry(list(before), {before[-1].index: Pixels(channels, size)})
-    known = {first.index: Pixels(tuple(Channel(c) for c in range(3)), size)}
-    composed = [first]
-    for layer in layers[1:]:
+        known, composed = {before[-1].index: replace(start, channels=channels)}, list(before)
+    for layer in layers:
+        if layer.index in {done.index for done in composed}:
+            continue
         if not all(i in known for i in layer.inputs):
             break
-        if (pixels := _apply(layer, known)) is None:
+        if keras_front.is_front(layers, layer):
+            front, behind = keras_front.read(layer, known[layer.inputs[0]].size)
+            if not known[layer.inputs[0]].is_grey or not keras_front.is_mixing(front):
+                entry = _entry(composed, known[layer.inputs[0]])
+                return replace(entry, layers=(*entry.layers, layer), last=layer, front=front, stem_size=behind)
+            pixels: Pixels | None = _convolved(known[layer.inputs[0]], front.conv)
+        else:
+            pixels = _apply(layer, known)
+        if pixels is None:
             break
         known[layer.index] = pixels
         composed.append(layer)
-    return _entry(composed, known)
+    return _entry(composed, known[composed[-1].index])
 
 
-def _entry(composed: list[Layer], known: dict[int, Pixels]) -> Entry:
-    last = composed[-1]
-    channels = known[last.index].channels
-    if sorted(c.source for c in channels) != [0, 1, 2] or known[last.index].flat:
+def _entry(composed: list[Layer], pixels: Pixels) -> Entry:
+    last, channels = composed[-1], pixels.channels
+    if not pixels.is_whole:
         raise EdgedenseError(
             "red, green and blue once each behind the preprocessing",
             f"channels {[c.source for c in channels]} behind {last}",
@@ -112,13 +138,23 @@ def _entry(composed: list[Layer], known: dict[int, Pixels]) -> Entry:
         )
     affine = Affine(np.array([c.scale for c in channels]), np.array([c.shift for c in channels]))
     return Entry(
-        known[last.index].steps,
-        known[last.index].size,
+        pixels.steps,
+        pixels.size,
         affine,
         tuple(c.source for c in channels),
         tuple(composed),
         last,
+        pixels.is_grey,
+        pixels.normalized,
+        stem_size=pixels.size,
     )
+
+
+def _convolved(pixels: Pixels, conv: Conv) -> Pixels:
+    """Channels of a grey picture behind a 1x1 convolution."""
+    scale, shift = keras_front.mixed(conv, *zip(*((c.scale, c.shift) for c in pixels.channels), strict=True))
+    channels = tuple(Channel(0, float(s), float(t)) for s, t in zip(scale, shift, strict=True))
+    return replace(pixels, channels=channels, before=pixels.before or pixels.channels)
 
 
 def _apply(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
@@ -134,6 +170,8 @@ def _apply(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
         return _arithmetic(layer, known)
     if layer.kind in REORDERING:
         return _reordered(layer, known)
+    if layer.kind in REPEATING:
+        return _repeated(known[layer.inputs[0]], layer)
     return None
 
 
@@ -156,15 +194,20 @@ def _pipeline(layer: Layer, known: dict[int, Pixels]) -> Pixels | None:
 
 def _stepped(pixels: Pixels, new: tuple[Step, ...], layer: Layer) -> Pixels:
     """Pixels behind further steps of `layer`, whose borders are in the units that the pixels have there."""
-    sources = [channel.source for channel in pixels.channels]
-    if pixels.flat or sorted(sources) != [0, 1, 2] or not all(channel.scale for channel in pixels.channels):
+    if not pixels.is_whole or not all(channel.scale for channel in pixels.channels):
+        sources = [channel.source for channel in pixels.channels]
         raise EdgedenseError("cutting and resizing of red, green and blue together", f"{layer} of channels {sources}")
     steps = tuple(replace(step, fill=_undone(pixels, step.fill)) if isinstance(step, Pad) else step for step in new)
     return replace(pixels, steps=(*pixels.steps, *steps), size=size_behind(pixels.size, steps))
 
 
 def _undone(pixels: Pixels, fill: Sequence[float]) -> tuple[float, float, float]:
-    """The colour of the input that scale and shift turn into `fill`."""
+    """The colour of the input that scale and shift turn into `fill`, which is the same in all channels."""
+    if pixels.is_grey:
+        levels = [(fill[0] - c.shift) / c.scale for c in pixels.channels]
+        if not np.allclose(levels, levels[0], rtol=1e-6, atol=1e-6):
+            raise EdgedenseError("a border of one grey level", f"one of {levels}", "put the border before the scaling")
+        return levels[0], levels[0], levels[0]
     by_source = {c.source: (value - c.shift) / c.scale for c, value in zip(pixels.channels, fill, strict=True)}
     return by_source[0], by_source[1], by_source[2]
 
@@ -181,8 +224,11 @@ def _layer_affine(layer: Layer) -> Affine:
 
 
 def _scaled(pixels: Pixels, affine: Affine, layer: Layer) -> Pixels:
-    """Applies scale and shift, each one number or one per channel."""
+    """Applies scale and shift, each one number or one per channel; several numbers repeat a single channel."""
     count = len(pixels.channels)
+    if count == 1 and not pixels.flat:
+        count = max(affine.scale.size, affine.shift.size)
+        pixels = replace(pixels, channels=pixels.channels * count)
     if affine.scale.size not in (1, count) or affine.shift.size not in (1, count):
         raise EdgedenseError(
             "one number, or one per channel", f"{max(affine.scale.size, affine.shift.size)} numbers in {layer}"
@@ -254,6 +300,18 @@ def _reordered(layer: Layer, known: dict[int, Pixels]) -> Pixels:
     if chosen.ndim == 0:
         return replace(pixels, channels=(pixels.channels[int(chosen)],), flat=True)
     return replace(pixels, channels=tuple(pixels.channels[int(i)] for i in chosen.ravel()))
+
+
+def _repeated(pixels: Pixels, layer: Layer) -> Pixels:
+    """A single channel, repeated along the last axis by whatever operation."""
+    count = layer.shape[-1] if len(layer.shape) == 4 else None
+    is_same = tuple(layer.shape[1:3]) in (pixels.size, (None, None))
+    if count in (None, 1) or not is_same or len(pixels.channels) != 1 or pixels.flat:
+        raise EdgedenseError(
+            "one channel that is repeated",
+            f"{layer}, which makes {list(layer.shape)} of {len(pixels.channels)} channels",
+        )
+    return replace(pixels, channels=pixels.channels * int(count or 1))
 
 
 def _require_float(layer: Layer) -> None:

@@ -46,18 +46,19 @@ def has_code(layers: Sequence[Layer]) -> bool:
 
 
 def fit(layers: Sequence[Layer], size: tuple[int, int]) -> tuple[Floats, Floats, tuple[int, ...]]:
-    """(scale [3], shift [3], order) of `layers`, the input first, on pictures of `size`: behind them channel c is
-    scale[c] * pixel[order[c]] + shift[c].
+    """(scale [C], shift [C], order) of `layers`, the input first, on pictures of `size`: behind them channel c is
+    scale[c] * pixel[order[c]] + shift[c]. Of a grey picture there may be several, all of its one channel.
 
     EdgedenseError, telling what was seen, when that does not hold to TOLERANCE.
     """
     pixels = _pictures(layers[0], size)
     values = np.concatenate([_run(layers, picture[None]) for picture in pixels])
-    x, y = pixels.reshape(-1, 3).astype(np.float64), values.reshape(-1, 3)
+    sources, count = pixels.shape[-1], values.shape[-1]
+    x, y = pixels.reshape(-1, sources).astype(np.float64), values.reshape(-1, count)
     limit = TOLERANCE * max(float(np.abs(y).max()), 1e-30)
     mixed = np.linalg.lstsq(np.column_stack([x / 255, np.ones(len(x))]), y, rcond=None)[0]
-    order = tuple(int(source) for source in np.abs(mixed[:3]).argmax(axis=0))
-    scale, shift = np.empty(3), np.empty(3)
+    order = tuple(int(source) for source in np.abs(mixed[:sources]).argmax(axis=0))
+    scale, shift = np.empty(count), np.empty(count)
     for channel, source in enumerate(order):
         line = np.linalg.lstsq(np.column_stack([x[:, source] / 255, np.ones(len(x))]), y[:, channel], rcond=None)[0]
         scale[channel], shift[channel] = _rounded(line[0] / 255), _rounded(line[1])
@@ -70,14 +71,14 @@ def fit(layers: Sequence[Layer], size: tuple[int, int]) -> tuple[Floats, Floats,
 
 
 def _pictures(first: Layer, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Random pictures [N, height, width, 3]: whole levels where the model takes integers, any values elsewhere."""
+    """Random pictures [N, height, width, C]: whole levels where the model takes integers, any values elsewhere."""
     random = np.random.default_rng(SEED)
-    made = np.stack([random.uniform(low, high, (*size, 3)) for low, high in _PICTURES])
+    made = np.stack([random.uniform(low, high, (*size, first.shape[3])) for low, high in _PICTURES])
     return (np.round(made) if "int" in str(first.options.get("dtype")) else made).astype(np.float32)
 
 
 def _run(layers: Sequence[Layer], picture: npt.NDArray[np.float32]) -> Floats:
-    """What the last of `layers` gives for a picture [1, height, width, 3]."""
+    """What the last of `layers` gives for a picture [1, height, width, C]."""
     first, known = layers[0], {}
     known[first.index] = _as_input(first, picture)
 
@@ -98,7 +99,8 @@ def _run(layers: Sequence[Layer], picture: npt.NDArray[np.float32]) -> Floats:
                 "save the model with the versions of Python and Keras that are installed here",
             ) from error
     result = np.asarray(known[layers[-1].index], np.float64)
-    if result.shape != picture.shape:
+    is_same = result.shape == picture.shape or (picture.shape[3] == 1 and result.shape[:3] == picture.shape[:3])
+    if not is_same or result.ndim != 4:
         raise _refusal(layers, f"a picture of shape {list(picture.shape)} that becomes {list(result.shape)}")
     return result
 
@@ -114,11 +116,9 @@ def _seen(mixed: Floats, x: Floats, y: Floats, limit: float) -> str:
     if not np.isfinite(y).all():
         return "values that are no numbers"
     error = float(np.abs(np.column_stack([x / 255, np.ones(len(x))]) @ mixed - y).max())
-    if error <= limit:
-        shares = [
-            f"{mixed[source, channel] / 255:+.4g} {_COLOURS[source]}" for channel in range(3) for source in range(3)
-        ]
-        return f"channels that mix colours: the first is {' '.join(shares[:3])} {mixed[3, 0]:+.4g}"
+    if error <= limit and x.shape[1] == 3:
+        shares = [f"{mixed[source, 0] / 255:+.4g} {colour}" for source, colour in enumerate(_COLOURS)]
+        return f"channels that mix colours: the first is {' '.join(shares)} {mixed[3, 0]:+.4g}"
     return (
         f"values that differ from the nearest scale and shift by up to {error:.3g} (they reach {np.abs(y).max():.3g})"
     )

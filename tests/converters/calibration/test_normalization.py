@@ -58,7 +58,12 @@ class Judge:
         decided = [self.labels[i] if self.right(chosen, i) else 1 - self.labels[i] for i in indices]
         return np.eye(2)[decided]
 
-    def better(self, monkeypatch: pytest.MonkeyPatch, in_force: Preprocessing = IN_FORCE) -> object:
+    def better(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        in_force: Preprocessing = IN_FORCE,
+        possible: tuple[Normalization, ...] = get_args(Normalization),
+    ) -> object:
         loaded: list[tuple[Preprocessing, int]] = []
 
         def load(path: Path, preprocessing: Preprocessing) -> Pixels:
@@ -76,7 +81,8 @@ class Judge:
 
         monkeypatch.setattr("edgedense.converters.calibration.normalization.load_image", load)
         checked: Score = score
-        return better_choice(in_force, self.scores(in_force, np.arange(COUNT)), self.paths, self.labels, checked)
+        scores = self.scores(in_force, np.arange(COUNT))
+        return better_choice(in_force, scores, self.paths, self.labels, checked, possible)
 
 
 def test_names_the_better_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +125,24 @@ def test_nothing_is_scored_when_too_few_are_wrong(tmp_path: Path, monkeypatch: p
     judge = Judge(tmp_path, lambda p, i: p.normalize != "densenet" or i >= 7)
     assert judge.better(monkeypatch) is None
     assert judge.asked == []
+
+
+def test_only_what_the_model_can_have_had_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """densenet would score best, and has a number for each colour."""
+    judge = Judge(tmp_path, lambda p, i: p.normalize == "densenet" or i < (30 if p.normalize == "symmetric" else 10))
+    found = judge.better(monkeypatch, Preprocessing(16, 20, "rescale", channels=1), ("rescale", "symmetric"))
+    assert found.preprocessing == Preprocessing(16, 20, "symmetric", channels=1)
+    assert {name.split()[0] for name, _ in judge.asked} == {"rescale", "symmetric"}
+
+
+def test_a_network_of_one_channel_takes_one_number() -> None:
+    network = networks.minimal()
+    conv = networks.replace(network.stem.conv, kernel=network.stem.conv.kernel[:, :, :1])
+    one = network.with_first(networks.replace(network.stem, conv=conv))
+    found = compose(one, "symmetric").normalization
+    assert found is not None
+    assert (found.scale.tolist(), found.shift.tolist()) == ([1 / 127.5], [-1])
+    assert normalized(np.full((1, 1, 1, 1), 255, np.uint8), "symmetric").tolist() == [[[[1, 1, 1]]]]
 
 
 def test_right_ones_are_scored_only_when_enough_were_won(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

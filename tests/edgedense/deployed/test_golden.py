@@ -69,6 +69,21 @@ def test_survives_the_file_and_replays_to_the_bit(call, step) -> None:
     assert result.values == 3 * (golden.PROBES + 1)
 
 
+def test_samples_of_one_channel() -> None:
+    def brightness(pixels: np.ndarray) -> np.ndarray:
+        assert pixels.shape[1:] == (24, 32, 1)
+        return np.stack([pixels.mean(axis=(1, 2, 3)), 100 + 0 * pixels.mean(axis=(1, 2, 3))], 1).astype(np.float32)
+
+    image = np.arange(24 * 32, dtype=np.uint8).reshape(24, 32, 1)
+    made = golden.record(brightness, brightness, height=24, width=32, step=1, channels=1, images=[image], **MADE)
+    back = golden.Golden.from_bytes(made.to_bytes())
+    assert back.channels == 1
+    np.testing.assert_array_equal(back.inputs()[-1], image)
+    np.testing.assert_array_equal(back.inputs()[:-1], golden.probes(0, golden.PROBES, 24, 32)[..., :1])
+    assert golden.replay(back, brightness, **{**MADE, "runtime": "rt 1.0"}).bit_equal
+    assert "channels" not in json.loads(make().to_bytes())
+
+
 def test_no_picture_is_stored_unless_asked_for() -> None:
     data = make().to_bytes()
     assert json.loads(data)["images"] == []

@@ -75,6 +75,16 @@ def test_the_pixels_are_those_of_the_whole_picture(file: Path, method: str) -> N
     np.testing.assert_array_equal(found, resize(expected, 64, 48, method))  # type: ignore[arg-type]
 
 
+def test_grey_pixels_are_those_of_the_whole_picture(file: Path) -> None:
+    with Image.open(file) as image:
+        wide = image.mode.startswith("I")
+        expected = (np.asarray(image) >> 8).astype(np.uint8) if wide else np.asarray(image.convert("L"))
+    with open_picture(file, whole=True) as decoded:
+        np.testing.assert_array_equal(decoded.grey().whole(), expected[..., None])
+    found = load_image(file, Preprocessing(64, 48, "none", channels=1))
+    np.testing.assert_array_equal(found, resize(expected[..., None], 64, 48))
+
+
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])
 @pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (1300, 1400), (1, 1), (7, 1010)])
 def test_at_any_size(tmp_path: Path, method: str, size: tuple[int, int]) -> None:

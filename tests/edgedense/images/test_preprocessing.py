@@ -6,13 +6,14 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from edgedense.errors import EdgedenseError
-from edgedense.images.decoding import decode
+from edgedense.images.decoding import decode, grey_levels, opened
 from edgedense.images.preprocessing import (
     NORMALIZATIONS,
     Normalization,
@@ -20,8 +21,10 @@ from edgedense.images.preprocessing import (
     find_images,
     find_labelled,
     load_image,
+    prepare,
     resize,
 )
+from edgedense.images.steps import Crop, Pad, Resample
 
 RNG = np.random.default_rng(7)
 
@@ -120,6 +123,78 @@ def test_exif_rotation_is_left_alone_unless_asked_for() -> None:
     assert tuple(upright[3, 0]) == (0, 0, 255)
 
 
+@pytest.mark.parametrize("name", [name for name in pictures() if name not in ("bmp", "gif")])
+def test_one_channel_is_tensorflows_within_a_level(name: str) -> None:
+    """TensorFlow's PNG decoder cuts what Pillow rounds; of BMP and GIF it makes no grey picture."""
+    tf = pytest.importorskip("tensorflow")
+    data = pictures()[name]
+    with opened(data) as decoded:
+        found = decoded.grey().whole()
+    expected = tf.io.decode_image(data, channels=1, expand_animations=False).numpy()
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_one_channel_of_a_jpeg_is_its_brightness_within_a_level(mode: str) -> None:
+    """TensorFlow takes the channel Y of the file, Pillow makes it of red, green and blue again."""
+    tf = pytest.importorskip("tensorflow")
+    data = encoded(
+        Image.fromarray(smooth(97, 131)).convert(mode),
+        "JPEG",
+        quality=95,
+        **({"subsampling": 0} if mode == "RGB" else {}),
+    )
+    with opened(data) as decoded:
+        found = decoded.grey().whole().astype(int)
+    expected = tf.io.decode_jpeg(data, channels=1, dct_method="INTEGER_ACCURATE").numpy()
+    assert (np.abs(found - expected) <= 1).mean() > 0.99
+
+
+@pytest.mark.parametrize("name", [name for name in pictures() if "16 bit" not in name])
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic", "pil-bilinear", "pil-lanczos"])
+def test_one_channel_is_keras_grayscale(name: str, method: Any, tmp_path: Path) -> None:
+    """Not of 16 bits: Keras keeps them, or cuts them off at white."""
+    pytest.importorskip("tensorflow")
+    from keras.utils import img_to_array, load_img
+
+    (tmp_path / "image").write_bytes(pictures()[name])
+    grey = img_to_array(load_img(tmp_path / "image", color_mode="grayscale"))
+    found = load_image(tmp_path / "image", Preprocessing(7, 9, "none", method, channels=1))
+    np.testing.assert_array_equal(found, resize(grey.astype(np.uint8), 7, 9, method))
+    assert found.shape == (7, 9, 1)
+    if method == "nearest":
+        size = {"target_size": (7, 9), "interpolation": "nearest"}
+        np.testing.assert_array_equal(found, img_to_array(load_img(tmp_path / "image", color_mode="grayscale", **size)))
+
+
+def test_one_channel_of_16_bits_is_the_high_byte() -> None:
+    data, samples = png16(1)
+    with opened(data) as decoded:
+        np.testing.assert_array_equal(decoded.grey().whole(), samples >> 8)
+
+
+def test_a_frame_becomes_what_its_file_becomes(tmp_path: Path) -> None:
+    frame, preprocessing = noise(40, 30), Preprocessing(16, 12, "none", channels=1)
+    Image.fromarray(frame).save(tmp_path / "frame.png")
+    found = prepare(frame[:, ::-1][:, ::-1], preprocessing)
+    np.testing.assert_array_equal(found, load_image(tmp_path / "frame.png", preprocessing))
+    np.testing.assert_array_equal(prepare(found, preprocessing), found)  # grey already
+    np.testing.assert_array_equal(prepare(found, Preprocessing(16, 12, "none")), np.repeat(found, 3, axis=2))
+
+
+def test_grey_levels_of_colours() -> None:
+    colours = np.array([[(255, 0, 0), (0, 255, 0), (0, 0, 255), (7, 7, 7)]], np.uint8)
+    assert grey_levels(colours)[..., 0].tolist() == [[76, 150, 29, 7]]
+
+
+def test_steps_work_on_one_channel() -> None:
+    steps = (Crop(1, 1, 4, 4), Pad(1, 1, 6, 6, (9, 9, 9)), Resample(3, 3, "nearest"))
+    found = prepare(noise(6, 6), Preprocessing(6, 6, "none", steps=steps, channels=1))
+    assert found.shape == (3, 3, 1)
+    assert found[2, 2, 0] == 9  # the border
+
+
 UNREADABLE = [b"", b"no image", pictures()["rgb"][:100], encoded(Image.new("F", (2, 2)), "TIFF")]
 
 
@@ -210,6 +285,7 @@ def test_preprocessing_survives_a_recipe() -> None:
         Preprocessing(224, 200, "rescale", "nearest", "apply"),
         Preprocessing(224, 200, "none", "pil-bicubic", fit="pad"),
         Preprocessing(224, 200, "none", "pil-bilinear", fit="crop", shorter_side=256),
+        Preprocessing(224, 200, "none", channels=1),
     ):
         assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
 
@@ -222,6 +298,8 @@ def test_a_recipe_of_an_earlier_version() -> None:
     cut = Preprocessing(224, 224, "densenet", fit="crop", shorter_side=256)
     assert cut.to_dict() == {**entry, "fit": "crop", "shorter_side": 256}
     assert Preprocessing(224, 224, "densenet", fit="crop").to_dict() == {**entry, "fit": "crop"}
+    assert Preprocessing(224, 224, "densenet", channels=1).to_dict() == {**entry, "channels": 1}
+    assert Preprocessing(224, 224, "densenet", channels=1).shape == (224, 224, 1)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +317,9 @@ def test_a_recipe_of_an_earlier_version() -> None:
         {"shorter_side": 256},
         {"exif": None},
         {"crop": 1},
+        {"channels": 2},
+        {"channels": True},
+        {"channels": "1"},
     ],
 )
 def test_a_recipe_with_unknown_values_is_refused(change: dict[str, object]) -> None:
