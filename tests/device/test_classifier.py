@@ -98,7 +98,7 @@ def test_metadata_that_does_not_fit_is_refused(
 
 def test_an_input_that_takes_no_raw_pixels_is_refused(tmp_path: Path, colour_model: MakeModel) -> None:
     path = write(tmp_path / "m.tflite", colour_model(input_type=TensorType.FLOAT32))
-    with pytest.raises(EdgedenseError, match=r"uint8 \[1, height, width, 3\]; found float32"):
+    with pytest.raises(EdgedenseError, match=r"uint8 \[1, height, width, 3 or 1\]; found float32"):
         Classifier(path)
 
 

@@ -610,10 +610,10 @@ class TestNoDenseNet:
         with pytest.raises(EdgedenseError, match="2 inputs"):
             in_memory(keras.Model([model.inputs[0], age], scores))
 
-    def test_grey_images(self) -> None:
-        image = keras.Input((32, 32, 1), name="xray")
+    def test_images_of_other_channels(self) -> None:
+        image = keras.Input((32, 32, 4), name="ultrasound")
         model = keras.Model(image, models.softmax_head(keras, models.body(keras, models.stem(keras, image))))
-        with pytest.raises(EdgedenseError, match=r"RGB input.*layer 'xray'.*\[None, 32, 32, 1\]"):
+        with pytest.raises(EdgedenseError, match=r"RGB input.*or a grey one.*layer 'ultrasound'.*\[None, 32, 32, 4\]"):
             in_memory(model)
 
     def test_no_image(self) -> None:
