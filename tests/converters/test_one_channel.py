@@ -13,7 +13,7 @@ from PIL import Image
 import edgedense
 from edgedense.converters import pipeline
 from edgedense.converters.opening import Opening
-from edgedense.converters.options import Options
+from edgedense.converters.options import Options, Resizing
 from edgedense.converters.passes.rewriting import GREY_TOLERANCE
 from edgedense.deployed import bundle
 from edgedense.device.classifier import Classifier
@@ -46,8 +46,8 @@ def ours(before: models.Head = lambda k, x: x, channels: int = 1) -> Any:
 
 
 def options(channels: Any = 3, **more: Any) -> Options:
-    chosen = {"preprocess": "rescale", "resize": "nearest", "ranges": "minmax", "headroom": 1.0, **more}
-    return Options(opening=Opening(channels=channels), **chosen)
+    chosen = {"preprocess": "rescale", "ranges": "minmax", "headroom": 1.0, **more}
+    return Options(opening=Opening(channels=channels), resizing=Resizing("nearest"), **chosen)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def test_heatmaps_of_device_and_keras_agree(grey: Made, photos: Path) -> None:
     path = min(photos.iterdir())
     with Classifier(grey.file) as classifier:
         (here,) = explain(classifier, [path], ("b",))
-    model = by_the_model.read(grey.model, None, "rescale", "nearest", opening=Opening(channels=1))
+    model = by_the_model.read(grey.model, None, "rescale", Resizing("nearest"), Opening(channels=1))
     (there,) = by_the_model.explain(model, [path], ("1",))
     assert here.picture.shape == there.picture.shape == (50, 60, 3)  # as people see it
     assert np.corrcoef(here.heats[0].values.ravel(), there.heats[0].values.ravel())[0, 1] > 0.95

@@ -13,6 +13,7 @@ from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import lower
 from edgedense.converters.opening import Opening, parse_channels, recorded
+from edgedense.converters.options import Resizing
 from edgedense.converters.passes.fold_grey import fold_grey
 from edgedense.converters.passes.fold_repeats import fold_repeats
 from edgedense.converters.readers import door
@@ -215,8 +216,8 @@ def test_a_border_in_front_is_one_grey_level() -> None:
 def test_a_coloured_border_is_none_for_one_channel() -> None:
     steps = (Pad(1, 1, 4, 4, (0, 0, 0)),)
     with pytest.raises(EdgedenseError, match=r"one grey level.*123.7, 116.3, 103.5.*leave --input-channels out"):
-        normalization.preprocessing((2, 2), steps, "densenet", "bilinear", "ignore", 1)
-    assert normalization.preprocessing((2, 2), steps, "rescale", "bilinear", "ignore", 1).shape == (4, 4, 1)
+        normalization.preprocessing((2, 2), steps, "densenet", Resizing(), channels=1)
+    assert normalization.preprocessing((2, 2), steps, "rescale", Resizing(), channels=1).shape == (4, 4, 1)
 
 
 def test_the_option() -> None:
