@@ -42,7 +42,8 @@ Preprocess = Annotated[
         "keras.applications.densenet.preprocess_input, which is ImageNet's mean and standard deviation. rescale: to "
         "0 to 1. symmetric: to -1 to 1. xrayvision: to -1024 to 1024, as TorchXRayVision does. none: not at all. By "
         "default it is none for a model that normalizes its own input, and for others what the kind of model says: "
-        "densenet for Keras, torchvision and timm. Of other kinds it is asked for."
+        "densenet for Keras, torchvision and timm. Of other kinds, and of models that take one grey channel, it is "
+        "asked for."
     ),
 ]
 
