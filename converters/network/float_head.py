@@ -16,9 +16,15 @@ def function(head: FloatHead) -> Callable[[Any], Any]:
 
     definition = tf.compat.v1.GraphDef.FromString(head.graph)
 
-    def logits(features: Any) -> Any:
+    def computed(features: Any) -> Any:
         (found,) = tf.import_graph_def(definition, {head.features: features}, [head.logits], name="")
         return tf.ensure_shape(found, (None, head.outputs))
+
+    def logits(features: Any) -> Any:
+        if not head.single:
+            return computed(features)
+        row = tf.TensorSpec((head.outputs,), tf.float32)
+        return tf.map_fn(lambda one: computed(one[tf.newaxis])[0], features, fn_output_signature=row)
 
     signature = tf.TensorSpec((None, *head.shape), tf.float32)
     return tf.function(logits, autograph=False, input_signature=[signature])

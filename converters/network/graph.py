@@ -159,8 +159,9 @@ class FloatHead:
     """Head: [B, H, W, C] to [B, outputs], by layers that this module has no words for; they stay float32.
 
     `graph` is a serialized TensorFlow GraphDef that holds its weights as constants. It computes the tensor named
-    `logits` [B, outputs] from the tensor named `features` [B, *shape], of any batch. `layers` are the Keras layers that
-    it was made of, for people, and `reason` says which of them is the one without words.
+    `logits` [B, outputs] from the tensor named `features` [B, *shape], of any batch, or of one picture where it is
+    `single`. `layers` are the Keras layers, or the operators of another file, that it was made of, for people, and
+    `reason` says which of them is the one without words.
     """
 
     graph: bytes = field(repr=False)
@@ -170,6 +171,7 @@ class FloatHead:
     outputs: int
     layers: tuple[str, ...] = ()
     reason: str = ""
+    single: bool = False
 
 
 HeadStep = Pool | WindowPool | Flatten | Dense | Activation | Affine | FloatHead

@@ -43,8 +43,8 @@ class Node:
 class Graph:
     """Nodes in calling order from the value `image` to the value `output`, and nothing beside them.
 
-    `shapes` are those of all values, for `batch` pictures at once: as many as the file fixes, else one. `constants`
-    are float32 where they are not integers. `opset` is the version of the operators.
+    `shapes` are those of all values for one picture. `constants` are float32 where they are not integers. `opset` is
+    the version of the operators.
     """
 
     nodes: tuple[Node, ...]
@@ -52,7 +52,6 @@ class Graph:
     shapes: Mapping[str, Shape]
     image: str
     output: str
-    batch: int
     opset: int
 
     def readers(self, value: str) -> list[Node]:
@@ -114,9 +113,8 @@ class _Builder:
         self.onnx, self.model, self.image = library(), model, image
         self.opsets = [entry for entry in model.opset_import if entry.domain in _DOMAINS]
         self.opset = int(self.opsets[0].version) if self.opsets else 0
-        batch = image.shape[0] or 1
         channels = image.shape[image.channel_axis] or 0
-        shape = (batch, channels, *size) if image.channel_axis == 1 else (batch, *size, channels)
+        shape = (1, channels, *size) if image.channel_axis == 1 else (1, *size, channels)
         self.constants: dict[str, Constant] = {}
         self.types: dict[str, Any] = {}
         self.same: dict[str, str] = {}  # what does nothing: the output's name, and that of the input
@@ -146,7 +144,7 @@ class _Builder:
             if any(name not in known for name in node.outputs[:1]):
                 raise EdgedenseError("shapes that follow from the picture's", f"{node}, whose output is open", HINT)
         known |= {name: value.shape for name, value in constants.items()}
-        return Graph(nodes, constants, known, self.image.name, end, self.image.shape[0] or 1, self.opset)
+        return Graph(nodes, constants, known, self.image.name, end, self.opset)
 
     def _add(self, proto: Any) -> None:
         onnx = self.onnx
@@ -155,6 +153,8 @@ class _Builder:
         named.input.extend(self.same.get(name, name) for name in proto.input)
         if self.opset < 13 and proto.op_type in ("Softmax", "LogSoftmax") and not proto.attribute:
             named.attribute.append(onnx.helper.make_attribute("axis", 1))  # what newer versions have is -1
+        if proto.op_type == "Reshape":
+            self._for_one_picture(named)
         node = _node(named, onnx)
         if proto.domain not in _DOMAINS:
             raise EdgedenseError("operators that ONNX defines", f"{node} of '{proto.domain}'", _OTHERS)
@@ -173,6 +173,15 @@ class _Builder:
             self.constants[node.outputs[0]] = self._shape(node)
         else:
             self._compute(node)
+
+    def _for_one_picture(self, proto: Any) -> None:
+        """Changes a Reshape that begins with the number of pictures that the file was exported for."""
+        batch, shape = self.image.shape[0] or 1, self.constants.get(proto.input[-1])
+        before = _dimensions(self.types[proto.input[0]]) if proto.input[0] in self.types else None
+        if batch > 1 and before and before[0] == 1 and shape is not None and shape.size and shape.flat[0] == batch:
+            name = f"{proto.input[-1]} for one picture"
+            self.constants[name] = np.concatenate([np.ones_like(shape[:1]), shape[1:]])
+            proto.input[1] = name
 
     def _does_nothing(self, node: Node) -> bool:
         """Whether its output is its input, which is no constant. A cast of the picture's integers is one from float to
@@ -261,7 +270,7 @@ class _Builder:
         return EdgedenseError(
             f"a graph that takes pictures of shape {list(shape)}",
             found,
-            "convert at the size that the model was exported with, or export it again",
+            "convert at the size that the model was exported with, or export it again for one picture at a time",
         )
 
     def _known_shape(self, node: Node | None, name: str) -> Shape:

@@ -22,7 +22,7 @@ from edgedense.converters.readers.onnx.walk import Place
 from edgedense.converters.readers.structure.seam import Seam, fixed_size
 from edgedense.errors import EdgedenseError
 
-PICTURES = 2  # that both compute, so that what mixes pictures of a batch shows
+PICTURES = 2  # that both compute
 TOLERANCE = 1e-3  # of the largest logit: both compute in float32, in another order
 HINT = "rebuild the head of other layers and load its weights, or train it anew"
 
@@ -42,8 +42,9 @@ class _Cut:
 def trace(graph: Graph, seam: Seam, start: str, place: Place, end: str) -> FloatHead:
     """What the operators between the values `start`, the last feature map, and `end`, the logits, compute.
 
-    `place` says where `start` has its axes. EdgedenseError for an operator that TensorFlow has no translation for, or
-    one that does not compute each picture alone.
+    `place` says where `start` has its axes. The shapes are those of one picture, as the graph has them: what an
+    exporter wrote for one says nothing of where a Reshape would put more. EdgedenseError for an operator that
+    TensorFlow has no translation for.
     """
     axes = tuple(axis for axis in place.axes if axis is not None)
     cut = _Cut(graph, _between(graph, start, end), seam, start, axes, end)
@@ -85,7 +86,7 @@ def _translated(cut: _Cut) -> FloatHead:
             values |= dict(zip(node.outputs, results if isinstance(results, list) else [results], strict=False))
         return _row_of_scores(tf, values[cut.end], nodes[-1])
 
-    signature = tf.TensorSpec((None, *seam.shape), tf.float32)
+    signature = tf.TensorSpec((1, *seam.shape), tf.float32)
     try:
         with silent():
             concrete = tf.function(head, autograph=False).get_concrete_function(signature)
@@ -103,6 +104,7 @@ def _translated(cut: _Cut) -> FloatHead:
         int(frozen.outputs[0].shape[1]),
         tuple(f"{scope(node.name)} ({node.op})" for node in nodes),
         seam.reason,
+        single=True,
     )
 
 
@@ -114,13 +116,13 @@ def scope(name: str) -> str:
 def _row_of_scores(tf: Any, value: Any, node: Node) -> Any:
     """[B, outputs, 1, 1] and the like as [B, outputs]."""
     sizes = [size for size in value.shape.as_list()[1:] if size != 1]
-    if value.shape.rank in (None, 0, 1) or None in sizes or len(sizes) > 1:
+    if value.shape.rank < 2 or value.shape[0] != 1 or len(sizes) > 1:
         raise EdgedenseError(
             "scores of shape [batch, classes]",
             f"{node} with an output of shape {[None, *value.shape.as_list()[1:]]}",
             "convert the whole classifier, not its feature extractor",
         )
-    return tf.reshape(value, (-1, *(sizes or [1])))
+    return tf.reshape(value, (1, *(sizes or [1])))
 
 
 def _check(cut: _Cut, head: FloatHead) -> None:
@@ -128,14 +130,11 @@ def _check(cut: _Cut, head: FloatHead) -> None:
     maps = np.abs(np.random.default_rng(0).normal(size=(PICTURES, *cut.seam.shape))).astype(np.float32)
     found = float_head.function(head)(maps).numpy()
     for features, row in zip(maps[..., cut.seam.order], found, strict=True):
-        whole = np.repeat(features[np.newaxis], cut.graph.batch, axis=0).transpose(cut.axes)
-        right = _reference(cut, whole).reshape(cut.graph.batch, -1)[0].astype(np.float32)
+        right = _reference(cut, features[np.newaxis].transpose(cut.axes)).ravel().astype(np.float32)
         error = float(np.abs(right - row).max())
         if not error <= TOLERANCE * max(float(np.abs(right).max()), 1e-6):  # written so that a NaN is refused too
             raise EdgedenseError(
-                "a head that TensorFlow computes as ONNX does, each picture alone",
-                f"logits that differ by {error:.3g}",
-                HINT,
+                "a head that TensorFlow computes as ONNX does", f"logits that differ by {error:.3g}", HINT
             )
 
 

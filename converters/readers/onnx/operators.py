@@ -262,26 +262,9 @@ def _reduction(t: Translation, name: str, x: Any, over: list[int]) -> Any:
     return getattr(t.tf, name)(x, over, keepdims=keeps)
 
 
-def _reshaped(t: Translation, x: Any, shape: Shape) -> Any:
-    """`x` in a shape of the file, in which the open axis of `x`, the batch, finds its place."""
-    tensor = t.tf.convert_to_tensor(x)
-    sizes = tensor.shape.as_list()
-    if None not in sizes:
-        return t.tf.reshape(tensor, shape)
-    axis = sizes.index(None)
-    if None in sizes[axis + 1 :]:
-        raise t.refusal("several open axes")
-    before = math.prod(sizes[:axis])
-    ends = [number for number in range(len(shape)) if math.prod(shape[:number]) == before]
-    if not ends:
-        raise t.refusal("a shape that mixes the pictures of a batch")
-    open_axis = axis if axis in ends else ends[0]
-    return t.tf.reshape(tensor, [-1 if i == open_axis else size for i, size in enumerate(shape)])
-
-
 def _to_own_shape(t: Translation, x: Any, *_: Any) -> Any:
     """Reshape, Flatten, Squeeze and Unsqueeze: the file's own shape says all."""
-    return _reshaped(t, x, t.shape())
+    return t.tf.reshape(x, t.shape())
 
 
 def _transpose(t: Translation, x: Any) -> Any:
@@ -289,24 +272,7 @@ def _transpose(t: Translation, x: Any) -> Any:
 
 
 def _concat(t: Translation, *parts: Any) -> Any:
-    tensors = [t.tf.convert_to_tensor(part) for part in parts]
-    axis = range(tensors[0].shape.rank)[t.attribute("axis")]
-    opened = next((x for x in tensors if None in x.shape.as_list()), None)
-    if opened is None:
-        return t.tf.concat(tensors, axis)
-    batch = opened.shape.as_list().index(None)
-    return t.tf.concat([_per_picture(t, x, batch, opened) for x in tensors], axis)
-
-
-def _per_picture(t: Translation, x: Any, axis: int, like: Any) -> Any:
-    """A constant repeated for each picture of the batch that `like` has along `axis`."""
-    if x.shape[axis] is None:
-        return x
-    if x.shape[axis] != t.graph.batch:
-        raise t.refusal("a part that is no picture's")
-    one = t.tf.gather(x, [0], axis=axis)
-    sizes = [t.tf.shape(like)[axis] if i == axis else 1 for i in range(x.shape.rank)]
-    return t.tf.tile(one, t.tf.stack(sizes))
+    return t.tf.concat(parts, t.attribute("axis"))
 
 
 def _slice(t: Translation, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> Any:
@@ -317,10 +283,7 @@ def _slice(t: Translation, x: Any, starts: Any = None, ends: Any = None, axes: A
     shape = t.shape(t.node.inputs[0])
     for start, end, axis, step in zip(first, last, over, by, strict=True):
         begin, stop, step = slice(start, end, step).indices(shape[axis])
-        whole = (begin, stop, step) == (0, shape[axis], 1)
-        parts[axis] = slice(None) if whole else slice(begin, None if stop < 0 else stop, step)
-        if not whole and x.shape[axis] is None:
-            raise t.refusal("a choice of pictures")
+        parts[axis] = slice(begin, None if stop < 0 else stop, step)
     return x[tuple(parts)]
 
 
@@ -331,11 +294,9 @@ def _split(t: Translation, x: Any, *_: Any) -> Any:
 
 
 def _gather(t: Translation, x: Any, indices: Any) -> Any:
-    tensor, axis = t.tf.convert_to_tensor(x), t.attribute("axis", 0)
-    if tensor.shape[axis] is None:
-        raise t.refusal("a choice of pictures")
-    chosen = np.asarray(indices) % int(tensor.shape[axis]) if isinstance(indices, np.ndarray) else indices
-    return t.tf.gather(tensor, chosen, axis=axis)
+    axis = t.attribute("axis", 0)
+    chosen = indices % x.shape[axis] if isinstance(indices, np.ndarray) else indices
+    return t.tf.gather(x, chosen, axis=axis)
 
 
 def _batch_norm(t: Translation, x: Any, scale: Any, shift: Any, mean: Any, variance: Any) -> Any:
@@ -388,15 +349,7 @@ def _where(t: Translation, condition: Any, x: Any, y: Any) -> Any:
 
 
 def _expand(t: Translation, x: Any, *_: Any) -> Any:
-    """The file's shape, less the batch, which its own axis says."""
-    tensor = t.tf.convert_to_tensor(x)
-    shape = t.shape()
-    tensor = t.tf.reshape(
-        tensor, [1] * (len(shape) - tensor.shape.rank) + [-1 if s is None else s for s in tensor.shape]
-    )
-    sizes = tensor.shape.as_list()
-    times = [1 if size in (None, wanted) else wanted for size, wanted in zip(sizes, shape, strict=True)]
-    return t.tf.tile(tensor, times)
+    return t.tf.broadcast_to(x, t.shape())
 
 
 def _tile(t: Translation, x: Any, repeats: Any) -> Any:

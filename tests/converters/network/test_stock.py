@@ -58,6 +58,21 @@ def test_gradients_go_through() -> None:
     assert tape.gradient(y, x).numpy().tolist() == [[[[1, 3, 5], [2, 6, 10]]]]
 
 
+def test_a_head_for_one_picture_computes_each_in_turn() -> None:
+    """And gradients go through."""
+    concrete = tf.function(pooled_dense, autograph=False).get_concrete_function(tf.TensorSpec((1, 1, 2, 3), tf.float32))
+    definition = concrete.graph.as_graph_def().SerializeToString(deterministic=True)
+    ends = concrete.inputs[0].name, concrete.outputs[0].name
+    single = FloatHead(definition, *ends, (1, 2, 3), 2, single=True)
+    maps = tf.constant(np.concatenate([FEATURE_MAP, 2 * FEATURE_MAP]))
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        y = float_head.function(single)(maps)
+        first = y[:, 0]
+    assert y.numpy().tolist() == [[120, 156], [240, 312]]
+    assert tape.gradient(first, maps).numpy().tolist() == [[[[1, 3, 5], [2, 6, 10]]]] * 2
+
+
 def test_what_it_costs() -> None:
     part = converted(head(pooled_dense))
     assert part.counts == {"ADD": 1, "FULLY_CONNECTED": 2, "REDUCE_MAX": 1, "SUM": 1}

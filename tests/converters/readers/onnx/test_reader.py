@@ -112,10 +112,10 @@ class TestTheSameWeights:
             x = graph.op("Transpose", x, perm=[0, 2, 3, 1])
             return graph.op("Softmax", graph.op("Gemm", graph.op("Flatten", x), kernel, bias))
 
-        assert_equal = door.read(saved(of_keras(base, head), tmp_path)).network
+        found = door.read(saved(of_keras(base, head), tmp_path)).network
         wanted = keras_reader.read(model).network
-        assert same(assert_equal.blocks, wanted.blocks)
-        assert same(assert_equal.head, wanted.head)
+        assert same(found.blocks, wanted.blocks)
+        assert same(found.head, wanted.head)
 
 
 def dense(graph: Graph, x: str, inputs: int, outputs: int = 5) -> str:
@@ -205,7 +205,20 @@ class TestHeads:
         agree(of_keras(features, head, opset=opset), tmp_path)
 
     def test_of_a_file_for_two_pictures_at_once(self, features: Any, tmp_path: Path) -> None:
+        """Which it says only of its input."""
         agree(of_keras(features, by_shape, shape=(2, 3, 32, 32)), tmp_path)
+
+    def test_of_a_file_that_says_so_elsewhere(self, features: Any, tmp_path: Path) -> None:
+        def head(graph: Graph, x: str) -> str:
+            return dense(graph, graph.op("Reshape", x, np.array([2, -1])), 18 * 16)
+
+        agree(of_keras(features, head, shape=(2, 3, 32, 32)), tmp_path)
+
+    def test_of_a_file_that_mixes_pictures(self, features: Any, tmp_path: Path) -> None:
+        def head(graph: Graph, x: str) -> str:
+            return dense(graph, graph.op("Reshape", x, np.array([4, -1])), 9 * 16)
+
+        refused(of_keras(features, head, shape=(2, 3, 32, 32)), tmp_path, "for one picture at a time")
 
     def test_that_fixes_the_size(self, features: Any, tmp_path: Path) -> None:
         refused(of_keras(features, flattened), tmp_path, "takes pictures of shape", opening=Opening((96, 96)))
@@ -382,7 +395,6 @@ class TestRefused:
 
     def test_weights_that_are_no_numbers(self, classifier: Any, tmp_path: Path) -> None:
         model = of_keras(classifier)
-        bad = np.full(tuple(model.graph.initializer[0].dims), np.nan, np.float32)
         largest = max(range(len(model.graph.initializer)), key=lambda i: len(model.graph.initializer[i].dims))
         tensor = model.graph.initializer[largest]
         bad = np.full(tuple(tensor.dims), np.nan, np.float32)
