@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.network.graph import Affine, Array, Conv, DenseNet, MaxPool
-from edgedense.converters.readers import assembly
+from edgedense.converters.readers import assembly, grey
 from edgedense.converters.readers.keras import layers as keras_layers
 from edgedense.converters.readers.keras_weights.parts import EPSILON
 from edgedense.errors import EdgedenseError
 
 MEASURED, BATCH = 64, 8  # pictures that statistics are measured on, and at once
-_NOTE = (
+GREY = "the model takes one channel: the trained network takes RGB pictures, and begins by making them grey"
+REPEATED = "the model takes one channel, three times: the trained network takes RGB pictures as they are"
+_PADDED = (
     "its first convolution or pooling is padded in another way than in keras.applications, as the trained network is: "
     "its edges see other pixels, which the training has to make up for"
 )
@@ -33,6 +35,7 @@ def weights(network: DenseNet) -> list[list[Array]]:
     """
     stem = network.stem
     found = list(_pair(stem.conv, stem.norm))
+    found[0] = [rgb(kernel) for kernel in found[0]]
     for block in network.blocks:
         for layer in block.layers:
             found += [_norm(layer.norm1), *_pair(layer.conv1, layer.norm2), _kernel(layer.conv2)]
@@ -43,18 +46,26 @@ def weights(network: DenseNet) -> list[list[Array]]:
     return [*found, _norm(network.head.norm)]
 
 
+def rgb(kernel: Array) -> Array:
+    """A first kernel [h, w, 3, out]: of one for a grey channel [h, w, 1, out] the same on the grey of RGB pictures."""
+    return kernel if kernel.shape[2] == 3 else kernel * grey.SHARES[:, np.newaxis]
+
+
 def notes(network: DenseNet) -> tuple[str, ...]:
     """What the trained network does in another way."""
     stem = network.stem
+    if network.front is not None:
+        raise _refused("a convolution before the stem")
+    said = (REPEATED,) if network.repeats > 1 else (GREY,) if network.entering == 1 else ()
     own = stem.conv.stride, stem.conv.padding, stem.pool
     half = tuple((side // 2, side // 2) for side in stem.conv.kernel.shape[:2])
     known = assembly.STEM_STRIDE, half, assembly.POOL
     if own == known:
-        return ()
+        return said
     strides = (stem.conv.stride, stem.pool.size if stem.pool else 0, stem.pool.stride if stem.pool else 0)
     if strides != (assembly.STEM_STRIDE, assembly.POOL.size, assembly.POOL.stride):
         raise _refused(f"a stem with stride {strides[0]} and {_pooling(stem.pool)}")
-    return (_NOTE,)
+    return (*said, _PADDED)
 
 
 def measure(model: Any, pixels: Any) -> None:

@@ -25,7 +25,7 @@ from edgedense.converters.readers.source import Source
 from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
 from edgedense.converters.training import graph_weights
 from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
+from edgedense.images.preprocessing import NORMALIZATIONS, ONE_CHANNEL, Normalization
 
 USUAL: Normalization = "densenet"  # what is done where nobody says more
 Weights = list[list[np.ndarray]]  # of the backbone's convolutions and batch norms, in calling order
@@ -104,7 +104,7 @@ def start(
     if keras_weights.holds_weights_alone(path):
         if architecture.said is None:
             raise EdgedenseError(f"imagenet or none for --weights of a {architecture.name}", f"the file '{weights}'")
-        return Start(_interleaved(keras_weights_reader.backbone(path, architecture.said)), outside)
+        return _of_keras_weights(keras_weights_reader.backbone(path, architecture.said), path, normalize)
     whole = replace(opening or Opening(), size=(size, size))
     if _is_keras_model(path):
         begin = _of_keras(path, whole, outside)
@@ -127,7 +127,9 @@ def _of_keras(path: Path, opening: Opening, outside: Affine) -> Start:
     source = keras_reader.read_opened(opened, None if all(built) else opening.size)
     inside = source.network.normalization
     return Start(
-        _kernels(opened.model, source.backbone), inside if source.normalized and inside is not None else outside
+        _kernels(opened.model, source.backbone),
+        inside if source.normalized and inside is not None else outside,
+        notes=(graph_weights.REPEATED,) if source.network.repeats > 1 else (),
     )
 
 
@@ -141,15 +143,26 @@ def _of_graph(source: Source, wanted: Normalization) -> Start:
         inside = affine(known)
         if known != wanted:
             notes.append(f"--preprocess {known} in place of {wanted}, as {source.name} was trained")
+    inside = Affine(*(np.broadcast_to(part, 3) for part in (inside.scale, inside.shift)))  # of one channel one number
     weights = [[np.asarray(array, np.float32) for array in arrays] for arrays in graph_weights.weights(network)]
     return Start(weights, inside, True, tuple(notes))
 
 
-def _interleaved(backbone: Backbone) -> Weights:
-    """Stem, norm, then norm and convolution in turn, and the last norm."""
-    convs, norms = [[conv] for conv in backbone.convs], [list(norm) for norm in backbone.norms]
-    between = [arrays for pair in zip(norms[1:-1], convs[1:], strict=True) for arrays in pair]
-    return [[np.asarray(array, np.float32) for array in arrays] for arrays in (convs[0], norms[0], *between, norms[-1])]
+def _of_keras_weights(backbone: Backbone, path: Path, normalize: Normalization) -> Start:
+    """Convolutions and norms in calling order: stem, norm, then norm and convolution in turn, and the last norm."""
+    one_channel = backbone.convs[0].shape[2] == 1
+    if one_channel and normalize not in ONE_CHANNEL:
+        raise EdgedenseError(
+            "a normalization by one number for weights that take one channel",
+            f"--preprocess {normalize}, which has a number for each colour, with '{path}'",
+            f"--preprocess {', '.join(ONE_CHANNEL)}: the one that they were trained with",
+        )
+    first, *convs = [[conv] for conv in backbone.convs]
+    norms = [list(norm) for norm in backbone.norms]
+    between = [arrays for pair in zip(norms[1:-1], convs, strict=True) for arrays in pair]
+    ordered = [[graph_weights.rgb(first[0])], norms[0], *between, norms[-1]]
+    weights = [[np.asarray(array, np.float32) for array in arrays] for arrays in ordered]
+    return Start(weights, affine(normalize), notes=(graph_weights.GREY,) if one_channel else ())
 
 
 def affine(normalize: Normalization) -> Affine:

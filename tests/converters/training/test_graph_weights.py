@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.network.graph import Affine, DenseNet, MaxPool
+from edgedense.converters.network.graph import Affine, DenseNet, Front, MaxPool
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.training import graph_weights
 from edgedense.converters.training.dataset import Side
@@ -68,6 +68,12 @@ def test_another_stem_is_told_or_refused(network: DenseNet) -> None:
     for pool, found in ((None, "no pooling"), (MaxPool(2, 2), "pooling of 2 with stride 2")):
         with pytest.raises(EdgedenseError, match=found):
             graph_weights.notes(replace(network, stem=replace(network.stem, pool=pool)))
+
+
+def test_a_convolution_before_the_stem_is_refused(network: DenseNet) -> None:
+    front = Front(replace(network.stem.conv, kernel=np.ones((1, 1, 3, 3)), bias=np.zeros(3), stride=1), False)
+    with pytest.raises(EdgedenseError, match="a convolution before the stem"):
+        graph_weights.notes(replace(network, front=front))
 
 
 def test_measured_statistics_are_those_of_the_pictures_and_change_nothing() -> None:

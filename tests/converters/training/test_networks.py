@@ -15,7 +15,7 @@ from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.programs import FloatProgram
 from edgedense.converters.readers.source import Source
 from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
-from edgedense.converters.training import networks
+from edgedense.converters.training import graph_weights, networks
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import NORMALIZATIONS
 from tests import hub, models, state_dicts
@@ -216,6 +216,39 @@ class TestWeightsFile:
         assert begin.normalization.scale == pytest.approx(0.02)
         (note,) = begin.notes
         assert "padded in another way" in note
+
+
+class TestOneChannel:
+    """The trained network takes RGB pictures; of grey ones it computes what the model of one channel does."""
+
+    def small(self) -> Any:
+        return models.densenet(
+            stem=lambda keras, x: models.stem(keras, x, 4),
+            body=lambda keras, x: models.body(keras, x, (1, 1), 4),
+            channels=1,
+        )
+
+    @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+    def test_grey_pictures_give_the_same(self, tmp_path: Path, name: str) -> None:
+        import keras
+
+        model = self.small()
+        path = tmp_path / name
+        (model.save_weights if name.endswith(".weights.h5") else model.save)(path)
+        begin = networks.start(str(path), SMALL, "rescale", 32)
+        assert begin.notes == (graph_weights.GREY,)
+        grey = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
+        expected = keras.Model(model.input, model.layers[-2].output).predict(grey / 255, verbose=0)
+        assert _features(build(begin), np.repeat(grey, 3, 3)) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        with pytest.raises(EdgedenseError, match="which has a number for each colour"):
+            networks.start(str(path), SMALL, "densenet", 32)
+
+    def test_one_that_repeats_it_takes_colours(self, tmp_path: Path) -> None:
+        def thrice(keras: Any, x: Any) -> Any:
+            return keras.layers.Concatenate()([x, x, x])
+
+        models.densenet(before=thrice, channels=1).save(tmp_path / "m.keras")
+        assert networks.start(str(tmp_path / "m.keras"), SMALL, "rescale", 32).notes == (graph_weights.REPEATED,)
 
 
 def _features(model: Any, pixels: np.ndarray) -> np.ndarray:
