@@ -156,12 +156,12 @@ def _order_of(owners: Iterable[str]) -> Callable[[Any], tuple[float, ...]]:
 
     def place(item: Any) -> tuple[float, ...]:
         match = matches[item[0]]
-        stem, stage, block, step, pool = match.groups() if match else (None,) * 5
-        if stem:
+        stem, stage, block, step, pool = match.groups("0") if match else ("0",) * 5
+        if stem != "0":
             return (0,)
-        if pool:
+        if pool != "0":
             return (int(pool), float("inf"))
-        return (int(stage), int(block), int(step)) if stage else (float("inf"),)
+        return (int(stage), int(block), int(step)) if stage != "0" else (float("inf"),)
 
     return place
 
