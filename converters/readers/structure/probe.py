@@ -73,7 +73,7 @@ def fit(layers: Sequence[Layer], size: tuple[int, int]) -> tuple[Floats, Floats,
 def _pictures(first: Layer, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Random pictures [N, height, width, C]: whole levels where the model takes integers, any values elsewhere."""
     random = np.random.default_rng(SEED)
-    made = np.stack([random.uniform(low, high, (*size, first.shape[3])) for low, high in _PICTURES])
+    made = np.stack([random.uniform(low, high, (*size, int(first.shape[3] or 0))) for low, high in _PICTURES])
     return (np.round(made) if "int" in str(first.options.get("dtype")) else made).astype(np.float32)
 
 
