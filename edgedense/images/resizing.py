@@ -167,8 +167,9 @@ def _compact(pair: _Taps) -> tuple[Positions, _Taps]:
     return used, _Taps(low, high, pair.share)
 
 
-# Rows at a time: their intermediate values stay in the level-2 cache, which is worth a quarter of the time.
-_STRIP = 32
+# Rows at a time, or values where rows are short: what they become stays in the level-2 cache, which is worth a quarter
+# of the time, and each more costs its calls.
+_STRIP, _STRIP_VALUES = 32, 1 << 16
 
 
 def _bilinear(picture: Pixels | Decoded, rows: Axis, columns: Axis) -> Pixels:
@@ -184,8 +185,9 @@ def _mixed(image: Pixels, rows: _Taps, columns: _Taps) -> Pixels:
     """Mix rows first (contiguous, fast), then gather columns of the few rows that are left."""
     height, flat = len(rows.low), image.reshape(image.shape[0], -1)
     out = np.empty((height, len(columns.low)), np.uint8)
-    for start in range(0, height, _STRIP):
-        strip = slice(start, start + _STRIP)
+    step = max(_STRIP, _STRIP_VALUES // flat.shape[1])
+    for start in range(0, height, step):
+        strip = slice(start, start + step)
         mixed = _mix(
             _take(flat, rows.low[strip], 0).astype(np.float32),
             _take(flat, rows.high[strip], 0).astype(np.float32),
