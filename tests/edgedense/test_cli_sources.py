@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edgedense.deployed import bundle
+from edgedense.device.engines.contents import contents
 from tests import models
 from tests.edgedense.test_cli import QUICK, refused, succeeded
 from tests.pictures import fill
@@ -48,3 +49,17 @@ def test_keras_weights_without_layers(folder: Path, tmp_path: Path) -> None:
     described = succeeded("inspect", weights, *said[:6]).out
     assert "Dense 6, tanh" in described
     assert "--architecture" in refused("inspect", out, "--architecture", "1,1")
+
+
+def test_one_channel(folder: Path, tmp_path: Path) -> None:
+    """RGB pictures are made grey inside of the file, or before it: then it takes one channel."""
+    model, pictures, out = tmp_path / "grey.keras", folder / "pictures", tmp_path / "grey.tflite"
+    models.densenet(body=lambda k, x: models.body(k, x, (1, 1)), channels=1).save(model)
+    command = ["convert", model, "--calibration", pictures, "--out", out, *QUICK, "--preprocess", "rescale"]
+    assert "--input-channels 1 or 3" in refused(*command, "--input-channels", "2")
+    for channels in (3, 1):
+        succeeded(*command, "--input-channels", channels)
+        (taken,) = contents(bundle.read(out).model).inputs
+        assert taken.shape == (1, 32, 32, channels)
+        result = json.loads(succeeded("run", out, pictures / "left" / "000.png", "--json").out)
+        assert 0 < result["score"] <= 1
