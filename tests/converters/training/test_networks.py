@@ -18,7 +18,7 @@ from edgedense.converters.readers.state_dicts import reader as state_dicts_reade
 from edgedense.converters.training import graph_weights, networks
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import NORMALIZATIONS
-from tests import hub, models, state_dicts
+from tests import hub, models, onnx_graphs, state_dicts
 from tests.converters.training.conftest import SMALL
 
 
@@ -209,6 +209,19 @@ class TestWeightsFile:
         source = state_dicts_reader.read(path, Opening((32, 32), head_activation="relu"))
         pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
         assert _features(build(begin), pixels) == pytest.approx(_features_of(source, pixels), rel=1e-3, abs=1e-4)
+
+    @pytest.mark.parametrize("folded", [False, True])
+    def test_onnx(self, trained: Path, tmp_path: Path, folded: bool) -> None:
+        """A file with its norms folded into its convolutions too."""
+        import keras
+        import onnx
+
+        old = keras.models.load_model(trained)
+        onnx.save(onnx_graphs.of_keras(old, folded=folded), tmp_path / "m.onnx")
+        begin = networks.start(str(tmp_path / "m.onnx"), SMALL, "rescale", 32)
+        pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+        expected = keras.Model(old.input, old.layers[-2].output).predict(pixels / 255, verbose=0)
+        assert _features(build(begin), pixels) == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
     def test_keras_hub_is_padded_in_another_way(self, tmp_path: Path) -> None:
         hub.classifier(described=hub.preprocessor(scale=0.02, offset=-1.0)).save(tmp_path / "m.keras")
