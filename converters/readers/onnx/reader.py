@@ -80,7 +80,7 @@ def _output(model: Any, wanted: str | None, name: str) -> str:
     names = [output.name for output in model.graph.output]
     if wanted is None and len(names) == 1:
         return names[0]
-    if wanted not in names:
+    if wanted is None or wanted not in names:
         count = f"{len(names)} outputs" if len(names) > 1 else "one output"
         raise EdgedenseError(
             "the name of the output to use",

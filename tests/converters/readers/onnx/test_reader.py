@@ -17,6 +17,7 @@ from edgedense.converters.opening import Opening
 from edgedense.converters.passes.fold_norms import fold_norms
 from edgedense.converters.readers import door
 from edgedense.converters.readers.keras import reader as keras_reader
+from edgedense.converters.readers.onnx import reader as onnx_reader
 from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
 from tests import models
@@ -282,6 +283,20 @@ class TestInputs:
             return graph.op("Slice", x, *map(np.array, ([4], [36], [2])))
 
         refused(of_keras(classifier, before=cut, shape=(1, 3, 40, 32)), tmp_path, "resizes or cuts", "--input-size")
+
+    def test_of_one_channel(self, tmp_path: Path) -> None:
+        """How such pictures are normalized, no convention says."""
+        model = of_keras(models.densenet(head=models.softmax_head))
+        stem = next(tensor for tensor in model.graph.initializer if tensor.dims == [12, 3, 7, 7])
+        kernel = onnx.numpy_helper.to_array(stem)
+        stem.CopyFrom(onnx.numpy_helper.from_array(kernel.sum(1, keepdims=True), stem.name))
+        model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+        grey = onnx_reader.read(saved(model, tmp_path))
+        images = pixels(SIZE, 1) / 64 - 2
+        assert grey.network.stem.conv.kernel.shape == (7, 7, 1, 12)
+        assert np.allclose(grey.predict(images), computed(model, images.transpose(0, 3, 1, 2)), atol=1e-5)
+        with pytest.raises(EdgedenseError, match="--preprocess"):
+            door.read(tmp_path / "model.onnx").normalization()
 
     def test_two(self, classifier: Any, tmp_path: Path) -> None:
         model = of_keras(classifier)
