@@ -207,7 +207,7 @@ def _reduced(walk: Walk, node: Node) -> bool:
     if place is None or over is None:
         return False
     gone = {range(len(place.axes))[axis] for axis in over}
-    keeps = bool(node.attributes.get("keepdims", 1))
+    keeps = node.attributes.get("keepdims", 1) == 1
     left = tuple((None if i in gone else axis) for i, axis in enumerate(place.axes) if keeps or i not in gone)
     axes = {place.axes[i] for i in gone}
     if axes == {None}:

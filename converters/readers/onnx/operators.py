@@ -252,7 +252,7 @@ def _reduced(name: str) -> Operator:
 
 
 def _reduction(t: Translation, name: str, x: Any, over: list[int]) -> Any:
-    keeps = bool(t.attribute("keepdims", 1))
+    keeps = t.attribute("keepdims", 1) == 1
     if name == "l2":
         return t.tf.sqrt(t.tf.reduce_sum(x * x, over, keepdims=keeps))
     if name == "l1":

@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgedense.converters.readers.onnx.files import HINT
 from edgedense.converters.readers.onnx.graph import Constant, Graph, Node, Shape
 from edgedense.converters.readers.structure.layers import Layer, Ref
+from edgedense.errors import EdgedenseError
+
+# What settings that a damaged file holds lead to: ONNX' own checks let strides of three numbers pass, and others.
+MALFORMED = (IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 
 # Which axis of [batch, height, width, channels] stands where; None is an axis of length 1 that stands for none.
 Axes = tuple[int | None, ...]
@@ -55,7 +60,12 @@ class Walk:
         """
         for node in self.graph.nodes:
             add = words.get(node.op)
-            if add is None or not add(self, node):
+            try:
+                understood = add is not None and add(self, node)
+            except MALFORMED as error:
+                found = f"{node}: {type(error).__name__}: {error}"
+                raise EdgedenseError("operators with settings that fit what they read", found, HINT) from error
+            if not understood:
                 self._unknown(node)
         return Listed(tuple(self.layers), tuple(self.values), self.places)
 

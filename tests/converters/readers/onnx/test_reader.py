@@ -416,6 +416,12 @@ class TestRefused:
         tensor.CopyFrom(onnx.numpy_helper.from_array(bad, tensor.name))
         refused(model, tmp_path, "finite weights")
 
+    def test_settings_that_fit_nothing(self, classifier: Any, tmp_path: Path) -> None:
+        model = changed(of_keras(classifier), "Conv", set_attribute(strides=[2]))
+        refused(model, tmp_path, "(Conv)")
+        model = changed(of_keras(classifier), "MaxPool", set_attribute(dilations=1))
+        refused(model, tmp_path, "an ONNX model")
+
     def test_a_training_norm(self, classifier: Any, tmp_path: Path) -> None:
         model = changed(of_keras(classifier), "BatchNormalization", set_attribute(training_mode=1))
         refused(model, tmp_path, "(BatchNormalization)")
