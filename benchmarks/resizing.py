@@ -134,7 +134,7 @@ def main() -> None:
     for p, by_pixels, by_file in zip(chosen, pixels, from_file, strict=True):
         (on_photographs, share), (on_noise, _) = differences(p, photographs), differences(p, noise)
         rows.append((options(p), on_photographs, on_noise, share, by_pixels / pixels[0], by_file / from_file[0]))
-        print("| `{}` | {:.2g} | {:.2g} | {:.2%} | {:.2f} | {:.2f} |".format(*rows[-1]))
+        print("| `{}` | {:.2g} | {:.2g} | {:.3%} | {:.2f} | {:.2f} |".format(*rows[-1]))
     if arguments.json:
         arguments.json.write_text(json.dumps(rows))
 
