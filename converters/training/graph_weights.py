@@ -21,6 +21,7 @@ from edgedense.errors import EdgedenseError
 MEASURED, BATCH = 64, 8  # pictures that statistics are measured on, and at once
 GREY = "the model takes one channel: the trained network takes RGB pictures, and begins by making them grey"
 REPEATED = "the model takes one channel, three times: the trained network takes RGB pictures as they are"
+RELU = "the trained network has a ReLU behind its last batch norm, which that of the weights has not"
 _PADDED = (
     "its first convolution or pooling is padded in another way than in keras.applications, as the trained network is: "
     "its edges see other pixels, which the training has to make up for"

@@ -162,7 +162,8 @@ def _of_keras_weights(backbone: Backbone, path: Path, normalize: Normalization) 
     between = [arrays for pair in zip(norms[1:-1], convs, strict=True) for arrays in pair]
     ordered = [[graph_weights.rgb(first[0])], norms[0], *between, norms[-1]]
     weights = [[np.asarray(array, np.float32) for array in arrays] for arrays in ordered]
-    return Start(weights, affine(normalize), notes=(graph_weights.GREY,) if one_channel else ())
+    notes = ((graph_weights.GREY,) if one_channel else ()) + (() if backbone.relu else (graph_weights.RELU,))
+    return Start(weights, affine(normalize), notes=notes)
 
 
 def affine(normalize: Normalization) -> Affine:

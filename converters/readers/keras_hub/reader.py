@@ -51,7 +51,9 @@ def read(path: Path | str, opening: Opening) -> Source:
 
 
 def _network(opened: Opened, classifier: Classifier, size: Size) -> DenseNet:
-    contents = replace(opened.contents, plain=())  # the description says what stands between the layers with weights
+    contents = replace(
+        opened.contents, plain=(), titles=(), version=""
+    )  # the description says what stands between the layers with weights
     backbone = keras_parts.backbone(contents, classifier.blocks)
     pool, *dense = keras_parts.head(contents, keras_parts.channels(backbone), 1, None)
     if len(dense) != 1 or not isinstance(pool, Pool):

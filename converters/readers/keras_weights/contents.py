@@ -60,12 +60,15 @@ class Stored:
 @dataclass(frozen=True)
 class Contents:
     """All layers with weights, those of a kind in the order of the model; `plain` are the names of those without,
-    which of Keras 3 are those of their classes.
+    which of Keras 3 are those of their classes, and `titles` their own. `version` is that of the Keras that wrote the
+    file, as far as it says so.
     """
 
     name: str
     layers: tuple[Stored, ...]
     plain: tuple[str, ...]
+    titles: tuple[str, ...] = ()
+    version: str = ""
 
     def of(self, kind: Literal["conv", "norm", "dense"]) -> tuple[Stored, ...]:
         """The layers of a kind, in order."""
@@ -94,9 +97,10 @@ def read(source: Path | BinaryIO, name: str) -> Contents:
 
     try:
         with h5py.File(source, "r") as file:
-            plain: list[str] = []
+            plain: list[tuple[str, str]] = []
             found = _listed(file, plain, name) if "layer_names" in file.attrs or "layer_names0" in file.attrs else ()
             layers = tuple(found) or tuple(_walked(file, "", plain, name))
+            version = file.attrs.get("keras_version", b"")
     except EdgedenseError:
         raise
     except Exception as error:  # what h5py raises for a damaged file is of many kinds
@@ -104,10 +108,11 @@ def read(source: Path | BinaryIO, name: str) -> Contents:
         raise EdgedenseError(
             "a file of weights that Keras wrote", f"'{name}': {lines[0][:200]}", "copy it again"
         ) from error
-    return Contents(name, layers, tuple(plain))
+    text = version.decode("utf-8", "replace") if isinstance(version, bytes) else str(version)
+    return Contents(name, layers, tuple(kind for kind, _ in plain), tuple(title for _, title in plain), text)
 
 
-def _walked(group: Any, place: str, plain: list[str], name: str) -> Iterator[Stored]:
+def _walked(group: Any, place: str, plain: list[tuple[str, str]], name: str) -> Iterator[Stored]:
     """The layers below a group of a file of Keras 3."""
     for called in sorted(group, key=_natural):
         inner = None if called in _BESIDE else _own(group, called, name)
@@ -121,11 +126,11 @@ def _walked(group: Any, place: str, plain: list[str], name: str) -> Iterator[Sto
             title = str(inner["vars"].attrs.get("name", f"{place}/{called}".strip("/")))
             yield _stored(kind, title, [_values(array, title, name) for array in arrays], place, name)
         elif "vars" in inner and not any(key not in _BESIDE for key in inner):
-            plain.append(kind)
+            plain.append((kind, str(inner["vars"].attrs.get("name", ""))))
         yield from _walked(inner, f"{place}/{called}".strip("/"), plain, name)
 
 
-def _listed(file: Any, plain: list[str], name: str) -> Iterator[Stored]:
+def _listed(file: Any, plain: list[tuple[str, str]], name: str) -> Iterator[Stored]:
     """The layers of a file of Keras 1 or 2. A model inside of the model is one layer with the weights of all its own,
     of which those that were trained come first: where some were not, the names of keras.applications tell the order."""
     for layer in _strings(file, "layer_names"):
@@ -138,7 +143,7 @@ def _listed(file: Any, plain: list[str], name: str) -> Iterator[Stored]:
             role = _ROLES.get(match["role"] or match["old"], match["role"] or match["old"])
             owners.setdefault(match["owner"], {})[role] = _values(_own(group, weight, name), weight, name)
         if not owners:
-            plain.append(re.sub(r"_\d+$", "", layer))
+            plain.append((re.sub(r"_\d+$", "", layer), layer))
         place = layer if len(owners) > 1 else ""
         for owner, roles in sorted(owners.items(), key=_order_of(owners)):
             names = _OF_NORM if "gamma" in roles or "mean" in roles else ("kernel", "bias")

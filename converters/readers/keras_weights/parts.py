@@ -51,13 +51,14 @@ NORMALIZING = frozenset(["rescaling", "normalization"])
 class Backbone:
     """The convolutions and norms of a DenseNet in the order in which they compute: `norms` are the stem's, the one
     before each further convolution, and the last. `blocks` are as the shapes say. `same`: stem and maximum pooling are
-    padded as keras-hub and keras-cv do it, and not as keras.applications.
+    padded as keras-hub and keras-cv do it, and not as keras.applications. `relu`: there is a ReLU behind the last norm.
     """
 
     convs: tuple[Array, ...]
     norms: tuple[tuple[Array, ...], ...]
     blocks: Blocks
     same: bool = False
+    relu: bool = True
 
 
 def blocks_of(architecture: str) -> Blocks:
@@ -98,7 +99,8 @@ def backbone(contents: Contents, architecture: str | None) -> Backbone:
         )
     same = any(_SAME.fullmatch(text) for conv in convs for text in (conv.name, conv.place))
     _check(contents, convs, norms, blocks, same)
-    return Backbone(tuple(c.arrays[0] for c in convs), tuple(n.arrays for n in norms), blocks, same)
+    relu = same or _ends_in_relu(contents, len(norms))
+    return Backbone(tuple(c.arrays[0] for c in convs), tuple(n.arrays for n in norms), blocks, same, relu)
 
 
 def parts(found: Backbone, head: tuple[HeadStep, ...]) -> Parts:
@@ -118,6 +120,16 @@ def parts(found: Backbone, head: tuple[HeadStep, ...]) -> Parts:
 def channels(found: Backbone) -> int:
     """How many numbers the last feature map has at each position."""
     return int(found.norms[-1][0].size)
+
+
+def without_last_relu(network: DenseNet) -> DenseNet:
+    """The network with its last norm alone: as the first step of the head, which is no norm with a ReLU then."""
+    norm = network.head.norm
+    return (
+        network
+        if norm is None
+        else replace(network, head=replace(network.head, norm=None, steps=(norm, *network.head.steps)))
+    )
 
 
 def same_padded(network: DenseNet) -> DenseNet:
@@ -232,6 +244,31 @@ def _check(
             f"{found} in '{contents.name}'",
             _WHOLE,
         )
+
+
+def _ends_in_relu(contents: Contents, norms: int) -> bool:
+    """Whether a ReLU stands behind the last norm. Before Keras 2.2.3 keras.applications had none there.
+
+    The names of the layers tell, or how many activations there are for as many `norms`; of a model in the model, whose
+    layers are not listed, the version. EdgedenseError where nothing tells.
+    """
+    titles = set(contents.titles)
+    if titles & {"conv1/relu", "conv1_relu"}:
+        return "relu" in titles
+    activations = sum(name in ("activation", "re_lu") for name in contents.plain)
+    if activations >= norms - 1 > 0:
+        return activations >= norms
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)(-tf)?", contents.version)
+    if numbers is None and not contents.version and not activations:
+        return True  # not a file of Keras 1 or 2, which says its version
+    old = numbers is None or tuple(map(int, numbers.groups()[:3])) < (2, 2, 3)
+    if old and (numbers is None or numbers[4]):
+        raise EdgedenseError(
+            "to see whether a ReLU stands behind the last batch norm, which Keras had none of before 2.2.3",
+            f"no layer that tells it in '{contents.name}' of Keras {contents.version or 'of an unknown version'}",
+            "load the weights into the model and save it whole, with model.save('NAME.keras')",
+        )
+    return not old
 
 
 def _is_named(convs: tuple[Stored, ...]) -> bool:

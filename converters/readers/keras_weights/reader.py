@@ -33,6 +33,7 @@ def read(path: Path, opening: Opening) -> Source:
     head = keras_parts.head(contents, keras_parts.channels(backbone), height * width, opening.head_activation)
     network = assembly.densenet(keras_parts.parts(backbone, head), opening.size)
     network = keras_parts.same_padded(network) if backbone.same else network
+    network = network if backbone.relu else keras_parts.without_last_relu(network)
     return Source(
         network,
         normalized=False,

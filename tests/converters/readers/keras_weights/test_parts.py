@@ -33,7 +33,7 @@ CONVS = [
     conv(1, 1, 6, 3),
     *(conv(1, 1, 3, 8), conv(3, 3, 8, 2), conv(1, 1, 5, 8), conv(3, 3, 8, 2)),
 ]
-PADDED = ("activation", "zero_padding2d", "zero_padding2d")
+PADDED = (*["activation"] * 9, "zero_padding2d", "zero_padding2d")
 NORMS = [norm(channels) for channels in (4, 4, 8, 6, 3, 8, 5, 8, 7)]
 
 
@@ -127,6 +127,32 @@ class TestBackbone:
         layers = [replace(layer, place=place) for layer in (*CONVS, *NORMS)]
         layers[1] = replace(layers[1], name=name)
         assert parts.backbone(contents(*layers, plain=("activation",)), "1,2").same
+
+
+class TestLastRelu:
+    """Before Keras 2.2.3 keras.applications had no ReLU behind the last norm."""
+
+    @pytest.mark.parametrize(
+        ("plain", "titles", "version", "expected"),
+        [
+            ((), ("conv1/relu", "relu"), "2.1.4", True),
+            (("activation",), ("conv1/relu", "pool2_relu", "activation_1"), "2.3.1", False),
+            (PADDED, (), "", True),
+            (PADDED[1:], (), "3.15.1", False),
+            ((), (), "2.2.3", True),  # a model in the model lists none of its layers
+            ((), (), "2.1.4", False),
+            ((), (), "2.2.4-tf", True),
+        ],
+    )
+    def test_it_is_seen(self, plain: tuple[str, ...], titles: tuple[str, ...], version: str, expected: bool) -> None:
+        found = replace(contents(plain=plain), titles=titles, version=version)
+        if "activation" in plain and "zero_padding2d" not in plain:
+            found = replace(found, plain=(*plain, "zero_padding2d", "zero_padding2d"))
+        assert parts.backbone(found, "1,2").relu == expected
+
+    def test_what_nothing_tells_is_refused(self) -> None:
+        with pytest.raises(EdgedenseError, match=r"whether a ReLU .* of Keras 2\.1\.6-tf"):
+            parts.backbone(replace(contents(), version="2.1.6-tf"), "1,2")
 
 
 class TestHead:

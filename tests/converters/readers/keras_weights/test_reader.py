@@ -65,6 +65,21 @@ def test_scores_are_the_models(
     assert (source.name, source.size, source.normalized) == (name, SIZE, False)
 
 
+@pytest.mark.parametrize(("keras", "name"), [("keras", "w.weights.h5"), ("tf_keras", "w.h5")])
+def test_a_last_norm_without_relu(tmp_path: Path, keras: str, name: str) -> None:
+    """As Keras' DenseNets were before Keras 2.2.3."""
+
+    def body(k: Any, x: Any) -> Any:
+        """models.body, of which the last ReLU is left out."""
+        return models.body(k, x)._keras_history[0].input
+
+    model = models.densenet(__import__(keras), body=body)
+    source, _ = settled(door.read(saved(model, tmp_path / name), OPENING), "softmax")
+    assert source.network.head.norm is None
+    np.testing.assert_allclose(source.predict(IMAGES), model(IMAGES, training=False), rtol=1e-4, atol=1e-6)
+    assert sum(source.parameters.values()) == model.count_params() == summarize(source).parameters
+
+
 def test_a_head_on_all_positions_is_told_by_its_shape(tmp_path: Path) -> None:
     source = door.read(saved(models.densenet(head=flattened), tmp_path / "w.weights.h5"), OPENING)
     assert isinstance(source.network.head.steps[0], Flatten)
