@@ -241,7 +241,7 @@ def _read(
 ) -> tuple[_Given, list[str]]:
     """Model and pictures, and remarks for the user."""
     source, added = settled(door.read(model, options.opening), options.opening.activation)
-    added = (*added, *_float_head_notes(source, options))
+    added = (*added, *_channel_notes(source), *_float_head_notes(source, options))
     if source.gives_values:
         _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
@@ -262,6 +262,15 @@ def _read(
         training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
         notes += training.notes
     return _Given(source, trained, preprocessing, pictures, names, own, scores, held, training), notes
+
+
+def _channel_notes(source: Source) -> tuple[str, ...]:
+    """What is to be said where the pictures have another number of channels than the model takes."""
+    if source.one_channel and source.network.channels == 3:
+        return ("the model takes one channel: the file makes RGB pictures grey (--input-channels 1: it takes one too)",)
+    if source.network.channels == 1 and not source.one_channel:
+        return ("the model takes RGB pictures: it gets the file's one channel three times",)
+    return ()
 
 
 def _float_head_notes(source: Source, options: Options) -> tuple[str, ...]:

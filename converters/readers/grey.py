@@ -27,16 +27,9 @@ def fitted(source: Source, channels: Channels = 3) -> Source:
     """
     network = source.network
     if network.channels == 3:
-        if channels == 3:
-            return source
-        note = "the model takes RGB pictures: it gets the file's one channel three times"
-        return replace(source, network=replace(network, repeats=3), notes=(*source.notes, note))
+        return source if channels == 3 else replace(source, network=replace(network, repeats=3))
     if channels == 3:
         network = replace(network, grey=SHARES)
-        note = (
-            "the model takes one channel: the file makes RGB pictures grey (--input-channels 1 makes one for grey ones)"
-        )
-        source = replace(source, notes=(*source.notes, note))
     outside = source.outside if source.outside in ONE_CHANNEL else None
     return replace(source, network=network, reference=_Grey(source.reference), one_channel=True, outside=outside)
 

@@ -116,6 +116,8 @@ def test_a_file_says_what_keras_says(
     steps = {step.name: step.error for step in made.conversion.steps}
     assert ("round_grey" in steps) == rounded
     assert steps.get("round_grey", 0.0) < GREY_TOLERANCE
+    makes_grey = "makes RGB pictures grey" in "".join(made.conversion.notes)
+    assert makes_grey == (chosen.opening.channels == 3)
 
 
 def test_a_file_of_one_channel_says_what_keras_says(grey: Made, photos: Path) -> None:
@@ -125,6 +127,7 @@ def test_a_file_of_one_channel_says_what_keras_says(grey: Made, photos: Path) ->
 def test_its_input_and_its_recipe_have_one_channel(grey: Made) -> None:
     assert contents(grey.file.read_bytes()).inputs[0].shape == (1, *SIZE, 1)
     assert grey.conversion.recipe["preprocessing"]["channels"] == 1
+    assert "channel" not in "".join(grey.conversion.notes)
     with Classifier(grey.file) as classifier:
         assert classifier.preprocessing == Preprocessing(*SIZE, "rescale", "nearest", channels=1)
         with pytest.raises(EdgedenseError, match=r"a uint8 image \[32, 32, 1\].*\[32, 32, 3\]"):
@@ -177,6 +180,7 @@ def test_an_rgb_model_for_grey_pictures(tmp_path: Path, photos: Path) -> None:
     made = make(tmp_path, photos, ours(channels=3), options(1, preprocess="densenet"))
     assert contents(made.conversion.data).inputs[0].shape == (1, *SIZE, 1)
     assert made.conversion.figures["calibration_agreement"] == 1
+    assert "it gets the file's one channel three times" in "".join(made.conversion.notes)
 
 
 @pytest.mark.slow

@@ -106,7 +106,6 @@ def test_the_reference_takes_three_channels_whatever_there_were(channels: Any) -
     source, pixels = door.read(model, Opening(channels=channels)), pictures(channels)
     wanted = np.asarray(model(grey_of(pixels) / 255, training=False))
     normalized = normalization.normalized(pixels, "rescale")
-    assert ("makes RGB pictures grey" in "".join(source.notes)) == (channels == 3)
     assert np.allclose(source.predict(normalized), wanted, atol=TOLERANCE)
     logits = source.logits(normalized)
     network = normalization.compose(source.network, "rescale")
@@ -172,7 +171,6 @@ def test_an_rgb_model_sees_one_channel_three_times() -> None:
     model = models.densenet(size=SIZE, body=one_layer)
     source = door.read(model, Opening(channels=1))
     assert (source.network.channels, source.network.repeats, source.one_channel) == (1, 3, False)
-    assert "three times" in source.notes[0]
     pixels = pictures(1)
     normalized = normalization.normalized(np.repeat(pixels, 3, axis=3), "densenet")
     assert np.allclose(source.predict(normalization.normalized(pixels, "densenet")), model(normalized), atol=TOLERANCE)
