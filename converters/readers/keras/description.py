@@ -19,8 +19,8 @@ from typing import Any
 from edgedense.errors import EdgedenseError
 
 FORMATS = (
-    "a .keras file, an .h5 file, a Keras SavedModel folder, PyTorch weights (.safetensors, .pth, .pt, .bin, .ckpt), or "
-    "densenet121:imagenet"
+    "a .keras file, an .h5 file, a Keras SavedModel folder, an .onnx file, PyTorch weights (.safetensors, .pth, .pt, "
+    ".bin, .ckpt), or densenet121:imagenet"
 )
 SAVE = "save it with model.save('NAME.keras')"
 OWN_LAYERS = "rebuild the model with Keras' own layers and load its weights"
