@@ -3,7 +3,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
-SOURCES := .venv-sources
 
 .PHONY: demo test test-slow lint check docs bench test-arm64 bench-arm64 test-legacy test-sources clean
 
@@ -75,15 +74,9 @@ test-legacy: $(DIGITS)
 	DIGITS=$(OUT)/digits LEGACY_WORK=$(OUT)/legacy $(BIN)/python -m pytest -v tests/legacy/check_legacy.py
 	cat $(OUT)/legacy/report.txt
 
-# What is read of others' files against the libraries that wrote them, in an environment of its own: PyTorch and its kind
-# are some gigabytes. PIP_CONSTRAINT=FILE chooses releases, such as PyTorch's without CUDA.
-test-sources: $(SOURCES)/installed
-	$(SOURCES)/bin/python -m pytest -v -o "python_files=check_*.py" tests/sources
-
-$(SOURCES)/installed: pyproject.toml
-	test -x $(SOURCES)/bin/python || $(PYTHON) -m venv $(SOURCES)
-	$(SOURCES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,dev,sources]'
-	touch $@
+# What is read of others' files against the libraries that wrote them. PyTorch and its kind are some gigabytes.
+test-sources: $(VENV)/sources
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup -o "python_files=check_*.py" tests/sources
 
 # Installed again when the dependencies change; editable, so not when the code does.
 $(VENV)/installed: pyproject.toml
@@ -91,9 +84,13 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,device,camera,preview,dev]'
 	touch $@
 
+$(VENV)/sources: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sources]'
+	touch $@
+
 $(VENV)/bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(SOURCES) $(OUT) build dist *.egg-info
+	rm -rf $(VENV) $(OUT) build dist *.egg-info

@@ -3,7 +3,7 @@
     python examples/digits/demo.py FOLDER [--pictures N]
 
 makes the pictures, converts the model, classifies a few pictures, compares with the float model on N of the 1,000
-held-out pictures, and prints what it found. The float model takes most of the time there, so N is 500 unless it is
+held-out pictures, and prints what it found. The float model takes most of the time there, so N is 300 unless it is
 given. A second run finds the pictures in FOLDER.
 """
 
@@ -22,7 +22,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 MODEL = HERE / "digits.keras"
 ROUNDS, WARM_UP = 30, 5
-PICTURES = 500
+PICTURES = 300
+CALIBRATION = 100  # pictures: as few as are recommended, so that the first prediction is soon there
 
 
 def main(folder: Path, pictures: int) -> None:
@@ -33,7 +34,7 @@ def main(folder: Path, pictures: int) -> None:
     images, model, report = folder / "images", folder / "digits.tflite", folder / "report.html"
     run(sys.executable, str(HERE / "images.py"), str(images))
     known = ["--calibration", str(images / "calibration"), "--labels", str(images / "labels.txt")]
-    edgedense("convert", str(MODEL), *known, "--out", str(model))
+    edgedense("convert", str(MODEL), *known, "--images", str(CALIBRATION), "--out", str(model))
     some = sorted((images / "test").glob("*/*"))[::125]
     edgedense("run", str(model), *map(str, some))
     first = time.monotonic() - started
