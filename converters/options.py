@@ -62,8 +62,10 @@ class Resizing:
             "How pictures were resized in training. bilinear: as by image_dataset_from_directory. nearest: as by "
             "load_img and ImageDataGenerator. pil-bilinear, pil-bicubic, pil-lanczos: as by Pillow, which smooths what "
             "gets smaller (antialiasing), and with it by torchvision's Resize, by timm, and by load_img with another "
-            "interpolation. All others: as by image_dataset_from_directory with that interpolation.",
+            "interpolation. bicubic, area, lanczos3, lanczos5, gaussian, mitchellcubic: as by "
+            "image_dataset_from_directory with that interpolation.",
             panel=PICTURES,
+            metavar="METHOD",  # the choices side by side are wider than a terminal
         ),
     ] = "bilinear"
     fit: Annotated[

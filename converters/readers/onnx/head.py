@@ -136,10 +136,10 @@ def _check(cut: _Cut, head: FloatHead) -> None:
         raise EdgedenseError("a head that TensorFlow computes", f"{type(error).__name__}: {said}", HINT) from error
     for features, row in zip(maps[..., cut.seam.order], found, strict=True):
         right = _reference(cut, features[np.newaxis].transpose(cut.axes)).ravel().astype(np.float32)
-        error = float(np.abs(right - row).max())
-        if not error <= TOLERANCE * max(float(np.abs(right).max()), 1e-6):  # written so that a NaN is refused too
+        apart = float(np.abs(right - row).max())
+        if not apart <= TOLERANCE * max(float(np.abs(right).max()), 1e-6):  # written so that a NaN is refused too
             raise EdgedenseError(
-                "a head that TensorFlow computes as ONNX does", f"logits that differ by {error:.3g}", HINT
+                "a head that TensorFlow computes as ONNX does", f"logits that differ by {apart:.3g}", HINT
             )
 
 
