@@ -13,6 +13,8 @@ from tests import pages
 from tests.browser.chromium import Browser, chromium
 from tests.browser.measuring import faults
 
+pytestmark = pytest.mark.slow
+
 SCREENS = [320, 390, 1280]  # a small phone, a phone, a desktop
 A4 = 718  # CSS pixels between the margins that Chromium leaves
 

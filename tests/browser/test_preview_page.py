@@ -18,6 +18,8 @@ from tests.browser.chromium import Browser, chromium
 from tests.browser.measuring import faults
 from tests.device.conftest import CARDS, Rpicam
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("starlette")
 
 # The colour in the middle of the picture that the page shows.

@@ -127,6 +127,7 @@ class TestConvert:
     ) -> None:
         assert edgedense.convert(model, labelled, explain=True, **QUICK).data == conversion.data
 
+    @pytest.mark.slow
     def test_paths_arrays_and_images(self, model: Path, labelled: list[tuple[Path, str]], tmp_path: Path) -> None:
         paths = [path for path, _ in labelled]
         folder = tmp_path / "flat"
@@ -142,6 +143,7 @@ class TestConvert:
         assert "float against int8" in edgedense.to_html(arrays)
         assert arrays.recipe["calibration"]["sha256"] != usual.recipe["calibration"]["sha256"]
 
+    @pytest.mark.slow
     def test_of_a_generator_the_first_are_taken(self, model: Path, labelled: list[tuple[Path, str]]) -> None:
         paths = [path for path, _ in labelled]
         taken = iter(paths)
@@ -166,6 +168,7 @@ class TestConvert:
         assert found.recipe["source"]["hashed"] == "weights"
         assert found.recipe["source"]["name"] == model.name
 
+    @pytest.mark.slow
     def test_a_model_in_memory_at_another_size(self, folders: Path, tmp_path: Path) -> None:
         model = models.densenet()
         found = edgedense.convert(model, folders, size=(48, 48), force=True, **QUICK)
@@ -178,6 +181,7 @@ class TestConvert:
         assert found.recipe["options"]["output_type"] == "uint8"
         assert found.recipe["options"]["attempt"]["ranges"]["headroom"] == 1.5
 
+    @pytest.mark.slow
     def test_options_within_options(self, model: Path, folders: Path) -> None:
         """A keyword may belong to a dataclass that `Options` holds."""
         found = edgedense.convert(model, folders, prune_channels=0.1, importance="l1", force=True, **QUICK)
@@ -194,7 +198,7 @@ class TestConvert:
             ([], "the list is empty"),
             (["nowhere.png"], "nowhere.png, where there is no file"),
             ([np.zeros((8, 8, 3), np.float32)], r"float32 \[8, 8, 3\] as picture 0"),
-            (np.zeros((4, 8, 8), np.uint8), r"uint8 \[8, 8\] as picture 0"),
+            (np.zeros((4, 8, 8, 2), np.uint8), r"uint8 \[8, 8, 2\] as picture 0"),
             ([(np.zeros((8, 8, 3), np.uint8), 1)], "found 1"),
             ([("a.png", "ant"), "b.png"], "str as item 1"),
         ],
@@ -244,6 +248,7 @@ class TestTelling:
         assert logged == list(found.notes)
         assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
+    @pytest.mark.slow
     def test_every_step_begins_and_ends(self, model: Path, folders: Path) -> None:
         calls: list[tuple[str, int, int]] = []
         edgedense.convert(model, folders, progress=lambda *call: calls.append(call), **QUICK)
@@ -290,6 +295,7 @@ class TestValidate:
         assert dict(report.layer_noise)["stem/conv"] > 20
         assert caplog.records == []
 
+    @pytest.mark.slow
     def test_against_a_model_in_memory(self, folders: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         model = models.densenet(seed=3)
         edgedense.convert(model, folders, **QUICK).save(tmp_path / "m.tflite")

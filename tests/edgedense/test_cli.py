@@ -188,6 +188,7 @@ class TestConvertOptions:
         assert recipe != json.dumps(usual.recipe)
         assert options[1] in recipe or options[0] == "--images"
 
+    @pytest.mark.slow
     def test_crop_fraction(self, convert: Callable[..., bundle.Bundle]) -> None:
         """Of an input of 32 pixels, 0.8 is a shorter side of 40."""
         found, same = (
@@ -201,6 +202,7 @@ class TestConvertOptions:
         assert convert(*QUICK, "--images", "5").recipe["calibration"]["images"] == 5
         assert convert(*QUICK).recipe["calibration"]["images"] == 11
 
+    @pytest.mark.slow
     def test_input_size(self, convert: Callable[..., bundle.Bundle]) -> None:
         assert contents(convert(*QUICK, "--input-size", "48").model).inputs[0].shape == (1, 48, 48, 3)
 
@@ -211,10 +213,12 @@ class TestConvertOptions:
         (tmp_path / "labels.txt").write_text("one\ntwo\nthree\nfour\nfive\n")
         assert convert(*QUICK, "--labels", tmp_path / "labels.txt").labels == ("one", "two", "three", "four", "five")
 
+    @pytest.mark.slow
     def test_explain(self, convert: Callable[..., bundle.Bundle]) -> None:
         assert len(contents(convert(*QUICK, "--explain").model).outputs) == 2
         assert len(contents(convert(*QUICK).model).outputs) == 1
 
+    @pytest.mark.slow
     def test_golden_images(self, convert: Callable[..., bundle.Bundle]) -> None:
         for options, count in (((), 0), (("--golden-images", "2"), 2)):
             golden = Golden.from_bytes(convert(*QUICK, *options).entries["golden.json"])
@@ -229,6 +233,7 @@ class TestConvertOptions:
 
 
 class TestGateOption:
+    @pytest.mark.slow
     def test_kept(self, model: Path, folders: Path, tmp_path: Path) -> None:
         out = tmp_path / "m.tflite"
         ended = succeeded(
@@ -317,12 +322,14 @@ class TestForce:
         assert "--force" in line
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_goes_on(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
         model, pictures = sorted_by_the_model
         out = tmp_path / "m.tflite"
         succeeded("convert", model, "--calibration", pictures, "--out", out, *LOGITS, "--force")
         assert bundle.read(out).recipe["preprocessing"]["normalize"] == "densenet"
 
+    @pytest.mark.slow
     def test_the_better_choice_is_let_through(self, sorted_by_the_model: tuple[Path, Path], tmp_path: Path) -> None:
         model, pictures = sorted_by_the_model
         succeeded(

@@ -81,6 +81,7 @@ class TestKeras:
         assert written(tmp_path / "out") == ["000-features.png", "001-features.png"]
         assert ended.out.splitlines() == [str(tmp_path / "out" / f"00{i}-features.png") for i in range(2)]
 
+    @pytest.mark.slow
     def test_features_of_chosen_layers(self, model: Path, pictures: Path, tmp_path: Path) -> None:
         for number, options in enumerate([(), ("--layer", "stem"), ("--layer", "stem", "--layer", "block2")]):
             succeeded("explain", model, pictures / "000.png", "--features", *options, "--out", tmp_path / str(number))

@@ -199,6 +199,7 @@ def test_another_number_of_labels_is_refused(folder: Path, tmp_path: Path) -> No
     assert "2 labels" in said
 
 
+@pytest.mark.slow
 def test_pruned_values_are_measured_by_their_error(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     models.densenet(head=two_values).save(tmp_path / "model.keras")
@@ -216,6 +217,7 @@ def lambda_model(k: Any, x: Any) -> Any:
     return k.layers.Lambda(lambda x: x / 127.5 - 1, name="code")(x)
 
 
+@pytest.mark.slow
 def test_every_command_opens_a_trusted_model(folder: Path, tmp_path: Path) -> None:
     model, out, pictures = tmp_path / "code.keras", tmp_path / "m.tflite", folder / "pictures"
     small(models.softmax_head, before=lambda_model).save(model)
@@ -239,6 +241,7 @@ def test_every_command_opens_a_trusted_model(folder: Path, tmp_path: Path) -> No
     assert bundle.read(out).recipe["source"]["trusted"] is True
 
 
+@pytest.mark.slow
 def test_every_command_takes_the_named_output(folder: Path, tmp_path: Path) -> None:
     image = keras.Input((32, 32, 3))
     x = keras.layers.GlobalAveragePooling2D()(models.body(keras, models.stem(keras, image), (1, 1)))

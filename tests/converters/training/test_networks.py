@@ -21,6 +21,8 @@ from edgedense.images.preprocessing import NORMALIZATIONS
 from tests import hub, models, onnx_graphs, state_dicts
 from tests.converters.training.conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 
 def build(begin: networks.Start | None = None, **options: Any) -> Any:
     begin = begin or networks.start("none", SMALL, "densenet", 32)

@@ -105,6 +105,7 @@ def test_the_plot_draws_every_run_and_leaves_out_a_temperature_that_is_not_known
         assert len([line for line in drawn.iter(name) if line.get("points")]) == lines
 
 
+@pytest.mark.slow
 def test_the_command(colours: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgedense.cli", "benchmark", str(colours), "--duration", "1", "--threads"]
     done = subprocess.run(

@@ -216,6 +216,7 @@ def test_what_opencv_reads_may_change_too(monkeypatch: pytest.MonkeyPatch) -> No
         next(frames)
 
 
+@pytest.mark.slow
 def test_a_camera_that_drops_again_and_again_is_back_at_once_each_time(
     camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_table_ends_with_a_summary(colours: Path, red_video: Path) -> None:
     assert "0 dropped" in finished.stderr
 
 
+@pytest.mark.slow
 def test_options_reach_the_loop(colours: Path, red_video: Path) -> None:
     assert len(results(colours, red_video, "--on-change")) == 1
     assert len(results(colours, red_video, "--fps", "5")) == 10
@@ -136,6 +137,7 @@ def found(line: dict) -> set[str]:
     return {one["label"] for one in line["findings"]}
 
 
+@pytest.mark.slow
 def test_findings_of_a_stream_are_reported_when_their_set_changes(findings: Path, changing_video: Path) -> None:
     lines = results(findings, changing_video, "--on-change")
     assert [found(line) for line in lines] == [{"red"}, {"red", "blue"}, {"blue"}, set()]
@@ -147,6 +149,7 @@ def test_findings_of_a_stream_are_reported_when_their_set_changes(findings: Path
     assert [line["frame"] for line in smoothed[1:]] == pytest.approx([12.5, 22.5, 32.5], abs=1)
 
 
+@pytest.mark.slow
 def test_unsure_findings_are_kept_with_the_class_that_is_in_doubt(findings: Path, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     options = ["--save", tmp_path / "kept", "--save-floor", "0"]
@@ -161,6 +164,7 @@ def test_unsure_findings_are_kept_with_the_class_that_is_in_doubt(findings: Path
     assert re.search(r"_blue_0\.[56]\d\d.jpg", names[0])  # sigmoid(0.05 * 110 - 5) = 0.62, but for the codec
 
 
+@pytest.mark.slow
 def test_a_still_picture_is_not_classified_when_moving_is_asked_for(colours: Path, rpicam: Rpicam) -> None:
     with running(colours, "rpicam", "--when-moving") as process:
         assert process.stdout is not None
@@ -198,6 +202,7 @@ def test_a_signal_ends_it_while_the_camera_is_stalled(colours: Path, rpicam: Rpi
     assert not is_running(pid)
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_while_nobody_reads_its_output(colours: Path, rpicam: Rpicam) -> None:
     """The pipe is full, and the inference thread hangs in its write."""
     with running(colours, "rpicam", "--top", "3") as process:
@@ -234,6 +239,7 @@ def test_a_killed_run_leaves_no_process_behind(colours: Path, rpicam: Rpicam) ->
     assert not is_running(pid)
 
 
+@pytest.mark.slow
 def test_a_gap_is_reported_and_counted(colours: Path, rpicam: Rpicam) -> None:
     with running(colours, "rpicam") as process:
         assert process.stdout is not None
@@ -252,6 +258,7 @@ def test_a_gap_is_reported_and_counted(colours: Path, rpicam: Rpicam) -> None:
     assert frames == sorted(set(frames))
 
 
+@pytest.mark.slow
 def test_systemd_is_told_and_pinged_only_while_the_loop_goes_round(
     colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket
 ) -> None:
@@ -281,6 +288,7 @@ def test_systemd_is_told_and_pinged_only_while_the_loop_goes_round(
             messages.append(server.recv(1000))
 
 
+@pytest.mark.slow
 def test_unsure_frames_are_kept(colours: Path, red_video: Path, tmp_path: Path) -> None:
     finished = run(colours, red_video, "--save", tmp_path / "unsure", "--save-below", "1", "--save-floor", "0")
     assert finished.returncode == 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.calibration.normalization import preprocessing
+from edgedense.converters.options import Resizing
 from edgedense.converters.readers.keras.files import Opened
 from edgedense.converters.readers.keras.layers import flatten
 from edgedense.converters.readers.keras.reader import read_opened
@@ -147,8 +148,8 @@ def padded(fill: float) -> Any:
 def test_a_border_outside_of_black_and_white_is_refused() -> None:
     source = read_opened(Opened(padded(-1.0), "model", ""))
     with pytest.raises(EdgedenseError, match=r"a border within black and white .* of -1, -1, -1 .* --preprocess none"):
-        preprocessing(source.size, source.steps, "none", "bilinear", "ignore")
-    (pad, _) = preprocessing(source.size, source.steps, "densenet", "bilinear", "ignore").steps
+        preprocessing(source.size, source.steps, "none", Resizing())
+    (pad, _) = preprocessing(source.size, source.steps, "densenet", Resizing()).steps
     assert isinstance(pad, Pad)  # a mean minus a deviation is a colour
     assert pad.fill == pytest.approx((255 * (0.485 - 0.229), 255 * (0.456 - 0.224), 255 * (0.406 - 0.225)))
 
