@@ -82,6 +82,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "DENSENET", SMALL)
 
 
+@pytest.mark.xdist_group("docs")  # the README makes the files that other pages speak of
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_what_a_page_says_can_be_typed(page: Path, place: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
