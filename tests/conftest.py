@@ -20,6 +20,10 @@ def warnings_end_processes(request: pytest.FixtureRequest, monkeypatch: pytest.M
         monkeypatch.setenv("PYTHONWARNINGS", FILTERS)
 
 
+NETWORKS = (
+    *("hostile", "nested sigmoid", "rescaled", "norms in the head", "values", "windows", "plain stem"),
+    *("normalization that cannot fold", "integer"),
+)
 # `make test` runs these variants of a test, `make test-slow` the others. Where a variant is one more network through
 # the same code, a few networks tell soon enough that something broke.
 QUICK = {
@@ -31,10 +35,8 @@ QUICK = {
         "tf_keras-convolution",
     ),
     "converters/readers/keras/test_reader.py::TestHead::test_heads": ("keras-*[02468]", "tf_keras-*1"),
-    "converters/test_pipeline.py::test_float_graph_keeps_keras_logits": (
-        *("hostile", "nested sigmoid", "rescaled", "norms in the head", "values", "windows", "plain stem"),
-        *("normalization that cannot fold", "integer"),
-    ),
+    "converters/test_pipeline.py::test_float_graph_keeps_keras_logits": NETWORKS,
+    "converters/test_pipeline.py::test_int8_is_close_to_float": NETWORKS,
     "edgedense/test_cli.py::TestConvertOptions::test_another_network": ("options0", "options3", "options5"),
     "edgedense/test_cli_explain.py::TestKeras::test_another_heatmap": ("options0",),
 }

@@ -352,6 +352,7 @@ class TestChecks:
         notes = pipeline.convert(model, tmp_path, ("well", "ill"), QUICK).notes
         assert any("was not checked" in note and "monday" in note for note in notes)
 
+    @pytest.mark.slow
     def test_one_score_has_two_labels(self, model: Path, pictures: Path) -> None:
         conversion = pipeline.convert(model, pictures, ("well", "ill"), QUICK)
         assert bundle.parse(conversion.data).labels == ("well", "ill")

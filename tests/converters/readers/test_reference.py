@@ -90,6 +90,7 @@ def test_golden_samples_of_a_converted_file_replay(
     assert json.loads(capsys.readouterr().out)["bit_equal"]
 
 
+@pytest.mark.slow
 def test_predictions_are_normalized_as_the_recipe_says(files: tuple[Path, Path, Path]) -> None:
     from edgedense.converters.readers.reference import reference
     from edgedense.images.preprocessing import Preprocessing

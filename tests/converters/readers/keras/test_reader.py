@@ -414,6 +414,7 @@ class TestSize:
         assert (source.network.height, source.network.width) == (40, 48)
         agree(source)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["model.keras", "model.h5", "saved_model"])
     def test_another_size_than_it_was_built_for(self, tmp_path: Path, name: str) -> None:
         path = saved(models.nested(keras if name == "model.keras" else tf_keras), tmp_path, name)
@@ -424,6 +425,7 @@ class TestSize:
         assert smaller.predict(pixels(smaller.network)).shape == source.predict(images).shape
         assert source.reference.model.inputs[0].shape[1] is None
 
+    @pytest.mark.slow
     def test_flatten_fixes_the_size(self, tmp_path: Path) -> None:
         path = saved(models.hostile(), tmp_path)
         agree(read(path, Opening((41, 53))))
