@@ -34,6 +34,7 @@ from edgedense.converters import explain
 from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
 from edgedense.converters.opening import Opening, recorded
+from edgedense.converters.options import Resizing
 from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
@@ -185,7 +186,8 @@ def main() -> None:
                 f"better), better on {checked[name + '_better']:.0%} of the pictures"
             )
         opening = recorded(bundle.read(arguments.file).recipe, (p.height, p.width), arguments.trust_model)
-        model = explain.read(arguments.model, classifier.labels, p.normalize, p.resize, p.exif, opening)
+        resizing = Resizing(p.resize, p.fit, p.shorter_side, exif=p.exif)
+        model = explain.read(arguments.model, classifier.labels, p.normalize, resizing, opening)
         correlations = beside_keras(model, classifier, pixels)
         print(
             f"device and Keras, {len(pixels)} pictures: Pearson {np.median(correlations):.5f} in the median, "
