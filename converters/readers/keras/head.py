@@ -6,12 +6,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from edgedense.converters.network.graph import FloatHead
-from edgedense.converters.network.quiet import silent
 from edgedense.converters.readers.structure.layers import Layer, Ref
-from edgedense.converters.readers.structure.seam import Seam, fixed_size
+from edgedense.converters.readers.structure.seam import Seam, frozen
 from edgedense.errors import EdgedenseError
 
 
@@ -20,36 +17,15 @@ def trace(layers: Sequence[Layer], seam: Seam) -> FloatHead:
 
     EdgedenseError when they do not take a map of the seam's shape, or give something else than a row of scores.
     """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def head(features: Any) -> Any:
-        identity = np.array_equal(seam.order, np.arange(seam.order.size))
-        values = {seam.start: features if identity else tf.gather(features, seam.order, axis=-1)}
+    def head(tf: Any, features: Any) -> Any:
+        values = {seam.start: features}
         for number in seam.layers:
             with tf.name_scope(layers[number].name.replace(" ", "_")):
                 values[number] = _called(layers[number], values)
         return _row_of_scores(tf, values[seam.layers[-1]], layers[seam.layers[-1]])
 
-    signature = tf.TensorSpec((None, *seam.shape), tf.float32)
-    try:
-        with silent():
-            concrete = tf.function(head, autograph=False).get_concrete_function(signature)
-            frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    except EdgedenseError:
-        raise
-    except Exception as error:
-        found = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
-        raise fixed_size(seam, found) from error
-    return FloatHead(
-        frozen.graph.as_graph_def().SerializeToString(deterministic=True),
-        frozen.inputs[0].name,
-        frozen.outputs[0].name,
-        seam.shape,
-        int(frozen.outputs[0].shape[1]),
-        tuple(f"{layers[i].name} ({layers[i].kind})" for i in seam.layers),
-        seam.reason,
-    )
+    return frozen(seam, head, tuple(f"{layers[i].name} ({layers[i].kind})" for i in seam.layers))
 
 
 def _row_of_scores(tf: Any, value: Any, layer: Layer) -> Any:

@@ -19,7 +19,7 @@ from edgedense.converters.readers.onnx.files import library
 from edgedense.converters.readers.onnx.graph import Graph, Node
 from edgedense.converters.readers.onnx.operators import OPERATORS, Translation
 from edgedense.converters.readers.onnx.walk import Place
-from edgedense.converters.readers.structure.seam import Seam, fixed_size
+from edgedense.converters.readers.structure.seam import Seam, frozen
 from edgedense.errors import EdgedenseError
 
 PICTURES = 2  # that both compute
@@ -70,42 +70,16 @@ def _between(graph: Graph, start: str, end: str) -> tuple[Node, ...]:
 
 
 def _translated(cut: _Cut) -> FloatHead:
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    seam, nodes = cut.seam, cut.nodes
-
-    def head(features: Any) -> Any:
-        identity = np.array_equal(seam.order, np.arange(seam.order.size))
-        channels = features if identity else tf.gather(features, seam.order, axis=-1)
-        values: dict[str, Any] = {**cut.graph.constants, cut.start: tf.transpose(channels, cut.axes)}
-        for node in nodes:
+    def head(tf: Any, features: Any) -> Any:
+        values: dict[str, Any] = {**cut.graph.constants, cut.start: tf.transpose(features, cut.axes)}
+        for node in cut.nodes:
             with tf.name_scope(scope(node.name)):
                 inputs = [values[name] if name else None for name in node.inputs]
                 results = OPERATORS[node.op](Translation(tf, node, cut.graph), *inputs)
             values |= dict(zip(node.outputs, results if isinstance(results, list) else [results], strict=False))
-        return _row_of_scores(tf, values[cut.end], nodes[-1])
+        return _row_of_scores(tf, values[cut.end], cut.nodes[-1])
 
-    signature = tf.TensorSpec((1, *seam.shape), tf.float32)
-    try:
-        with silent():
-            concrete = tf.function(head, autograph=False).get_concrete_function(signature)
-            frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    except EdgedenseError:
-        raise
-    except Exception as error:
-        found = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
-        raise fixed_size(seam, found) from error
-    return FloatHead(
-        frozen.graph.as_graph_def().SerializeToString(deterministic=True),
-        frozen.inputs[0].name,
-        frozen.outputs[0].name,
-        seam.shape,
-        int(frozen.outputs[0].shape[1]),
-        tuple(f"{scope(node.name)} ({node.op})" for node in nodes),
-        seam.reason,
-        single=True,
-    )
+    return frozen(cut.seam, head, tuple(f"{scope(node.name)} ({node.op})" for node in cut.nodes), single=True)
 
 
 def scope(name: str) -> str:

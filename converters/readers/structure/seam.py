@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.network.graph import Activation
+from edgedense.converters.network.graph import Activation, FloatHead
+from edgedense.converters.network.quiet import silent
 from edgedense.converters.readers.structure import weights as keras_weights
 from edgedense.converters.readers.structure.layers import Layer
 from edgedense.errors import EdgedenseError
@@ -70,6 +72,42 @@ def scoring(layer: Layer) -> Activation | None:
     except EdgedenseError:  # a function that the graph has no words for
         return None
     return function if function is not None and function.kind in ("softmax", "sigmoid") else None
+
+
+def frozen(seam: Seam, head: Callable[[Any, Any], Any], names: tuple[str, ...], single: bool = False) -> FloatHead:
+    """The layers behind `seam` as a graph that holds its weights: what `head(tensorflow, features)` computes of the
+    last feature map [B, *seam.shape], with its channels in the order of the model's own.
+
+    `names` are the layers' names for people; `single` says that the graph takes one picture at a time. EdgedenseError
+    when `head` does not take a map of that shape.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    def ordered(features: Any) -> Any:
+        identity = np.array_equal(seam.order, np.arange(seam.order.size))
+        return head(tf, features if identity else tf.gather(features, seam.order, axis=-1))
+
+    signature = tf.TensorSpec((1 if single else None, *seam.shape), tf.float32)
+    try:
+        with silent():
+            concrete = tf.function(ordered, autograph=False).get_concrete_function(signature)
+            constant = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    except EdgedenseError:
+        raise
+    except Exception as error:
+        found = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+        raise fixed_size(seam, found) from error
+    return FloatHead(
+        constant.graph.as_graph_def().SerializeToString(deterministic=True),
+        constant.inputs[0].name,
+        constant.outputs[0].name,
+        seam.shape,
+        int(constant.outputs[0].shape[1]),
+        names,
+        seam.reason,
+        single,
+    )
 
 
 def fixed_size(seam: Seam, found: str) -> EdgedenseError:
