@@ -11,7 +11,6 @@ from edgedense.api.values import labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
-from edgedense.progress import progress as step
 
 if TYPE_CHECKING:
     from edgedense.device.classifiers import Classifiers
@@ -43,9 +42,9 @@ def compare(
 
     Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
     """
+    from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
-    from edgedense.images.pictures import collect
     from edgedense.measures import validation
 
     first, second = Path(first), Path(second)
@@ -68,20 +67,8 @@ def compare(
         models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
         if _give_values(old, new):
             new.each[0].require_classes({"--max-drop": max_drop is not None})
-            pictures = collect(data)
-            with step("comparing", len(pictures)) as tick:
-                return validation.differ(pictures, models, new.labels, tick)
-        images = validation.read_labelled(data, new.labels)
-        with step("comparing", len(images.paths)) as tick:
-            result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                thresholds=old.thresholds,
-                max_drop=max_drop,
-                recipe=recipe,
-            )
+            return measuring.differ("comparing", data, models, new.labels)
+        result, images = measuring.judge("comparing", data, models, old, recipe, max_drop)
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(validation.missing_notes(images))
     return result

@@ -11,7 +11,6 @@ from edgedense.api.values import labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
-from edgedense.progress import progress as step
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
@@ -60,7 +59,7 @@ def validate(
     a path, an array uint8 [H, W, 3] in RGB or a PIL image, the label a class name or its number. Without it the golden
     samples in the file are computed again: does it compute what it computed where it was made?
 
-    `reference` is the Keras model that the file was made from: a path, or a model in memory. `max_drop` is how many
+    `reference` is the model that the file was made from: a path, or a model in memory. `max_drop` is how many
     points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
     says so. `labels` are class names, or a text file of them, in place of the file's own. `threads` is how many
     processor cores to use, by default all: each works on a picture of its own, and the figures are the same to the bit.
@@ -82,9 +81,9 @@ def validate(
     if reference is None and (max_drop is not None or layer_noise):
         given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
         raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
+    from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
-    from edgedense.images.pictures import collect
     from edgedense.measures import validation
 
     recipe = bundle.read(file).recipe
@@ -104,20 +103,8 @@ def validate(
         if reference is not None:
             models.insert(0, _reference(reference, classifiers.preprocessing, recipe, trust))
         if gives_values:
-            pictures = collect(data)
-            with step("validating", len(pictures)) as tick:
-                return validation.differ(pictures, models, classifiers.labels, tick)
-        images = validation.read_labelled(data, classifiers.labels)
-        with step("validating", len(images.paths)) as tick:
-            result = validation.judge(
-                images,
-                models,
-                tick,
-                activation=recipe.get("activation", "softmax"),
-                thresholds=classifiers.thresholds,
-                max_drop=max_drop,
-                recipe=recipe,
-            )
+            return measuring.differ("validating", data, models, classifiers.labels)
+        result, images = measuring.judge("validating", data, models, classifiers, recipe, max_drop)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
     tell(validation.missing_notes(images))
@@ -135,7 +122,7 @@ def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, An
 
 
 def _noise_against(file: Path | str, reference: Any, images: LabelledImages, trust: bool, count: int = 8) -> LayerNoise:
-    """Layer by layer against the Keras model on a few pictures; nothing for a file that edgedense did not make."""
+    """Layer by layer against the trained model on a few pictures; nothing for a file that edgedense did not make."""
     from edgedense.converters.layers import inspect_layers
     from edgedense.converters.quantization import noise
     from edgedense.deployed import bundle

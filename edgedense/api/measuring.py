@@ -1,0 +1,50 @@
+"""Pictures through the models that `validate` and `compare` are given: labelled ones, or for values any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgedense.images.pictures import LabelledLike, collect
+from edgedense.measures import validation
+from edgedense.measures.result import Report
+from edgedense.measures.validation import LabelledImages, Model
+from edgedense.measures.values import Comparison
+from edgedense.progress import progress as step
+
+if TYPE_CHECKING:
+    from edgedense.device.classifiers import Classifiers
+
+
+def judge(
+    doing: str,
+    data: LabelledLike,
+    models: Sequence[Model],
+    classifiers: Classifiers,
+    recipe: Mapping[str, Any],
+    max_drop: float | None,
+) -> tuple[Report, LabelledImages]:
+    """The report on the models, and the pictures that it is about; `doing` says what to tell meanwhile.
+
+    Labels and thresholds are those of `classifiers`, which are of one of the models; `recipe` is that of the last.
+    Raises what `validation.read_labelled` and `validation.judge` raise.
+    """
+    images = validation.read_labelled(data, classifiers.labels)
+    with step(doing, len(images.paths)) as tick:
+        report = validation.judge(
+            images,
+            models,
+            tick,
+            activation=recipe.get("activation", "softmax"),
+            thresholds=classifiers.thresholds,
+            max_drop=max_drop,
+            recipe=recipe,
+        )
+    return report, images
+
+
+def differ(doing: str, data: LabelledLike, models: Sequence[Model], names: Sequence[str]) -> Comparison:
+    """How far two models that give values are apart on pictures without labels; `names` are the values'."""
+    pictures = collect(data)
+    with step(doing, len(pictures)) as tick:
+        return validation.differ(pictures, models, names, tick)
