@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 
 
@@ -28,6 +30,12 @@ class DeviceError(EdgedenseError):
     """A camera, runtime or accelerator that is missing or misbehaves."""
 
     exit_code = 3
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line of at most 200 characters, behind the name of its class."""
+    line = re.split(r"[\r\n]+", str(error).strip())[0]
+    return f"{type(error).__name__}: {textwrap.shorten(line, 200)}" if line else type(error).__name__
 
 
 def raise_unreadable(failures: Sequence[EdgedenseError], images: int) -> None:

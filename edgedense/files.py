@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgedense.errors import EdgedenseError
@@ -62,3 +63,16 @@ def _require_file(path: Path) -> None:
 def sha256(data: bytes) -> str:
     """The SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_files(files: Iterable[Path], folder: Path) -> str:
+    """The hexadecimal SHA-256 of several files: of their sorted names below `folder`, each followed by a zero byte, and
+    their contents. A file that lies elsewhere counts without a name."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else ""
+        digest.update(name.encode() + b"\0")
+        with file.open("rb") as opened:
+            for block in iter(lambda: opened.read(2**20), b""):
+                digest.update(block)
+    return digest.hexdigest()

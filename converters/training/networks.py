@@ -24,7 +24,7 @@ from edgedense.converters.readers.keras_weights.parts import Backbone
 from edgedense.converters.readers.source import Source
 from edgedense.converters.readers.state_dicts import reader as state_dicts_reader
 from edgedense.converters.training import graph_weights
-from edgedense.errors import EdgedenseError
+from edgedense.errors import EdgedenseError, first_line
 from edgedense.images.preprocessing import NORMALIZATIONS, ONE_CHANNEL, Normalization
 
 USUAL: Normalization = "densenet"  # what is done where nobody says more
@@ -258,7 +258,7 @@ def _imagenet(keras: Any, architecture: Architecture) -> Any:
         place = Path.home() / ".keras" / "models"
         raise EdgedenseError(
             f"the ImageNet weights of {architecture.name}, which Keras downloads once",
-            str(error).strip().splitlines()[0][:200],
+            first_line(error),
             f"put {architecture.file} into {place}, name it with --weights, or train from nothing with --weights none",
         ) from error
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.files import check_writable, sha256, write_atomically
+from edgedense.files import check_writable, sha256, sha256_of_files, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -89,3 +90,13 @@ class TestCheck:
 def test_sha256() -> None:
     """FIPS 180-4's example."""
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_several_files_are_hashed_by_sorted_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    paths = [tmp_path / "b", tmp_path / "folder" / "a"]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 2)
+    expected = hashlib.sha256(b"b\0bb" + b"folder/a\0aa").hexdigest()
+    assert sha256_of_files(paths, tmp_path) == sha256_of_files(paths[::-1], tmp_path) == expected
+    assert sha256_of_files(paths, tmp_path / "folder") == hashlib.sha256(b"\0bb" + b"a\0aa").hexdigest()

@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import sys
-import textwrap
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +26,8 @@ from edgedense.converters.readers.keras import description as keras_description
 from edgedense.converters.readers.keras import outputs as keras_outputs
 from edgedense.converters.readers.keras.description import FORMATS, OWN_LAYERS, SAVE
 from edgedense.converters.readers.keras.loss import Loss, loss_of
-from edgedense.errors import EdgedenseError
+from edgedense.errors import EdgedenseError, first_line
+from edgedense.files import sha256, sha256_of_files
 
 _OFFERED = {f"densenet{depth}:imagenet": f"DenseNet{depth}" for depth in (121, 169, 201)}
 _OFFERED_SIZE = 224
@@ -98,7 +97,7 @@ def rebuild(model: Any, free_size: bool, trust: bool = False) -> Any:
         copy.set_weights(model.get_weights())
     except Exception as error:
         raise EdgedenseError(
-            "a model that Keras can build again from its description", _first_line(error), "save it at the size wanted"
+            "a model that Keras can build again from its description", first_line(error), "save it at the size wanted"
         ) from error
     return copy
 
@@ -153,7 +152,7 @@ def _download(source: str, opening: Opening) -> Opened:
     except Exception as error:
         raise EdgedenseError(
             f"the weights of {source} from Keras",
-            _first_line(error),
+            first_line(error),
             "check the internet connection; Keras keeps what it has once loaded in ~/.keras/models",
         ) from error
     return Opened(keras_outputs.one(model, opening.output, source)[0], source, _sha256_of_weights(model))
@@ -209,19 +208,11 @@ def _rewritten(config: Any, free_size: bool) -> Any:
 
 def _sha256(path: Path) -> str:
     """Of a file its hash; of a folder that of its sorted paths and contents."""
-    digest = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-        if file != path:
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    if path.is_file():
+        return sha256(path.read_bytes())
+    return sha256_of_files([file for file in path.rglob("*") if file.is_file()], path)
 
 
 def _unreadable(path: Path, error: Exception) -> EdgedenseError:
     hint = OWN_LAYERS if "Unknown layer" in str(error) else f"copy the file again, or {SAVE}"
-    return EdgedenseError("a model that Keras can load", f"'{path}': {_first_line(error)}", hint)
-
-
-def _first_line(error: Exception) -> str:
-    lines = re.split(r"[\r\n]+", str(error).strip())
-    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200)}" if lines[0] else type(error).__name__
+    return EdgedenseError("a model that Keras can load", f"'{path}': {first_line(error)}", hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from edgedense.errors import EdgedenseError
+from edgedense.files import sha256, sha256_of_files
 
 HINT = "export it again with torch.onnx.export, tf2onnx or model.export(format='onnx'), and copy it again"
 LIMIT = 2**31  # bytes of a file, which is what a protobuf message may have, and of the weights beside it
@@ -50,7 +50,7 @@ def load(path: Path) -> Loaded:
     if path.stat().st_size > LIMIT:
         raise _unreadable(path, f"{path.stat().st_size} bytes, more than the {LIMIT} of an ONNX file")
     data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256(data)
     try:
         model = onnx.ModelProto.FromString(data)
     except Exception as error:  # DecodeError is defined anew by each implementation of protobuf
@@ -60,7 +60,7 @@ def load(path: Path) -> Loaded:
     _refuse_unknown(model, path)
     beside = _with_data_beside(model, path)
     if beside:
-        digest = _sha256([path, *beside], path.parent)
+        digest = sha256_of_files([file.resolve() for file in (path, *beside)], path.parent.resolve())
     try:
         onnx.checker.check_model(model)
         if model.functions:
@@ -160,14 +160,3 @@ def _tensors(graph: Any, path: Path, depth: int = 0) -> Iterator[Any]:
             yield from attribute.tensors
             for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
                 yield from _tensors(inner, path, depth + 1)
-
-
-def _sha256(files: list[Path], folder: Path) -> str:
-    """As a folder is hashed: of sorted paths and contents."""
-    digest, root = hashlib.sha256(), folder.resolve()
-    for file in sorted(file.resolve() for file in files):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" if file.is_relative_to(root) else b"\0")
-        with file.open("rb") as opened:
-            for block in iter(lambda: opened.read(2**20), b""):
-                digest.update(block)
-    return digest.hexdigest()

@@ -13,7 +13,7 @@ from edgedense.converters.network.graph import Activation, FloatHead
 from edgedense.converters.network.quiet import silent
 from edgedense.converters.readers.structure import weights as keras_weights
 from edgedense.converters.readers.structure.layers import Layer
-from edgedense.errors import EdgedenseError
+from edgedense.errors import EdgedenseError, first_line
 
 FLATTENING = ("Flatten", "Reshape")  # at the end of a model they keep the order of its scores
 _ACTIVATED = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D")
@@ -96,8 +96,7 @@ def frozen(seam: Seam, head: Callable[[Any, Any], Any], names: tuple[str, ...], 
     except EdgedenseError:
         raise
     except Exception as error:
-        found = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
-        raise fixed_size(seam, found) from error
+        raise fixed_size(seam, first_line(error)) from error
     return FloatHead(
         constant.graph.as_graph_def().SerializeToString(deterministic=True),
         constant.inputs[0].name,
