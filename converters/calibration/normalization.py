@@ -167,7 +167,7 @@ def _geometries(chosen: Preprocessing) -> list[Preprocessing]:
     tried: list[tuple[Resize, Fit, int | None]] = [
         ("bilinear", "stretch", None),
         ("nearest", "stretch", None),
-        ("pil-bilinear", "crop", int(max(chosen.height, chosen.width) / 0.875)),
+        ("pil-bilinear", "crop", fitting.fraction_of((chosen.height, chosen.width), 0.875)),
         ("pil-bilinear", "stretch", None),
         ("bilinear", "crop", None),
         ("bilinear", "pad", None),

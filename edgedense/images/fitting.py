@@ -155,12 +155,17 @@ def centred(size: Size, target: Size, shorter_side: int) -> Placement:
     return Placement(axis(size[0], height, target[0]), axis(size[1], width, target[1]))
 
 
+def fraction_of(target: Size, crop_fraction: float) -> int:
+    """The shorter side of which `target` is this fraction, rounded down as timm does."""
+    return math.floor(max(target) / crop_fraction)
+
+
 def chosen(
     target: Size, fit: Fit | None = None, shorter_side: int | None = None, crop_fraction: float | None = None
 ) -> tuple[Fit, int | None]:
     """(fit, shorter side) out of what a person says of an input of `target` pixels, None where nothing is said.
 
-    `crop_fraction` is timm's `crop_pct`, and its shorter side is rounded down as there. EdgedenseError for what does
+    `crop_fraction` is timm's `crop_pct`. EdgedenseError for what does
     not go together, or a shorter side from which the input cannot be cut.
     """
     if shorter_side is not None and crop_fraction is not None:
@@ -171,7 +176,7 @@ def chosen(
             raise EdgedenseError(
                 "a square input for --crop-fraction", f"one of {target[0]}x{target[1]}", "--shorter-side PIXELS"
             )
-        shorter_side = math.floor(target[0] / crop_fraction)
+        shorter_side = fraction_of(target, crop_fraction)
     if shorter_side is None:
         return fit or "stretch", None
     if fit not in (None, "crop"):

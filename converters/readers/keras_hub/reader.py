@@ -33,15 +33,16 @@ def read(path: Path | str, opening: Opening) -> Source:
         raise EdgedenseError(
             "to be told the picture size", f"'{opened.name}', which takes any", "--input-size PIXELS, such as 224"
         )
-    network = _network(opened, classifier, size)
-    known = classifier.normalization
+    network, known = _network(opened, classifier, size), classifier.normalization
+    if known is not None:
+        network = replace(network, normalization=known)
     return Source(
-        network if known is None else replace(network, normalization=known),
+        network,
         normalized=known is not None and (bool((known.scale != 1).any()) or bool(known.shift.any())),
         sha256=opened.sha256,
         name=opened.name,
         parameters=assembly.parameters(network),
-        reference=FloatProgram(network if known is None else replace(network, normalization=known)),
+        reference=FloatProgram(network),
         size=size,
         trained_size=classifier.size,
         loss=loss_of(opened.description.get("compile_config"), ("",), 0),
@@ -51,9 +52,8 @@ def read(path: Path | str, opening: Opening) -> Source:
 
 
 def _network(opened: Opened, classifier: Classifier, size: Size) -> DenseNet:
-    contents = replace(
-        opened.contents, plain=(), titles=(), version=""
-    )  # the description says what stands between the layers with weights
+    # What stands between the layers with weights is said by the description.
+    contents = replace(opened.contents, plain=(), titles=(), version="")
     backbone = keras_parts.backbone(contents, classifier.blocks)
     pool, *dense = keras_parts.head(contents, keras_parts.channels(backbone), 1, None)
     if len(dense) != 1 or not isinstance(pool, Pool):
@@ -64,9 +64,6 @@ def _network(opened: Opened, classifier: Classifier, size: Size) -> DenseNet:
 
 
 def _notes(classifier: Classifier) -> tuple[str, ...]:
-    if classifier.resizing in (
-        None,
-        "--fit stretch --resize bilinear",
-    ):  # which is what is done unless somebody says more
+    if classifier.resizing in (None, "--fit stretch --resize bilinear"):  # what is done unless somebody says more
         return ()
     return (f"the preprocessor in the file resizes pictures as {classifier.resizing} does: say so if training used it",)
