@@ -1,4 +1,4 @@
-"""What a trained Keras model looks at: Grad-CAM heatmaps.
+"""What a trained model looks at: Grad-CAM heatmaps.
 
 Grad-CAM: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017.
 The mean gradient of a class's logit in each channel of a feature map weighs that channel; the weighted sum's positive
@@ -47,7 +47,7 @@ _KERAS_NAMES = (
 
 @dataclass(frozen=True)
 class Model:
-    """A Keras model as operators on raw pixels; a name for each class, of which a single output has two.
+    """A trained model as operators on raw pixels; a name for each class, of which a single output has two.
 
     `gives_values`: its numbers are no probabilities, and there is a name for each of them.
     """
@@ -71,7 +71,7 @@ def read(
     resizing: Resizing | None = None,
     opening: Opening | None = None,
 ) -> Model:
-    """Read a Keras model as `convert` reads it. Without `labels` the classes are called 0, 1, ...
+    """Read a model as `convert` reads it. Without `labels` the classes are called 0, 1, ...
 
     EdgedenseError when it is no DenseNet or there are more or fewer labels than classes.
     """

@@ -1,4 +1,4 @@
-"""Feature maps of a trained Keras model as pictures: early layers show edges and colours, late ones parts."""
+"""Feature maps of a trained model as pictures: early layers show edges and colours, late ones parts."""
 
 from __future__ import annotations
 

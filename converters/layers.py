@@ -1,4 +1,4 @@
-"""`edgedense inspect --layers`: the noise of every layer of a deployed file against its Keras model."""
+"""`edgedense inspect --layers`: the noise of every layer of a deployed file against the model that it was made of."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edgedense.progress import progress
 def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int, trust: bool = False) -> LayerNoise:
     """Signal-to-quantization-noise ratio in dB of each layer, from input to output, on at most `images` pictures.
 
-    `trust` runs code that the Keras model's file holds; all else is opened as the recipe says.
+    `trust` runs code that the model's file holds; all else is opened as the recipe says.
 
     Raises EdgedenseError when the file was not made by `edgedense convert`.
     """

@@ -200,9 +200,8 @@ class Head:
 class DenseNet:
     """The whole network, from raw pixels (RGB or grey, 0 to 255) to scores.
 
-    `normalization` takes pixels to what the first convolution pads and reads (None: it reads pixels). That is the one
-    of
-    `front`, or the stem's where there is no such part.
+    `normalization` takes pixels to what the first convolution pads and reads (None: it reads pixels). The first one is
+    that of `front`, or the stem's where there is no such part.
 
     `grey`: the shares [3] of red, green and blue in the one channel that is read of an RGB picture, or None.
     `repeats`: how many times the one channel, of a grey picture or made by `grey`, is repeated before the

@@ -1,4 +1,4 @@
-"""The trained Keras model as the reference that a deployed file is compared with."""
+"""The trained model as the reference that a deployed file is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgedense.measures.validation import Model
 
 
 def reference(model: Any, preprocessing: Preprocessing, opening: Opening | None = None) -> tuple[Model, Source]:
-    """(a Keras model, at a path or in memory, as a model under test, and what was read).
+    """(a trained model, at a path or in memory, as a model under test, and what was read).
 
     It gets the pixels that the deployed file gets, normalized as the recipe says: the deployed graph does
     that itself. Where the model cuts or resizes them itself, it gets them before that. `opening` is how the recipe

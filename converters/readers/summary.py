@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a Keras model is made of: a row for each part of the network, in order."""
+    """What a trained model is made of: a row for each part of the network, in order."""
 
     name: str
     rows: tuple[Row, ...]

@@ -41,7 +41,7 @@ class Trained:
         return np.stack(rows)
 
     def predict(self, pixels: Pixels) -> np.ndarray:
-        """Keras' scores [N, classes] of what `load` gives."""
+        """The model's scores [N, classes] of what `load` gives."""
         with progress("scoring the float model", len(pixels)) as tick:
             parts = []
             for start in range(0, len(pixels), BATCH):
@@ -50,7 +50,7 @@ class Trained:
         return np.concatenate(parts)
 
     def score(self, pixels: Pixels, normalize: Normalization) -> np.ndarray:
-        """Keras' scores of a few pictures with a normalization that may be another."""
+        """The model's scores of a few pictures with a normalization that may be another."""
         return self.source.predict(normalization.normalized(pixels, normalize))
 
 

@@ -53,13 +53,13 @@ def explain(
     Grad-CAM: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
     2017.
 
-    `model` is a Keras model (a path or a model in memory), or a `.tflite` file made with `explain=True`, which `device`
-    runs: "cpu", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of these, of
-    arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best class, or
-    every one of a model's values.
+    `model` is a trained model (a path, or a Keras model in memory), or a `.tflite` file made with `explain=True`, which
+    `device` runs: "cpu", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of
+    these, of arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best
+    class, or every one of a model's values.
 
-    For a Keras model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a name
-    of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
+    For a trained model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a
+    name of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
     default those in NAME.labels.txt beside NAME.keras; `preprocess` is as in `Options`; `resize`, `fit`,
     `shorter_side`, `crop_fraction` and `exif` as in `Resizing`; `activation`, `head_activation`, `architecture`,
     `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
@@ -119,7 +119,7 @@ def feature_maps(
     trust: bool = False,
     unreadable: Callable[[EdgedenseError], None] | None = None,
 ) -> Iterator[Features]:
-    """What a Keras model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
+    """What a trained model's layers see in pictures: feature maps [h, w, channels], one picture after the other.
 
     `layers` are names as for `layer` of `explain`; by default the stem, each dense block, each transition and the last.
     All else is as for `explain`, and so are the errors.

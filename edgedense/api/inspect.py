@@ -56,10 +56,10 @@ def inspect_layers(
 ) -> LayerNoise:
     """The noise that quantization left in each layer of a deployed file, from input to output.
 
-    Pairs (layer, signal-to-quantization-noise ratio in dB), that is 10 log10 of the mean square of the Keras model's
-    values over that of the difference; 20 dB more are a tenth of the error. `reference` is the Keras model that the
+    Pairs (layer, signal-to-quantization-noise ratio in dB), that is 10 log10 of the mean square of the trained model's
+    values over that of the difference; 20 dB more are a tenth of the error. `reference` is the model that the
     file was made from, `data` pictures to compare on as for `convert`, of which at most `images` are taken, evenly.
-    `trust` runs code that the Keras model's file holds.
+    `trust` runs code that the model's file holds.
 
     Raises EdgedenseError when `edgedense.convert` did not make the file, or made it with other weights.
     """

@@ -111,7 +111,7 @@ def _print_noise(layers: LayerNoise, name: str, console: Console) -> None:
 
 
 def _print_summary(summary: Summary, console: Console) -> None:
-    """A Keras model: blocks with output shapes, parameters and multiply-accumulates, and totals."""
+    """A trained model: blocks with output shapes, parameters and multiply-accumulates, and totals."""
     from edgedense.report.terminal import table
 
     rows = [
