@@ -100,6 +100,12 @@ def densenet(parts: Parts, size: Size) -> DenseNet:
     return DenseNet(*size, identity, Stem(stem, parts.stem_norm, POOL), tuple(blocks), Head(parts.norm, parts.head))
 
 
+def positions(side: int, blocks: int) -> int:
+    """Height or width of the last feature map, of pictures with that side: the stem halves it twice, rounded up, and
+    each transition once, rounded down."""
+    return -(-side // 4) // 2 ** (blocks - 1)
+
+
 def parameters(network: DenseNet) -> dict[str, int]:
     """How many weights each part of a network has, as `Source.parameters` counts them: four for each channel of a norm,
     as Keras' `model.count_params()` does. The network is as `densenet` makes it, or its head ends in several Dense.
@@ -143,10 +149,8 @@ def _fit(what: str, norm: Affine, channels: int) -> int:
 
 
 def _require_room(size: Size, blocks: int) -> None:
-    """EdgedenseError where nothing of a picture would be left: the stem halves it twice, rounded up, and each
-    transition once, rounded down."""
-    left = [-(-side // 4) // 2 ** (blocks - 1) for side in size]
-    if min(left) < 1:
+    """EdgedenseError where nothing of a picture would be left."""
+    if min(positions(side, blocks) for side in size) < 1:
         found = f"{size[0]}x{size[1]} pixels for {blocks} dense blocks"
         raise EdgedenseError("an input that is large enough for the network", found, "choose a larger size")
 

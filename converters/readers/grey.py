@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.readers.source import Batch, Reference, Source
+from edgedense.images.decoding import GREY_SHARES
 from edgedense.images.preprocessing import ONE_CHANNEL, Channels
 
-# ITU-R BT.601, as Pillow's mode "L" and TensorFlow's decoders take them for one channel.
-SHARES = np.array([0.299, 0.587, 0.114])
+SHARES = np.array(GREY_SHARES)  # as Pillow's mode "L" and TensorFlow's decoders take them for one channel
 
 
 def fitted(source: Source, channels: Channels = 3) -> Source:

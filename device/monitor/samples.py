@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.device.prediction import Rule, seen
+from edgedense.images.decoding import GREY_SHARES
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,7 +155,7 @@ def _look(image: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
     """(brightness, contrast, sharpness, colour) of a picture, which may have one channel and then has no colour."""
     pixels = image.astype(np.float32)
     has_colour = image.shape[2] == 3
-    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32) if has_colour else pixels[..., 0]  # ITU-R BT.601
+    luma = pixels @ np.array(GREY_SHARES, np.float32) if has_colour else pixels[..., 0]
     spread = float(luma.std())
     slope = float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean()) if luma.size > 1 else 0.0
     sharpness = math.log2((slope + 0.1) / (spread + 1))  # relative to the contrast, which exposure changes

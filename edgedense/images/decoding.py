@@ -29,6 +29,7 @@ Exif = Literal["ignore", "apply"]
 Pixels = NDArray[np.uint8]
 Positions = NDArray[np.intp]
 
+GREY_SHARES = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R BT.601
 _BAND = 1 << 16  # pixels that are converted at a time: their copies stay in the cache, which is worth most of the time
 _AT_ONCE = 1 << 19  # pixels that Pillow is given at a time where it shall resize them
 _UNCHECKED = 32 << 20  # bytes; whoever runs a network has so much, and asking takes a millisecond
@@ -166,7 +167,7 @@ def as_image(pixels: Pixels) -> Image.Image:
 
 
 def grey_levels(pixels: Pixels) -> Pixels:
-    """RGB uint8 [H, W, 3] -> uint8 [H, W, 1], the nearest level to 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), which is
+    """RGB uint8 [H, W, 3] -> uint8 [H, W, 1], the nearest level to what GREY_SHARES make of the colours, which is
     Pillow's mode "L". What is grey keeps its levels."""
     return _grey(Image.fromarray(pixels))
 

@@ -146,13 +146,6 @@ def same_padded(network: DenseNet) -> DenseNet:
     return replace(network, stem=replace(network.stem, conv=conv, pool=pool))
 
 
-def positions(side: int, blocks: Blocks) -> int:
-    """Height or width of the last feature map, of pictures with that side."""
-    side = (side - 1) // 2 + 1  # the stem: 7x7 with stride 2 behind a border of 3
-    side = (side - 1) // 2 + 1  # maximum pooling: 3x3 with stride 2 behind a border of 1
-    return side // 2 ** (len(blocks) - 1)
-
-
 def head(contents: Contents, features: int, area: int, between: Between | None) -> tuple[HeadStep, ...]:
     """The head's steps, told by the shapes of its Dense layers: average pooling, or Flatten where the first one reads
     all `area` positions of `features` channels. EdgedenseError where the shapes do not follow each other, or it was

@@ -29,7 +29,7 @@ def read(path: Path, opening: Opening) -> Source:
             f"'{path.name}', which holds weights alone",
             "--input-size PIXELS, such as 224",
         )
-    height, width = (keras_parts.positions(side, backbone.blocks) for side in opening.size)
+    height, width = (assembly.positions(side, len(backbone.blocks)) for side in opening.size)
     head = keras_parts.head(contents, keras_parts.channels(backbone), height * width, opening.head_activation)
     network = assembly.densenet(keras_parts.parts(backbone, head), opening.size)
     network = keras_parts.same_padded(network) if backbone.same else network

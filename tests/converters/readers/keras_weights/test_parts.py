@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.graph import Activation, Dense, Flatten, Pool
+from edgedense.converters.readers import assembly
 from edgedense.converters.readers.keras_weights import parts
 from edgedense.converters.readers.keras_weights.contents import Contents, Stored
 from edgedense.errors import EdgedenseError
@@ -198,4 +199,4 @@ class TestHead:
 
 @pytest.mark.parametrize(("side", "blocks", "expected"), [(224, 4, 7), (32, 2, 4), (33, 2, 4), (41, 3, 2)])
 def test_positions_of_the_last_map(side: int, blocks: int, expected: int) -> None:
-    assert parts.positions(side, (1,) * blocks) == expected
+    assert assembly.positions(side, blocks) == expected
