@@ -59,3 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         whole = name.split("::")[0] in modules and not any("::" in argument for argument in items[0].config.args)
         if whole and not kept[name]:
             raise pytest.UsageError(f"tests/conftest.py: no quick variant of {name} is left")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where the tests of a group would run side by side: they make one environment, or one folder, together.
+
+    pytest-xdist sends the tests of a group to one worker by what it appends to their names (--dist loadgroup).
+    """
+    for item in session.items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark and getattr(session.config.option, "loadgroup", False) and f"@{mark.args[0]}" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} is not in its group: this pytest and pytest-xdist do not fit")

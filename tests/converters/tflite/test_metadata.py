@@ -48,8 +48,9 @@ def reader(pytestconfig: pytest.Config) -> Path:
     loads = subprocess.run(
         [python, "-I", "-c", "from mediapipe.tasks.python import vision"], capture_output=True, text=True
     )
-    if loads.returncode:  # its native library does not load
+    if "cannot open shared object file" in loads.stderr:
         pytest.skip(f"mediapipe needs the system packages libgl1 and libegl1: {loads.stderr.splitlines()[-1]}")
+    assert loads.returncode == 0, f"mediapipe ended with status {loads.returncode}: {loads.stderr}"
     return python
 
 
@@ -78,6 +79,7 @@ def agree(reader: Path, folder: Path, model: bytes, pixels: npt.NDArray[np.uint8
 @pytest.mark.parametrize("explain", [False, True])
 @pytest.mark.parametrize("output_type", ["float32", "uint8"])
 @pytest.mark.slow
+@pytest.mark.xdist_group("mediapipe")  # one worker makes the environment
 def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: Any, explain: bool) -> None:
     model = models.densenet(head=lambda k, x: k.layers.Dense(3)(k.layers.GlobalAveragePooling2D()(x)))
     logits = model.predict(np.random.default_rng(0).normal(0, 1, (20, 32, 32, 3)), verbose=0)
@@ -92,6 +94,7 @@ def test_a_tiny_model_in_mediapipe(reader: Path, tmp_path: Path, output_type: An
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("mediapipe")
 def test_the_bundled_model_in_mediapipe(reader: Path, tmp_path: Path) -> None:
     """DenseNet121 at 224x224 and held-out digits."""
     digits.write_part(tmp_path / "calibration", digits.pictures(False, 2, 1))
