@@ -20,7 +20,7 @@ from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.engines.replay import keeping_interpreter, replay
 from edgedense.images.preprocessing import load_image
-from edgedense.measures import drift, layer_noise, metrics, validation
+from edgedense.measures import drift, labelled, layer_noise, metrics, validation
 from edgedense.progress import progress
 
 
@@ -102,7 +102,7 @@ def main() -> None:
         spoiled = Path(folder) / "spoiled.tflite"
         spoiled.write_bytes(data)
         with Classifier(arguments.file) as good, Classifier(spoiled) as bad:
-            images = validation.read_labelled(arguments.data, good.labels)
+            images = labelled.read_labelled(arguments.data, good.labels)
             models = [
                 reference(arguments.reference, good.preprocessing)[0],
                 validation.deployed("good", [good]),

@@ -53,7 +53,7 @@ from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
 from edgedense.measures import metrics, values
-from edgedense.measures.validation import read_labelled
+from edgedense.measures.labelled import read_labelled
 from edgedense.progress import progress
 
 QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says

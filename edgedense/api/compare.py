@@ -45,7 +45,7 @@ def compare(
     from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
-    from edgedense.measures import validation
+    from edgedense.measures import labelled, validation
 
     first, second = Path(first), Path(second)
     recipe = bundle.read(second).recipe
@@ -70,7 +70,7 @@ def compare(
             return measuring.differ("comparing", data, models, new.labels)
         result, images = measuring.judge("comparing", data, models, old, recipe, max_drop)
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
-    tell(validation.missing_notes(images))
+    tell(labelled.missing_notes(images))
     return result
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgedense.images.pictures import LabelledLike, collect
-from edgedense.measures import validation
+from edgedense.measures import labelled, validation
+from edgedense.measures.labelled import LabelledImages
 from edgedense.measures.result import Report
-from edgedense.measures.validation import LabelledImages, Model
+from edgedense.measures.validation import Model
 from edgedense.measures.values import Comparison
 from edgedense.progress import progress as step
 
@@ -27,9 +28,9 @@ def judge(
     """The report on the models, and the pictures that it is about; `doing` says what to tell meanwhile.
 
     Labels and thresholds are those of `classifiers`, which are of one of the models; `recipe` is that of the last.
-    Raises what `validation.read_labelled` and `validation.judge` raise.
+    Raises what `labelled.read_labelled` and `validation.judge` raise.
     """
-    images = validation.read_labelled(data, classifiers.labels)
+    images = labelled.read_labelled(data, classifiers.labels)
     with step(doing, len(images.paths)) as tick:
         report = validation.judge(
             images,

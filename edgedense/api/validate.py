@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
     from edgedense.images.pictures import LabelledLike
     from edgedense.images.preprocessing import Preprocessing
+    from edgedense.measures.labelled import LabelledImages
     from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.result import Report
-    from edgedense.measures.validation import LabelledImages, Model
+    from edgedense.measures.validation import Model
     from edgedense.measures.values import Comparison
 
 
@@ -84,7 +85,7 @@ def validate(
     from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
-    from edgedense.measures import validation
+    from edgedense.measures import labelled, validation
 
     recipe = bundle.read(file).recipe
     with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
@@ -107,7 +108,7 @@ def validate(
         result, images = measuring.judge("validating", data, models, classifiers, recipe, max_drop)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
-    tell(validation.missing_notes(images))
+    tell(labelled.missing_notes(images))
     return result
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +13,11 @@ import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
-from edgedense.images.pictures import LabelledLike, one, pairs
 from edgedense.images.pictures import names as image_names
-from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
+from edgedense.images.preprocessing import Preprocessing, load_image
 from edgedense.measures import drift
-from edgedense.measures.metrics import Floats, Integers
+from edgedense.measures.labelled import LabelledImages, listed
+from edgedense.measures.metrics import Floats
 from edgedense.measures.result import Gate, Report
 from edgedense.measures.values import Comparison, differences
 from edgedense.workers import cores, in_order
@@ -27,21 +25,6 @@ from edgedense.workers import cores, in_order
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
 PredictOne = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [height, width, 3] -> scores [classes]
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Images and the class of each, as an index into the model's labels `names`.
-
-    `image_names` are their paths below the folder that holds them, with forward slashes on every system. `missing` are
-    labels without an image: they are part of the model but not of these images.
-    """
-
-    paths: tuple[Picture, ...]
-    image_names: tuple[str, ...]
-    labels: Integers
-    names: tuple[str, ...]
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -121,60 +104,9 @@ def differ(
     scores = score(pictures, models, tick)
     for model, given in zip(models, scores, strict=True):
         if given.shape[1] != len(names):
-            raise EdgedenseError(f"{len(names)} values ({_listed(names)})", f"{given.shape[1]} in {model.name}")
+            raise EdgedenseError(f"{len(names)} values ({listed(names)})", f"{given.shape[1]} in {model.name}")
     found = differences(scores[0], scores[1], names, image_names(pictures))
     return Comparison(before.name, after.name, len(pictures), found)
-
-
-def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:
-    """The images in the folder `data`, one sub-folder per class, with folders matched to the model's labels by name.
-
-    By name and not by order: a folder that lacks a class would shift every class behind it. `data` may be pairs
-    (picture, label) too, each label one of `names` or its number. Raises EdgedenseError when a folder's name or a
-    label is none of the model's.
-    """
-    if not isinstance(data, str | Path):
-        return _from_pairs(data, names)
-    paths, indices, folders = find_labelled(data)
-    unknown = [name for name in folders if name not in names]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], names, n=1)
-        raise EdgedenseError(
-            f"class folders named like the model's labels ({_listed(names)})",
-            _listed(unknown),
-            f"rename {unknown[0]} to {close[0]}" if close else "rename the folders, or name labels with --labels",
-        )
-    places = np.array([names.index(name) for name in folders], np.int64)
-    missing = tuple(name for name in names if name not in folders)
-    called = tuple(path.relative_to(data).as_posix() for path in paths)
-    return LabelledImages(tuple(paths), called, places[indices], tuple(names), missing)
-
-
-def missing_notes(images: LabelledImages) -> list[str]:
-    """What to tell of labels without an image."""
-    count = len(images.missing)
-    return [f"no folder for {count} of the model's classes: {_listed(images.missing)}"] if count else []
-
-
-def _from_pairs(data: Iterable[Any], names: Sequence[str]) -> LabelledImages:
-    items, labels = pairs(data)
-    if not items:
-        raise EdgedenseError("labelled images", "none: the list is empty", "pairs (picture, label), or a folder")
-    pictures = [one(item, number) for number, item in enumerate(items)]
-    numbers = np.array([_number(label, names) for label in labels], np.int64)
-    missing = tuple(name for number, name in enumerate(names) if number not in numbers)
-    return LabelledImages(tuple(pictures), image_names(pictures), numbers, tuple(names), missing)
-
-
-def _number(label: Any, names: Sequence[str]) -> int:
-    """A label's place in `names`: it is one of them, or that place itself."""
-    if isinstance(label, str) and label in names:
-        return names.index(label)
-    if isinstance(label, int | np.integer) and 0 <= label < len(names):
-        return int(label)
-    raise EdgedenseError(
-        f"labels of the model ({_listed(names)}), or their numbers from 0 to {len(names) - 1}", repr(label)
-    )
 
 
 def score(
@@ -218,8 +150,3 @@ def _look(models: Sequence[Model], worker: int, picture: Picture) -> _Seen:
         if model.workers
     }
     return _Seen(pixels, scores)
-
-
-def _listed(names: Iterable[str], limit: int = 6) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

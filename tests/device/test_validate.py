@@ -150,7 +150,7 @@ def test_validating_on_a_device_imports_no_tensorflow(colours: Path, cards: Path
         "sys.exit(str([m for m in ('tensorflow', 'keras', 'cv2', 'sklearn') if m in sys.modules] or ''))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip().splitlines()[-1:] in ([], ["edgedense: no folder for 1 of the model's classes: green"])
+    assert done.stderr.strip().splitlines()[-1:] in ([], ["edgedense: no pictures of 1 of the model's classes: green"])
     assert "75.00 %" in done.stdout
 
 

@@ -16,7 +16,7 @@ from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle
 from edgedense.device.classifiers import Classifiers
 from edgedense.images.preprocessing import Preprocessing
-from edgedense.measures import validation
+from edgedense.measures import labelled, validation
 from tests import networks
 
 LABELS = ("0", "1", "2")
@@ -82,7 +82,7 @@ def test_the_figures_of_a_validation_are_the_same_to_the_bit(model: bytes, folde
     network = networks.rewritten(positive=True)
     recipe = {"preprocessing": Preprocessing(network.height, network.width, "none").to_dict()}
     (tmp_path / "model.tflite").write_bytes(bundle.pack(model, LABELS, recipe))
-    images = validation.read_labelled(folder, LABELS)
+    images = labelled.read_labelled(folder, LABELS)
 
     def darkness(pixels: np.ndarray) -> np.ndarray:
         channels = 1.0 + pixels.mean((1, 2))

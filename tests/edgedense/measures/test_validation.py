@@ -9,7 +9,7 @@ from PIL import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
-from edgedense.measures import validation
+from edgedense.measures import labelled, validation
 
 SMALL = Preprocessing(4, 4, "none")
 LARGE = Preprocessing(8, 8, "none")
@@ -25,22 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_folders_are_matched_by_name_and_not_by_order(folder: Path) -> None:
-    found = validation.read_labelled(folder, ("fox", "dog", "cat"))
-    assert found.labels.tolist() == [2, 2, 0]
-    assert found.missing == ("dog",)
-    assert found.image_names == ("cat/10.png", "cat/20.png", "fox/30.png")
-
-
-def test_an_unknown_folder_is_an_error_that_names_the_likely_label(folder: Path) -> None:
-    with pytest.raises(EdgedenseError, match="rename cat to cats"):
-        validation.read_labelled(folder, ("cats", "fox"))
-    with pytest.raises(EdgedenseError, match="--labels"):
-        validation.read_labelled(folder, ("0", "1"))
-
-
 def test_each_model_gets_its_own_pixels_in_order_and_ticks_add_up(folder: Path) -> None:
-    paths = validation.read_labelled(folder, ("cat", "fox")).paths
+    paths = labelled.read_labelled(folder, ("cat", "fox")).paths
     seen: list[tuple[int, ...]] = []
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -64,14 +50,14 @@ def test_models_with_equal_preprocessing_share_one_array(folder: Path) -> None:
         arrays.append(pixels)
         return np.zeros((len(pixels), 2))
 
-    paths = validation.read_labelled(folder, ("cat", "fox")).paths
+    paths = labelled.read_labelled(folder, ("cat", "fox")).paths
     validation.score(paths, [validation.Model(n, SMALL, predict) for n in "ab"], lambda n: None)
     assert arrays[0] is arrays[1]
 
 
 def test_models_that_take_one_picture_get_a_worker_on_every_core(folder: Path) -> None:
     """Two workers each of two models, one of which wants other pixels, beside a model that takes batches."""
-    paths = validation.read_labelled(folder, ("cat", "fox")).paths * 5
+    paths = labelled.read_labelled(folder, ("cat", "fox")).paths * 5
     used: set[str] = set()
 
     def worker(name: str) -> validation.PredictOne:
@@ -96,7 +82,7 @@ def test_models_that_take_one_picture_get_a_worker_on_every_core(folder: Path) -
 
 
 def test_judge_reports_on_the_last_model_with_a_gate(folder: Path) -> None:
-    images = validation.read_labelled(folder, ("cat", "fox"))
+    images = labelled.read_labelled(folder, ("cat", "fox"))
 
     def says(*scores: float) -> validation.Predict:
         return lambda pixels: np.array([[s, 1 - s] for s in scores])
@@ -114,7 +100,7 @@ def test_judge_reports_on_the_last_model_with_a_gate(folder: Path) -> None:
 
 
 def test_judge_takes_a_single_sigmoid_beside_two_columns(folder: Path) -> None:
-    images = validation.read_labelled(folder, ("cat", "fox"))
+    images = labelled.read_labelled(folder, ("cat", "fox"))
     single = validation.Model("float", SMALL, lambda pixels: np.array([[0.1], [0.2], [0.8]]))
     pair = validation.Model("int8", SMALL, lambda pixels: np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8]]))
     result = validation.judge(images, [single, pair], lambda n: None, activation="sigmoid")
@@ -124,7 +110,7 @@ def test_judge_takes_a_single_sigmoid_beside_two_columns(folder: Path) -> None:
 
 
 def test_judge_refuses_a_model_with_other_classes(folder: Path) -> None:
-    images = validation.read_labelled(folder, ("cat", "fox"))
+    images = labelled.read_labelled(folder, ("cat", "fox"))
     wide = validation.Model("wide", SMALL, lambda pixels: np.zeros((len(pixels), 3)))
     with pytest.raises(EdgedenseError, match="3 in wide"):
         validation.judge(images, [wide], lambda n: None)
