@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from edgedense.images.preprocessing import Preprocessing as Preprocessing
     from edgedense.images.preprocessing import load_image as load_image
     from edgedense.images.preprocessing import resize as resize
+    from edgedense.images.tables import Table as Table
     from edgedense.measures.drift import Drift as Drift
     from edgedense.measures.drift import Evaluation as Evaluation
     from edgedense.measures.result import Gate as Gate
@@ -64,6 +65,7 @@ _PLACES = {
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
+    "Table": "edgedense.images.tables",
     "Options": "edgedense.converters.options",
     "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class EdgedenseError(Exception):
@@ -36,6 +36,12 @@ def first_line(error: Exception) -> str:
     """What another library's error says, in one line of at most 200 characters, behind the name of its class."""
     line = re.split(r"[\r\n]+", str(error).strip())[0]
     return f"{type(error).__name__}: {textwrap.shorten(line, 200)}" if line else type(error).__name__
+
+
+def listed(names: Iterable[str], limit: int = 6) -> str:
+    """Names for people, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def raise_unreadable(failures: Sequence[EdgedenseError], images: int) -> None:

@@ -13,19 +13,28 @@ from PIL.Image import Image
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture, PictureInMemory, in_memory
 from edgedense.images.preprocessing import Pixels, find_images
+from edgedense.images.tables import TEST, Table, is_table, read
+from edgedense.notes import tell
 
-# One picture: the path of its file, its pixels uint8 [H, W, 3], or a PIL image. Many: a folder, a pattern, or some.
+# One picture: the path of its file, its pixels uint8 [H, W, 3], or a PIL image. Many: a folder, a pattern, a table, or
+# some. Labelled ones: a folder with a sub-folder per class, a table, or pairs.
 PictureLike: TypeAlias = Path | str | Pixels | Image | PictureInMemory
-PicturesLike: TypeAlias = Path | str | Iterable[PictureLike]
-LabelledLike: TypeAlias = Path | str | Iterable[tuple[PictureLike, str | int]]
+PicturesLike: TypeAlias = Path | str | Table | Iterable[PictureLike]
+Label: TypeAlias = str | int | float | Sequence[str] | Sequence[float | None] | None
+LabelledLike: TypeAlias = Path | str | Table | Iterable[tuple[PictureLike, Label]]
 
 
-def collect(source: Any) -> list[Picture]:
-    """The pictures of a file, a folder (with its sub-folders), a pattern, or an iterable of these and of pictures.
+def collect(source: Any, usual: Sequence[str] = TEST) -> list[Picture]:
+    """The pictures of a file, a folder (with its sub-folders), a pattern, a table, or an iterable of files, folders,
+    patterns and pictures.
 
-    Pictures in memory are called `picture 0` and so on, by their place. Raises EdgedenseError when there is none, or
-    something is none.
+    Pictures in memory are called `picture 0` and so on, by their place. `usual` is as for `tables.read`. Raises
+    EdgedenseError when there is none, or something is none, and what `tables.read` raises.
     """
+    if is_table(source):
+        rows = read(source, usual=usual)
+        tell(rows.notes)
+        return list(rows.paths)
     if isinstance(source, str | Path):
         return list(find_images(source))
     found = [picture for number, item in enumerate(source) for picture in _each(item, number)]

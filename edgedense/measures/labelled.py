@@ -6,20 +6,20 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from edgedense.errors import EdgedenseError
+from edgedense.errors import EdgedenseError, listed
+from edgedense.images import tables
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import LabelledLike, one, pairs
 from edgedense.images.pictures import names as image_names
 from edgedense.images.preprocessing import find_labelled
+from edgedense.images.tables import Kind
 from edgedense.measures.metrics import Floats, Integers
 
-# "classes": they exclude each other, and each picture shows one of them. "several": a picture shows any number of them.
-# "values": numbers, as those of a regression.
-Kind = Literal["classes", "several", "values"]
+NONE = np.empty(0, np.int64)  # labels of what has no classes that exclude each other
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LabelledImages:
     `truth` [N, K] holds for "classes" and "several" 1 where an image shows what the label says, 0 where it does not,
     and NaN where nobody knows; for "values" the right values, NaN where one is not known. `labels` [N] are the classes
     as indices into `names`, where these exclude each other; of the other kinds there are none. `patients` say whose
-    each image is, and are empty where that is not known.
+    each image is, and are empty where that is not known. `notes` are remarks on how the images were read.
     """
 
     paths: tuple[Picture, ...]
@@ -43,18 +43,41 @@ class LabelledImages:
     truth: Floats
     patients: tuple[str, ...] = ()
     kind: Kind = "classes"
+    notes: tuple[str, ...] = ()
 
 
-def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:
-    """The images in the folder `data`, one sub-folder per class, with folders matched to the model's labels by name.
+def read_labelled(
+    data: LabelledLike, names: Sequence[str], kind: Kind = "classes", usual: Sequence[str] = tables.TEST
+) -> LabelledImages:
+    """The images of a folder, of a table, or pairs (image, label), and what is known of them; `names` are the model's.
 
-    By name and not by order: a folder that lacks a class would shift every class behind it. `data` may be pairs
-    (picture, label) too, each label one of `names` or its number. Raises EdgedenseError when a folder's name or a
-    label is none of the model's.
+    A folder has a sub-folder per class, matched to the model's labels by name. By name and not by order: a folder that
+    lacks a class would shift every class behind it. A table is read as `tables.read` says; of one that has splits and
+    names none, the first of `usual` that there is, is taken. The label of a pair is one of `names` or its number; for
+    "several" also a list of names, which may be empty, and for "values" a number for each of `names`,
+    NaN or None where it is not known.
+
+    `kind` says what the model tells. Folders, and pairs with one label each, only say which class a picture was filed
+    under: they are read as "classes" for a model of "several" too.
+
+    Raises EdgedenseError when a folder's name or a label is none of the model's, for a folder where values are asked
+    for, and what `tables.read` raises.
     """
+    if tables.is_table(data):
+        return _from_table(tables.read(data, kind, names, usual), kind)  # type: ignore[arg-type]
     if not isinstance(data, str | Path):
-        return _from_pairs(data, names)
-    paths, indices, folders = find_labelled(data)
+        return _from_pairs(data, names, kind)  # type: ignore[arg-type]
+    if kind == "values":
+        raise EdgedenseError(
+            f"a table (.csv or .tsv) with a column for {listed(names)}",
+            f"{data}: folders do not say which values are the right ones",
+            "--data TABLE.csv",
+        )
+    return _from_folders(data, names)
+
+
+def _from_folders(folder: Path | str, names: Sequence[str]) -> LabelledImages:
+    paths, indices, folders = find_labelled(folder)
     unknown = [name for name in folders if name not in names]
     if unknown:
         close = difflib.get_close_matches(unknown[0], names, n=1)
@@ -64,8 +87,13 @@ def read_labelled(data: LabelledLike, names: Sequence[str]) -> LabelledImages:
             f"rename {unknown[0]} to {close[0]}" if close else "rename the folders, or name labels with --labels",
         )
     places = np.array([names.index(name) for name in folders], np.int64)
-    called = tuple(path.relative_to(data).as_posix() for path in paths)
+    called = tuple(path.relative_to(folder).as_posix() for path in paths)
     return of_classes(paths, called, places[indices], names)
+
+
+def _from_table(rows: tables.Rows, kind: Kind) -> LabelledImages:
+    labels = rows.truth.argmax(axis=1) if kind == "classes" else NONE
+    return _images(rows.paths, rows.image_names, labels, rows.names, rows.truth, rows.patients, kind, rows.notes)
 
 
 def of_classes(
@@ -76,25 +104,59 @@ def of_classes(
     patients: Sequence[str] = (),
 ) -> LabelledImages:
     """Images that show one class each, `labels` [N]: indices into `names`."""
-    shown = set(labels.tolist())
-    missing = tuple(name for number, name in enumerate(names) if number not in shown)
-    truth = np.eye(len(names))[labels]
-    return LabelledImages(tuple(pictures), tuple(called), labels, tuple(names), missing, truth, tuple(patients))
+    return _images(pictures, called, labels, names, np.eye(len(names))[labels], patients)
+
+
+def _images(
+    pictures: Sequence[Picture],
+    called: Sequence[str],
+    labels: Integers,
+    names: Sequence[str],
+    truth: Floats,
+    patients: Sequence[str] = (),
+    kind: Kind = "classes",
+    notes: tuple[str, ...] = (),
+) -> LabelledImages:
+    shown = ~np.isnan(truth) if kind == "values" else truth == 1
+    missing = tuple(name for name, there in zip(names, shown.any(axis=0), strict=True) if not there)
+    return LabelledImages(
+        tuple(pictures), tuple(called), labels, tuple(names), missing, truth, tuple(patients), kind, notes
+    )
 
 
 def missing_notes(images: LabelledImages) -> list[str]:
-    """What to tell of labels without an image."""
-    count = len(images.missing)
-    return [f"no pictures of {count} of the model's classes: {listed(images.missing)}"] if count else []
+    """What to tell of images: how they were read, and which labels none of them has."""
+    count, what = len(images.missing), "values" if images.kind == "values" else "classes"
+    missing = [f"no pictures of {count} of the model's {what}: {listed(images.missing)}"] if count else []
+    return [*images.notes, *missing]
 
 
-def _from_pairs(data: Iterable[Any], names: Sequence[str]) -> LabelledImages:
+def _from_pairs(data: Iterable[Any], names: Sequence[str], kind: Kind) -> LabelledImages:
     items, labels = pairs(data)
     if not items:
         raise EdgedenseError("labelled images", "none: the list is empty", "pairs (picture, label), or a folder")
     pictures = [one(item, number) for number, item in enumerate(items)]
-    numbers = np.array([_number(label, names) for label in labels], np.int64)
-    return of_classes(pictures, image_names(pictures), numbers, names)
+    called = image_names(pictures)
+    if kind == "values":
+        return _images(pictures, called, NONE, names, np.stack([_numbers(label, names) for label in labels]), kind=kind)
+    if kind == "classes" or all(isinstance(label, str | int | np.integer) for label in labels):
+        return of_classes(pictures, called, np.array([_number(label, names) for label in labels], np.int64), names)
+    truth = np.zeros((len(labels), len(names)))
+    for row, label in zip(truth, labels, strict=True):
+        some = [label] if isinstance(label, str | int | np.integer) else label
+        row[[_number(name, names) for name in some]] = 1
+    return _images(pictures, called, NONE, names, truth, kind=kind)
+
+
+def _numbers(label: Any, names: Sequence[str]) -> Floats:
+    """The right values of one picture [K]."""
+    try:
+        found = np.atleast_1d(np.asarray(label, np.float64))
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != (len(names),) or np.isinf(found).any():
+        raise EdgedenseError(f"{len(names)} numbers with each picture ({listed(names)})", repr(label))
+    return found
 
 
 def _number(label: Any, names: Sequence[str]) -> int:
@@ -106,9 +168,3 @@ def _number(label: Any, names: Sequence[str]) -> int:
     raise EdgedenseError(
         f"labels of the model ({listed(names)}), or their numbers from 0 to {len(names) - 1}", repr(label)
     )
-
-
-def listed(names: Iterable[str], limit: int = 6) -> str:
-    """Names for people, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

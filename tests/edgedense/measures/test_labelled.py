@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from edgedense.errors import EdgedenseError
+from edgedense.images.tables import Table
 from edgedense.measures import labelled
 
 
@@ -39,3 +41,47 @@ def test_a_folder_without_pictures_is_a_label_without_an_image(folder: Path) -> 
     found = labelled.read_labelled(folder, ("fox", "dog", "cat"))
     assert found.missing == ("dog",)
     assert labelled.missing_notes(found) == ["no pictures of 1 of the model's classes: dog"]
+
+
+def test_a_folder_says_one_class_of_each_picture_for_several_findings_too(folder: Path) -> None:
+    found = labelled.read_labelled(folder, ("fox", "cat"), "several")
+    assert (found.kind, found.labels.tolist()) == ("classes", [1, 1, 0])
+
+
+def test_a_folder_says_nothing_of_values(folder: Path) -> None:
+    with pytest.raises(EdgedenseError, match="a table"):
+        labelled.read_labelled(folder, ("months",), "values")
+
+
+def test_a_table_of_classes(folder: Path) -> None:
+    (folder / "labels.csv").write_text("file,label,patient\ncat/10.png,fox,1\nfox/30.png,cat,2\n")
+    found = labelled.read_labelled(folder / "labels.csv", ("cat", "dog", "fox"))
+    assert (found.kind, found.labels.tolist(), found.missing) == ("classes", [2, 0], ("dog",))
+    assert found.truth.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert (found.image_names, found.patients) == (("cat/10.png", "fox/30.png"), ("1", "2"))
+
+
+def test_a_table_of_several_findings_and_of_values(folder: Path) -> None:
+    (folder / "labels.csv").write_text(
+        "file,label,split,months\ncat/10.png,fox|cat,test,7\ncat/20.png,,test,\nfox/30.png,dog,train,9\n"
+    )
+    found = labelled.read_labelled(str(folder / "labels.csv"), ("cat", "dog", "fox"), "several")
+    assert (found.kind, len(found.labels), found.missing) == ("several", 0, ("dog",))
+    assert np.array_equal(found.truth, [[1, 0, 1], [np.nan] * 3], equal_nan=True)
+    assert labelled.missing_notes(found)[0] == "labels.csv: 2 of 3 rows are taken, those of the split test"
+    table = Table(folder / "labels.csv", split="train")
+    values = labelled.read_labelled(table, ("months",), "values")
+    assert (values.kind, values.truth.tolist(), values.missing) == ("values", [[9]], ())
+
+
+def test_pairs_with_several_labels_or_values(folder: Path) -> None:
+    first, second = folder / "cat/10.png", folder / "fox/30.png"
+    names = ("cat", "dog", "fox")
+    found = labelled.read_labelled([(first, ["cat", "fox"]), (second, [])], names, "several")
+    assert (found.kind, found.truth.tolist()) == ("several", [[1, 0, 1], [0, 0, 0]])
+    assert labelled.read_labelled([(first, "cat"), (second, 2)], names, "several").kind == "classes"
+    values = labelled.read_labelled([(first, 7.5), (second, None)], ("months",), "values")
+    assert np.array_equal(values.truth, [[7.5], [np.nan]], equal_nan=True)
+    for label in ("seven", [1.0, 2.0], float("inf")):
+        with pytest.raises(EdgedenseError, match="1 numbers with each picture"):
+            labelled.read_labelled([(first, label)], ("months",), "values")
