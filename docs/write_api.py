@@ -31,6 +31,8 @@ TYPES = {
     "PictureLike": "edgedense.images.pictures",
     "PicturesLike": "edgedense.images.pictures",
     "LabelledLike": "edgedense.images.pictures",
+    "Label": "edgedense.images.pictures",
+    "Uncertain": "edgedense.images.tables",
     "CalibrationLike": "edgedense.converters.calibration.pictures",
     "Progress": "edgedense.progress",
     "LayerNoise": "edgedense.measures.layer_noise",
