@@ -181,7 +181,7 @@ def compare(
         won=int(np.sum(still & ~right)),
         changed=_changed(before, after, truth, names, images),
         thresholds=tuple(
-            _threshold(
+            keeping_sensitivity(
                 metrics.distribution(before)[:, c],
                 metrics.distribution(after)[:, c],
                 truth == c,
@@ -215,9 +215,11 @@ def _changed(
     )
 
 
-def _threshold(
+def keeping_sensitivity(
     before: Floats, after: Floats, positives: npt.NDArray[np.bool_], name: str, threshold: float
 ) -> Threshold:
+    """What becomes of the class `name` when the first model decides by `threshold` and the second by the one that finds
+    as many positive images: scores [N] of each for the class, `positives` [N]."""
     moved = metrics.preserving_threshold(before, after, positives, threshold) if positives.any() else threshold
 
     def specificity(scores: Floats, at: float) -> float | None:
