@@ -40,15 +40,14 @@ from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.images.preprocessing import Pixels, find_images, load_image
+from edgedense.measures.masks import correlation
 
 RANDOMIZED, DELETED = 8, 30  # pictures for the two sanity checks
 
 
 def pearson(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
     """The correlation of two maps of one shape; 0 where one of them is the same everywhere."""
-    x, y = (np.asarray(a, np.float64).reshape(-1) - a.mean() for a in (one, other))
-    scale = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / scale) if scale > 0 else 0.0
+    return correlation(one, other) or 0.0
 
 
 def spearman(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:

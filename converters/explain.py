@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Floats, Normalization, Pixels, Preprocessing
+from edgedense.measures.metrics import Integers
 from edgedense.measures.values import names_of
 
 BATCH = 8  # pictures at once
@@ -99,17 +100,19 @@ def explain(
     classes: Sequence[str] = (),
     layer: str | None = None,
     unreadable: Callable[[EdgedenseError], None] | None = None,
+    masks: Mapping[Picture, Path] | None = None,
 ) -> Iterator[Explanation]:
     """A heatmap per picture and class; without `classes` of each picture's best class, or of all values.
 
     `layer` is a name of `tensor_of`, by default the last feature map. `unreadable` is called for a picture that cannot
-    be read, and the work goes on; without it that raises. EdgedenseError for an unknown class or layer.
+    be read, and the work goes on; without it that raises. `masks` has that of each picture. EdgedenseError for an
+    unknown class or layer.
     """
     numbers = class_numbers(classes, model.labels)
     if model.gives_values and not numbers:
         numbers = tuple(range(len(model.labels)))
     tensor = tensor_of(model.program, layer)
-    for batch in batches(model, paths, unreadable):
+    for batch in batches(model, paths, unreadable, masks):
         pixels = np.stack([item.pixels for item in batch])
         scores, heats = heatmaps(model, pixels, numbers, tensor)
         for item, row, maps in zip(batch, scores, heats, strict=True):
@@ -118,23 +121,24 @@ def explain(
                 Heat(model.labels[c], float(row[c]), heat, model.gives_values)
                 for c, heat in zip(chosen, maps, strict=True)
             )
-            yield Explanation(item.path, item.picture, shown)
+            yield Explanation(item.path, item.picture, shown, mask=item.mask)
 
 
 def heatmaps(
-    model: Model, pixels: Pixels, classes: Sequence[int] = (), tensor: str | None = None
+    model: Model, pixels: Pixels, classes: Sequence[int | Integers] = (), tensor: str | None = None
 ) -> tuple[Floats, Floats]:
     """(scores [B, classes], Grad-CAM heatmaps [B, K, h, w] >= 0) for uint8 `pixels` [B, height, width, C].
 
-    K are the `classes`, or each picture's best. A single output is the logit of the second class; its negative is
-    that of the first. The heatmap of a value is what raises it.
+    K are the `classes`, each of them a number or one for each picture [B], and without any each picture's best. A
+    single output is the logit of the second class; its negative is that of the first. The heatmap of a value is what
+    raises it.
     """
     tensor = tensor or tensor_of(model.program, None)
     scored = np.asarray if model.gives_values else _both
 
     def seeds(raw: Floats) -> list[np.ndarray]:
         best = scored(raw).argmax(axis=1)
-        chosen = [np.full(len(raw), number) for number in classes] or [best]
+        chosen = [np.broadcast_to(number, len(raw)) for number in classes] or [best]
         if model.outputs == 1 and not model.gives_values:
             return [np.where(numbers == 1, 1.0, -1.0)[:, None] for numbers in chosen]
         return [np.eye(model.outputs)[numbers] for numbers in chosen]
@@ -174,11 +178,14 @@ def tensor_of(program: Program, name: str | None) -> str:
 
 
 def batches(
-    model: Model, paths: Sequence[Picture], unreadable: Callable[[EdgedenseError], None] | None
+    model: Model,
+    paths: Sequence[Picture],
+    unreadable: Callable[[EdgedenseError], None] | None,
+    masks: Mapping[Picture, Path] | None = None,
 ) -> Iterator[list[Loaded]]:
-    """The pictures, BATCH at a time; `unreadable` as in `explain`."""
+    """The pictures, BATCH at a time; `unreadable` and `masks` as in `explain`."""
     for start in range(0, len(paths), BATCH):
-        batch = list(pictures(paths[start : start + BATCH], model.preprocessing, unreadable))
+        batch = list(pictures(paths[start : start + BATCH], model.preprocessing, unreadable, masks))
         if batch:
             yield batch
 

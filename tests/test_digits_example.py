@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -85,6 +86,36 @@ def test_the_label_is_the_warm_digit() -> None:
         patch = picture.pixels[y - 25 : y + 25, x - 25 : x + 25].astype(int)
         assert picture.label == made_of.labels[index]
         assert (patch[..., 0] - patch[..., 2]).max() > 140
+
+
+def test_the_mask_is_where_the_warm_digit_is() -> None:
+    """The same picture without its warm digit differs only near the mask, and most inside of it."""
+    made_of = images.source(held_out=True)
+    blank = replace(made_of, digits=made_of.digits.copy())
+    index = 500
+    picture = images.compose(made_of, index, np.random.default_rng(3))
+    blank.digits[index] = made_of.digits[index] // 4 * 3  # less ink, in the same place
+    pale = images.compose(blank, index, np.random.default_rng(3))
+    differs = (
+        np.abs(picture.pixels.astype(int) - pale.pixels).max(axis=2) > 33
+    )  # what the ink has lost where it covered all
+    assert picture.mask.shape == picture.pixels.shape[:2]
+    assert set(np.unique(picture.mask)) == {0, 255}
+    assert 0.01 < (picture.mask > 0).mean() < 90 * 90 / (images.WIDTH * images.HEIGHT)
+    assert differs.any()
+    assert not (differs & (picture.mask == 0)).any()
+
+
+def test_masks_are_called_like_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "TEST_PER_CLASS", 1)
+    images.write_masks(tmp_path / "masks")
+    found = sorted(path.relative_to(tmp_path / "masks").as_posix() for path in tmp_path.rglob("*.png"))
+    assert found == [f"{label}/{label:04}.png" for label in range(10)]
+    with Image.open(tmp_path / "masks" / "0" / "0000.png") as image:
+        first = next(images.pictures(held_out=True, per_class=1, seed=images.TEST_SEED))
+        assert (np.asarray(image) == first.mask).all()
+    with pytest.raises(SystemExit, match="not empty"):
+        images.write_masks(tmp_path / "masks")
 
 
 def test_warm_and_cool_differ_by_red_and_blue_alone() -> None:

@@ -27,7 +27,7 @@ MAY: dict[str, set[str]] = {
     "edgedense.images": set(),
     "edgedense.measures": {"edgedense.images"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
-    "edgedense.explanations": {"edgedense.images"},
+    "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
     "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures"},
 }
 SHARED = set(MAY) - {"edgedense"}

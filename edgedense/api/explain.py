@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ def explain(
     *,
     classes: Sequence[str] = (),
     layer: str | None = None,
+    masks: Path | str | None = None,
     labels: Path | str | Sequence[str] | None = None,
     preprocess: Normalization | None = None,
     resize: Resize | None = None,
@@ -58,16 +59,24 @@ def explain(
     these, of arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best
     class, or every one of a model's values.
 
+    `masks` is a folder of pictures that mark a part of each picture, such as a lesion, with whatever is not zero. The
+    mask of `b.jpg` is `b.png`, `b_mask.png` or `b_segmentation.png`, in the same sub-folder: pictures are called as
+    `Explanation.name` says. It may be of any size, in the picture's shape. `Explanation.mask` is then what the model
+    sees of it, and its outline is drawn; pictures without a mask are left out, and that is logged.
+
     For a trained model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a
     name of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
     default those in NAME.labels.txt beside NAME.keras; `preprocess` is as in `Options`; `resize`, `fit`,
     `shorter_side`, `crop_fraction` and `exif` as in `Resizing`; `activation`, `head_activation`, `architecture`,
     `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
 
-    `unreadable` is called for a picture that cannot be read, and the work goes on; without it that raises. Raises
-    EdgedenseError for an unknown class or layer, a model that cannot be read, or a file without heatmaps.
+    `unreadable` is called for a picture or a mask that cannot be read, or a mask that marks nothing, and the work goes
+    on; without it that raises. Raises EdgedenseError for an unknown class or layer, a model that cannot be read, a file
+    without heatmaps, or where no picture has a mask.
     """
     pictures = _pictures(images)
+    called = _called(pictures)
+    marked = None if masks is None else with_masks(masks, called)
     if is_deployed(model):
         _refuse(
             model,
@@ -87,7 +96,7 @@ def explain(
                 "--trust-model": trust,
             },
         )
-        return _of_file(Path(model), device, labels_of(labels), pictures, classes, unreadable)
+        return _of_file(Path(model), device, labels_of(labels), called, classes, unreadable, marked)
     if device != "cpu":
         raise EdgedenseError("a .tflite file for --device", str(model))
     from edgedense.converters import explain as keras
@@ -96,7 +105,8 @@ def explain(
     opening = Opening(size, trust, output, activation, head_activation, architecture)
     resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif)
     opened = _opened(model, labels, preprocess, resizing, opening)
-    return _named(keras.explain(opened, pictures, classes, layer, unreadable), pictures)
+    wanted = pictures if marked is None else list(marked)
+    return _named(keras.explain(opened, wanted, classes, layer, unreadable, marked), called)
 
 
 def feature_maps(
@@ -133,7 +143,7 @@ def feature_maps(
     opening = Opening(size, trust, output, activation, head_activation, architecture)
     resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif)
     opened = _opened(model, labels, preprocess, resizing, opening)
-    return _named(features.feature_maps(opened, pictures, layers, unreadable), pictures)
+    return _named(features.feature_maps(opened, pictures, layers, unreadable), _called(pictures))
 
 
 def _pictures(images: PicturesLike) -> list[Picture]:
@@ -184,26 +194,44 @@ def _of_file(
     model: Path,
     device: str,
     labels: tuple[str, ...] | None,
-    pictures: list[Picture],
+    called: Mapping[Picture, str],
     classes: Sequence[str],
     unreadable: Callable[[EdgedenseError], None] | None,
+    marked: Mapping[Picture, Path] | None,
 ) -> Iterator[Explanation]:
     from edgedense.device.classifier import Classifier
     from edgedense.device.explain import explain as by_file
 
     classifier = Classifier(model, device, labels=labels)
     tell(classifier.notes, model)
+    wanted = list(called if marked is None else marked)
 
     def all_of_them() -> Iterator[Explanation]:
         with classifier:
-            yield from _named(by_file(classifier, pictures, classes, unreadable), pictures)
+            yield from _named(by_file(classifier, wanted, classes, unreadable, marked), called)
 
     return all_of_them()
 
 
-def _named(found: Iterator[Any], pictures: Sequence[Picture]) -> Iterator[Any]:
-    """Each result with a file name of its own."""
+def _called(pictures: Sequence[Picture]) -> dict[Picture, str]:
+    """A file name for each picture."""
     from edgedense.explanations.explanation import names
 
-    called = dict(zip(pictures, names(pictures), strict=True))
+    return dict(zip(pictures, names(pictures), strict=True))
+
+
+def with_masks(folder: Path | str, called: Mapping[Picture, str]) -> dict[Picture, Path]:
+    """The pictures that have a mask below `folder`, each with it; `called` are their names. Of others it is told."""
+    from edgedense.images.masks import find_masks
+    from edgedense.measures.labelled import listed
+
+    found = dict(zip(called, find_masks(folder, list(called), list(called.values())), strict=True))
+    marked = {picture: mask for picture, mask in found.items() if mask is not None}
+    if without := [str(called[picture]) for picture, mask in found.items() if mask is None]:
+        tell([f"no mask for {len(without)} of {len(called)} pictures, which are left out: {listed(without)}"], folder)
+    return marked
+
+
+def _named(found: Iterator[Any], called: Mapping[Picture, str]) -> Iterator[Any]:
+    """Each result with a file name of its own."""
     return (replace(one, name=called[one.path]) for one in found)

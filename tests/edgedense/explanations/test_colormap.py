@@ -69,6 +69,31 @@ def test_an_overlay_may_reach_beyond_the_picture() -> None:
     np.testing.assert_array_equal(laid_over, expected)
 
 
+class TestOutline:
+    def test_it_runs_around_what_is_marked(self) -> None:
+        picture = np.full((20, 20, 3), 100, np.uint8)
+        mask = np.zeros((20, 20), bool)
+        mask[5:15, 5:15] = True
+        drawn = colormap.outlined(picture, mask)
+        line, rim = ((drawn == colour).all(axis=2) for colour in ((0, 229, 255), (0, 0, 0)))
+        assert line.sum() == 10 * 10 - 8 * 8  # the outermost pixels of the square
+        assert rim.sum() == 12 * 12 - 10 * 10  # and those around it
+        assert line[5, 5:15].all()
+        assert rim[4, 4:16].all()
+        assert (drawn[~line & ~rim] == 100).all()
+        assert (picture == 100).all()
+
+    def test_it_is_drawn_at_the_pictures_size(self) -> None:
+        drawn = colormap.outlined(np.full((400, 400, 3), 100, np.uint8), np.array([[True, False], [False, False]]))
+        assert (drawn[198:200, :200] == (0, 229, 255)).all()  # 400 / 200 pixels thick
+        assert (drawn[200:202, :200] == 0).all()
+        assert (drawn[:198, :198] == 100).all()  # no line where the mask ends with the picture
+
+    def test_nothing_marked_draws_nothing(self) -> None:
+        picture = np.full((20, 20, 3), 100, np.uint8)
+        assert (colormap.outlined(picture, np.zeros((20, 20), bool)) == picture).all()
+
+
 def test_a_png_holds_the_pixels_and_is_the_same_each_time() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3)).astype(np.uint8)
     data = colormap.png(picture)

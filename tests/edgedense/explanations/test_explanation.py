@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,24 @@ class TestFiles:
         some = Explanation(Path("a"), one.picture, (Heat("x", 0.1, np.eye(2, dtype=np.float32)),))
         found, other = (pixels(dict(explanation.files(e, "n"))["n-explained.png"]) for e in (one, some))
         assert (found[:25] != other[:25]).any()
+
+
+class TestMask:
+    def test_its_outline_is_on_every_picture_and_its_share_is_told(self) -> None:
+        plain = explained("x", side=224)
+        mask = np.zeros((12, 12), bool)
+        mask[:4, :4] = True  # one of the heatmap's three evidence cells, each a third of all
+        marked = replace(plain, mask=mask)
+        without, found = (dict(explanation.files(one, "b")) for one in (plain, marked))
+        for name in ("b-x-heatmap.png", "b-x-overlay.png"):
+            expected = colormap.outlined(pixels(without[name]), mask)
+            assert (pixels(found[name]) == expected).all()
+            assert (expected != pixels(without[name])).any()
+        assert (pixels(found["b-explained.png"])[:25] != pixels(without["b-explained.png"])[:25]).any()  # the title
+        share = colormap.enlarged(plain.heats[0].values, 12, 12)
+        inside = share[:4, :4].sum() / share.sum()
+        assert marked.beside_mask(plain.heats[0]) == f"{inside:.0%} inside the mask, which covers 11.1%"
+        assert plain.beside_mask(plain.heats[0]) == ""
 
 
 def test_letters_of_old_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
