@@ -17,6 +17,7 @@ from edgedense.measures.result import Report
 from edgedense.report import plots, thumbnails
 from edgedense.report.template import render
 from edgedense.report.validation_page import content
+from edgedense.report.wording import points_section
 
 NO_LABELS = (
     "The pictures have no labels here: they do not lie in folders named like the classes. What the float model decides "
@@ -40,7 +41,9 @@ def to_html(conversion: Conversion) -> str:
     both, places, labelled = _compared(conversion)
     title = f"{conversion.recipe['source']['name']}: float against int8 on the calibration pictures"
     report = Report(title, both.after, both, recipe=conversion.recipe)
-    shown = content(report, thumbnails.changed(both, places.__getitem__))
+    points = conversion.operating_points
+    further = [] if points is None else [points_section(points)]
+    shown = content(report, thumbnails.changed(both, places.__getitem__), further)
     shown["labels_said"] = "" if labelled else NO_LABELS
     return render(
         "conversion.html",

@@ -30,8 +30,33 @@ PICTURES = "Pictures and preprocessing"
 TARGET = "What the file is for"
 QUANTIZATION = "Quantization"
 ACCURACY = "How much accuracy may be lost"
+THRESHOLDS = "From which score on a class counts as seen"
 SMALLER = "A smaller, faster network"
 RECOVERY = "Training that wins accuracy back"
+
+
+OperatingPoint = Annotated[
+    str | None,
+    Flag(
+        "Choose for each class the score from which on it counts as seen, on labelled pictures and with the scores of "
+        "the file itself, and store it in the file, where run and all else use it. sensitivity=0.95: at least 95 % of "
+        "the pictures that show the class are found, and as few others as possible are taken for it. specificity=0.9: "
+        "at least 90 % of the others are left alone, and as many as possible are found. youden: the largest sum of the "
+        "two. f1: the largest F1. A number such as 0.5: that score itself.",
+        panel=THRESHOLDS,
+        metavar="RULE",
+    ),
+]
+Positive = Annotated[
+    str | None,
+    Flag(
+        "Of two classes that a single score tells apart, the one that is to be found: its sensitivity is meant by "
+        "--operating-point. By default it is the second label.",
+        panel=THRESHOLDS,
+        metavar="LABEL",
+        needs=("--operating-point",),
+    ),
+]
 
 
 # What convert and explain both take.
@@ -224,7 +249,8 @@ class Slimming:
 @dataclass(frozen=True)
 class Options:
     """What a user may choose for a conversion. None: found out from the model or the pictures. `opening` is how the
-    model is opened."""
+    model is opened. `operating_point` is a rule such as "sensitivity=0.95", by which a threshold is chosen for each
+    class; `positive` is the class whose sensitivity that is, of two that a single score tells apart."""
 
     preprocess: Preprocess = None
     resizing: Resizing = field(default_factory=Resizing)
@@ -301,6 +327,8 @@ class Options:
             minimum=0,
         ),
     ] = None
+    operating_point: OperatingPoint = None
+    positive: Positive = None
     slimming: Slimming = field(default_factory=Slimming)
 
 

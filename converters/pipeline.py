@@ -52,8 +52,10 @@ from edgedense.images import fitting, resizing
 from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
-from edgedense.measures import metrics, values
-from edgedense.measures.labelled import read_labelled
+from edgedense.measures import metrics, stored_points, values
+from edgedense.measures.labelled import fingerprint, read_labelled
+from edgedense.measures.operating_points import parse
+from edgedense.measures.stored_points import POSITIVE, Stored, require_thresholds
 from edgedense.progress import progress
 
 QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
@@ -94,6 +96,11 @@ class Conversion:
     def figures(self) -> dict[str, Any]:
         """The recipe's figures: agreement and divergence on the calibration set, or differences of values, sizes."""
         return self.recipe["figures"]
+
+    @property
+    def operating_points(self) -> Stored | None:
+        """The thresholds that were chosen, and what they do on the pictures of the choice; None without a choice."""
+        return stored_points.read(self.recipe)
 
     def save(self, path: Path | str) -> None:
         """Write the file, whole or not at all. Raises EdgedenseError when that fails or the name is no .tflite."""
@@ -163,8 +170,16 @@ def convert(
             None if given.held is None else given.held.labels,
             given.source.gives_values,
         )
+    stored = _operating_points(flatbuffer, given, options)
+    notes += _positive_notes(given, stored)
     recipe = _recipe(
-        given, options, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials, given.source), stages
+        given,
+        options,
+        stored,
+        chosen.attempt,
+        network,
+        _figures(flatbuffer, outcome, chosen.trials, given.source),
+        stages,
     )
     entries = {
         golden.ENTRY: _golden(flatbuffer, network, given, scores, options),
@@ -188,13 +203,23 @@ def convert(
 def _check(options: Options, validates: bool) -> None:
     """Raise EdgedenseError for what does not go together, before anything is read."""
     slimming.check(options.slimming)
-    hint = "--max-drop POINTS --validation FOLDER"
-    if options.max_drop is not None and not validates:
-        raise EdgedenseError("--validation with --max-drop", "--max-drop alone", hint)
+    wanting = {
+        "--max-drop": ("--max-drop POINTS", options.max_drop is not None),
+        "--operating-point": ("--operating-point RULE", options.operating_point is not None),
+    }
+    for name, (typed, is_given) in wanting.items():
+        if is_given and not validates:
+            raise EdgedenseError(f"--validation with {name}", f"{name} alone", f"{typed} --validation FOLDER")
+    if options.operating_point is not None:
+        parse(options.operating_point)
+    elif options.positive is not None:
+        raise EdgedenseError("--operating-point with --positive", "--positive alone")
     changes = options.slimming.changes or options.slimming.qat or options.opening.size
-    if validates and options.max_drop is None and not changes:
+    if validates and not changes and not any(is_given for _, is_given in wanting.values()):
         raise EdgedenseError(
-            "--max-drop, or something that makes the network smaller, with --validation", "--validation alone", hint
+            "--max-drop, --operating-point, or something that makes the network smaller, with --validation",
+            "--validation alone",
+            "--max-drop POINTS --validation FOLDER",
         )
 
 
@@ -248,7 +273,10 @@ def _read(
     with progress("reading calibration pictures", options.images) as tick:
         pictures = read_calibration(calibration, preprocessing, options.images, tick)
     names, said = _labels(labels, pictures, source)
-    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said, *_threshold_notes(source, names)]
+    if options.operating_point is not None:
+        require_thresholds(names, str(source.activation), source.network.classes, options.positive)
+    said += _threshold_notes(source, names, options.operating_point is None)
+    notes = [*added, *_size_notes(preprocessing), *pictures.notes, *said]
     trained = as_trained(model, source, preprocessing, options.opening, _shorter_side(source, options))
     own = pictures.pixels if trained.preprocessing == preprocessing else trained.load(pictures.paths, "calibration")
     scores = held = training = None
@@ -336,7 +364,7 @@ def _validation(
     """The gate's pictures, scored by the trained model itself."""
     if data is None or not names:
         raise EdgedenseError(
-            "labelled pictures for --max-drop",
+            "labelled pictures and labels to measure with",
             "none" if names else "a model without labels",
             "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"),
         )
@@ -344,9 +372,9 @@ def _validation(
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
     if trained.preprocessing == preprocessing:
-        return Validation(pixels, images.labels, scores)
+        return Validation(pixels, images.labels, scores, images=images)
     own = np.stack([load_image(path, preprocessing) for path in images.paths])
-    return Validation(own, images.labels, scores, as_trained=pixels)
+    return Validation(own, images.labels, scores, pixels, images)
 
 
 def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]:
@@ -408,7 +436,11 @@ def _stages(changes: list[Change], given: _Given, options: Options) -> list[Stag
 
 def _refuse_accuracy(options: Options, validation: LabelledLike | None) -> None:
     """EdgedenseError where labelled pictures are to be counted right or wrong, and the model gives values."""
-    given = {"--max-drop": options.max_drop is not None, "--validation": validation is not None}
+    given = {
+        "--max-drop": options.max_drop is not None,
+        "--operating-point": options.operating_point is not None,
+        "--validation": validation is not None,
+    }
     if used := [name for name, value in given.items() if value]:
         raise EdgedenseError(
             f"a model that tells classes apart for {' and '.join(used)}",
@@ -483,16 +515,57 @@ def _has_thresholds(source: Source) -> bool:
     return source.activation == "sigmoid" and bool(source.thresholds)
 
 
-def _threshold_notes(source: Source, names: tuple[str, ...]) -> list[str]:
-    """That classes count as seen from their own thresholds on, and which never do."""
+def _threshold_notes(source: Source, names: tuple[str, ...], use_own: bool) -> list[str]:
+    """That classes count as seen from their own thresholds on, unless others are chosen, and which never do."""
     if not _has_thresholds(source):
         return []
     without = [number for number, threshold in enumerate(source.thresholds) if threshold is None]
-    notes = [f"each class counts as seen from its own threshold on, which {source.name} has"]
+    notes = [f"each class counts as seen from its own threshold on, which {source.name} has"] if use_own else []
     if without:
         named = ", ".join(names[number] if len(names) > 1 else str(number) for number in without)
         notes.append(f"no threshold for {named}: never reported as seen, because the model was not trained for it")
     return notes
+
+
+def _operating_points(flatbuffer: bytes, given: _Given, options: Options) -> Stored | None:
+    """The thresholds that are asked for, chosen with the scores of the file itself."""
+    if options.operating_point is None:
+        return None
+    held, source = given.held, given.source
+    assert held is not None
+    assert held.images is not None
+    with progress("choosing thresholds", len(held.pixels)) as tick:
+        scores = execute.run(flatbuffer, held.pixels, tick)
+    return stored_points.chosen(
+        scores,
+        held.images.truth,
+        given.names,
+        parse(options.operating_point),
+        activation=str(source.activation),
+        outputs=source.network.classes,
+        sha256=fingerprint(held.images),
+        trained=[one is not None for one in source.thresholds] if _has_thresholds(source) else (),
+        positive=options.positive,
+    )
+
+
+def _thresholds(given: _Given, stored: Stored | None) -> dict[str, Any]:
+    """Entries of the recipe: when classes count as seen, and which of two classes is the positive one."""
+    source, names = given.source, given.names
+    outputs = source.network.classes
+    if stored is not None:
+        return stored.entries(outputs)
+    return {
+        **({"thresholds": list(source.thresholds)} if _has_thresholds(source) else {}),
+        **({POSITIVE: names[1]} if source.activation == "sigmoid" and outputs == 1 and len(names) == 2 else {}),
+    }
+
+
+def _positive_notes(given: _Given, stored: Stored | None) -> list[str]:
+    """Which of two classes is meant by "found", and thresholds at which all pictures are treated alike."""
+    positive = _thresholds(given, stored).get(POSITIVE)
+    notes = [] if positive is None else [f"{positive} is the positive class: sensitivity is the share of its pictures"]
+    return notes if stored is None else [*notes, *stored.notes]
 
 
 def _check_preprocessing(
@@ -561,6 +634,7 @@ def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...], sou
 def _recipe(
     given: _Given,
     options: Options,
+    stored: Stored | None,
     attempt: Attempt,
     network: DenseNet,
     figures: dict[str, Any],
@@ -572,7 +646,7 @@ def _recipe(
         "edgedense": version("edgedense"),
         "preprocessing": given.preprocessing.to_dict(),
         "activation": source.activation,
-        **({"thresholds": list(source.thresholds)} if _has_thresholds(source) else {}),
+        **_thresholds(given, stored),
         "source": {
             "name": source.name,
             "sha256": source.sha256,

@@ -33,7 +33,7 @@ class Classifier:
     `activation` is what the scores come from: "softmax" where classes exclude each other, "sigmoid" where each is
     scored alone, "none" where they are values and no probabilities, as those of a regression. A network with one output
     and two labels is binary, its output being the probability of the second class; it then scores both, and they
-    exclude each other.
+    exclude each other. Thresholds that the file carries decide when a class is seen (see `rule`).
 
     Raises EdgedenseError when the file, its input, its
     operators, its metadata or its labels are not what they should be, and DeviceError when there is no runtime.

@@ -1,14 +1,15 @@
 """Scores -> what is said about them: the one place that decides when a class counts as seen.
 
-Where classes exclude each other (softmax, or one sigmoid that tells two classes apart) the best one is the answer.
+Where classes exclude each other (softmax, or one sigmoid that tells two classes apart) the best one is the answer. Of
+two classes it may also be the second one from a threshold on, and else the first.
 Where each class is scored alone (several sigmoids, or one with a label of its own) any number of them can be seen in a
 picture, and also none: each has a threshold, and those that reach theirs are the findings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -25,8 +26,8 @@ class Rule:
     """When a class counts as seen, with a threshold for each label.
 
     "best": classes exclude each other, and the best one is the answer, unless its score is below its threshold.
-    "pair": one sigmoid tells two classes apart. The second is the answer where its score reaches its threshold, and
-    else the first is.
+    "pair": a single score tells two classes apart, that of one sigmoid, or the second one of a softmax of two. The
+    second class is the answer where its score reaches its threshold, and else the first is.
     "each": every class is scored alone, and all that reach their thresholds are seen. The thresholds may differ. A
     class with the threshold NEVER is not named at all.
     "values": the numbers are no probabilities, as those of a regression. All are listed, in the model's own order.
@@ -48,13 +49,14 @@ class Prediction:
 
     `below` are further classes that were asked for and do not reach their thresholds, best first, where classes are
     scored alone (`independent`): never empty there when `top` is. `are_values`: the scores are no probabilities, and
-    `top` has all of them in the model's own order.
+    `top` has all of them in the model's own order. `thresholds` are those that decided, by label.
     """
 
     top: tuple[tuple[str, float], ...]
     below: tuple[tuple[str, float], ...] = ()
     independent: bool = False
     are_values: bool = False
+    thresholds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def label(self) -> str | None:
@@ -99,14 +101,16 @@ def rule(
     values).
 
     `threshold` is that of every class, or of the second one of a pair. By default it is that of the model's `own`, one
-    for each output of sigmoids, where it has them, else 0.5 for sigmoids, and there is none where classes exclude each
-    other. A class whose own is None is never seen. Two labels for one sigmoid are a pair.
+    for each output, where it has them, else 0.5 for sigmoids, and there is none where classes exclude each other. A
+    class of several sigmoids whose own is None is never seen. Two labels for one sigmoid are a pair, and so are those
+    of a softmax of two for whose second output the model has a threshold.
     """
     names, open_ended = tuple(labels), float("-inf")
     if activation == NONE:
         return Rule(names, (open_ended,) * len(names), "values")
-    if activation == "sigmoid" and (outputs, len(names)) == (1, 2):
-        threshold = own[0] if threshold is None and own else threshold
+    single = activation == "sigmoid" and outputs == 1
+    if len(names) == 2 and (single or (activation == "softmax" and own and own[-1] is not None)):
+        threshold = own[-1] if threshold is None and own else threshold
         return Rule(names, (open_ended,) * 2) if threshold is None else Rule(names, (1 - threshold, threshold), "pair")
     if activation == "sigmoid":
         usual = own or (HALF,) * len(names)
@@ -134,9 +138,12 @@ def decide(scores: NDArray[np.float32], rule: Rule, top: int = 1) -> Prediction:
         return Prediction(_listed(scores, rule, range(len(rule.labels))), are_values=True)
     found = seen(scores, rule)
     others = [i for i in _ranked(scores) if i not in found and rule.thresholds[i] != NEVER]
+    limits = dict(zip(rule.labels, rule.thresholds, strict=True)) if rule.kind in ("each", "pair") else {}
     if rule.kind == "each":
-        return Prediction(_listed(scores, rule, found), _listed(scores, rule, others[: max(0, top - len(found))]), True)
-    return Prediction(_listed(scores, rule, (found + others if rule.kind == "pair" else found)[:top]))
+        below = _listed(scores, rule, others[: max(0, top - len(found))])
+        return Prediction(_listed(scores, rule, found), below, True, thresholds=limits)
+    listed = (found + others if rule.kind == "pair" else found)[:top]
+    return Prediction(_listed(scores, rule, listed), thresholds=limits)
 
 
 def _ranked(scores: NDArray[np.float32]) -> list[int]:

@@ -17,6 +17,7 @@ from edgedense.converters.tflite import execute
 from edgedense.errors import GateError
 from edgedense.images.preprocessing import Pixels
 from edgedense.measures import metrics
+from edgedense.measures.labelled import LabelledImages
 
 FLOAT_STEPS = (4, 16)  # how many of the worst layers go to float, one step after the other
 NOISE_PICTURES = 8
@@ -26,13 +27,15 @@ NOISE_PICTURES = 8
 class Validation:
     """Labelled pictures that the ranges have not seen: pixels [N, height, width, 3], labels [N], float scores.
 
-    `as_trained`: the pixels at the size that the model was trained with, where that is another one.
+    `as_trained`: the pixels at the size that the model was trained with, where that is another one. `images` is all
+    that is known of them.
     """
 
     pixels: Pixels
     labels: np.ndarray
     scores: np.ndarray
     as_trained: Pixels | None = None
+    images: LabelledImages | None = None
 
     @property
     def accuracy(self) -> float:

@@ -110,7 +110,7 @@ class LiveRun:
         self._notifier, self._clock, self._times = Notifier(), Clock(), _Times()
         # The page shows the best classes also where the answer is left open.
         self._rule = classifier.rule(options.threshold)
-        self._page_rule = self._rule if self._rule.independent else classifier.rule()
+        self._page_rule = classifier.rule() if self._rule.kind == "best" else self._rule
         self._smoother = Smoother(options.smooth)
         self._recent: deque[float] = deque(maxlen=64)  # when the last frames were classified
         self._classified = 0

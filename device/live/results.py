@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -18,8 +19,8 @@ class ImageResult:
     latency: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON line: file, label, score, top, latency_ms, and findings where each class is scored alone.
-        Of a file that gives values: file, values, latency_ms."""
+        """The JSON line: file, label, score, top, latency_ms, and findings where each class is scored alone. Where a
+        threshold decides, each class has its own. Of a file that gives values: file, values, latency_ms."""
         return {"file": self.file, **_prediction_entries(self.prediction, self.latency)}
 
 
@@ -56,14 +57,21 @@ def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any
     if prediction.are_values:  # float32 holds seven digits
         given = {label: float(f"{value:.7g}") for label, value in prediction.top}
         return {"values": given, "latency_ms": round(latency * 1e3, 3)}
-    seen, below = _scored(prediction.top), _scored(prediction.below)
-    best = seen[0] if seen else {"label": None, "score": None}
+    seen, below = (_scored(classes, prediction.thresholds) for classes in (prediction.top, prediction.below))
+    best = {"label": prediction.label, "score": None if prediction.score is None else round(prediction.score, 6)}
     findings = {"findings": seen} if prediction.independent else {}
     return {**best, **findings, "top": seen + below, "latency_ms": round(latency * 1e3, 3)}
 
 
-def _scored(classes: tuple[tuple[str, float], ...]) -> list[dict[str, Any]]:
-    return [{"label": label, "score": round(score, 6)} for label, score in classes]
+def _scored(classes: tuple[tuple[str, float], ...], thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": label,
+            "score": round(score, 6),
+            **({"threshold": round(thresholds[label], 6)} if label in thresholds else {}),
+        }
+        for label, score in classes
+    ]
 
 
 def _iso(wall: float) -> str:

@@ -51,7 +51,7 @@ ReportFile = Annotated[Path | None, Flag("Also write what was done and what it c
 ValidationPictures = Annotated[
     Path | None,
     Flag(
-        "Labelled pictures on which the accuracy is measured, with one sub-folder per class.",
+        "Labelled pictures on which the accuracy is measured and thresholds are chosen, with one sub-folder per class.",
         panel=ACCURACY,
         reads="folder",
     ),
@@ -116,8 +116,8 @@ def _work_folder(options: Options, out: Path) -> Iterator[Options]:
 def _print_conversion(conversion: Conversion, name: str, console: Console) -> None:
     """The steps with their error in float, the range estimators tried, and the result."""
     from edgedense.converters.quantization.stages import headings, rows
-    from edgedense.report.terminal import table
-    from edgedense.report.wording import VALUE_HEADINGS, value_row
+    from edgedense.report.terminal import print_section, table
+    from edgedense.report.wording import VALUE_HEADINGS, points_section, value_row
 
     steps = [(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps]
     console.print(table("Rewriting", ("step", "largest change of a logit, relative"), steps))
@@ -132,6 +132,8 @@ def _print_conversion(conversion: Conversion, name: str, console: Console) -> No
         measure = "mean squared error" if conversion.outcome.differences else "mean KL"
         headings_ = "estimator", f"{measure} on the other half"
         console.print(table("Ranges, fitted on one half of the pictures", headings_, tried))
+    if (points := conversion.operating_points) is not None:
+        print_section(points_section(points), console)
     figures = conversion.figures
     size, images = f"{name}: {len(conversion.data) / 1e6:.2f} MB", f"{figures['images']} calibration pictures"
     if differences := conversion.outcome.differences:

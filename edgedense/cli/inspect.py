@@ -124,8 +124,9 @@ def _print_summary(summary: Summary, console: Console) -> None:
 
 def _print_contents(found: Contents, bundle: Bundle, name: str, console: Console) -> None:
     """A .tflite file: operators, inputs and outputs, metadata, recipe."""
-    from edgedense.report.terminal import table
-    from edgedense.report.wording import recipe_rows
+    from edgedense.measures.stored_points import POSITIVE, read
+    from edgedense.report.terminal import print_section, table
+    from edgedense.report.wording import points_section, recipe_rows
 
     operators = [(o.code, str(o.version), o.arithmetic, str(o.count)) for o in found.operators]
     console.print(table(f"{name}: operators", ("operator", "version", "arithmetic", "count"), operators))
@@ -141,6 +142,10 @@ def _print_contents(found: Contents, bundle: Bundle, name: str, console: Console
     )
     if "float_head" in bundle.recipe:
         console.print(_float_head(bundle.recipe["float_head"]), soft_wrap=True)
+    if positive := bundle.recipe.get(POSITIVE):
+        console.print(f"The positive class, whose pictures are to be found, is {positive}.", soft_wrap=True)
+    if (stored := read(bundle.recipe)) is not None:
+        print_section(points_section(stored), console)
     if bundle.recipe:
         console.print(table("Recipe", ("entry", "value"), recipe_rows(bundle.recipe)))
 

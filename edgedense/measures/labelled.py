@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgedense.errors import EdgedenseError, listed
+from edgedense.files import sha256
 from edgedense.images import tables
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import LabelledLike, one, pairs
@@ -122,6 +124,22 @@ def _images(
     return LabelledImages(
         tuple(pictures), tuple(called), labels, tuple(names), missing, truth, tuple(patients), kind, notes
     )
+
+
+def fingerprint(images: LabelledImages) -> str:
+    """The hexadecimal SHA-256 of what is known: each image's name, the SHA-256 of its content, and its truth, by name.
+
+    Raises EdgedenseError when an image can no longer be read.
+    """
+    digest = hashlib.sha256()
+    for number in sorted(range(len(images.paths)), key=images.image_names.__getitem__):
+        try:
+            content = sha256(images.paths[number].read_bytes())
+        except OSError as error:
+            raise EdgedenseError("a readable image", f"{images.image_names[number]}: {error.strerror}") from error
+        known = " ".join(map(str, images.truth[number].tolist()))
+        digest.update(f"{images.image_names[number]}\0{content} {known}\n".encode())
+    return digest.hexdigest()
 
 
 def missing_notes(images: LabelledImages) -> list[str]:

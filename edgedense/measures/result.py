@@ -9,6 +9,7 @@ from typing import Any
 
 from edgedense.measures.drift import Drift, Evaluation
 from edgedense.measures.layer_noise import LayerNoise
+from edgedense.measures.stored_points import Kept
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Report:
 
     Without another model `drift` is None, without a limit `gate` is. `layer_noise` holds pairs (layer, signal-to-noise
     ratio in dB) from input to output, where it was measured. `recipe` is how the file says that it was made.
+    `operating_points` are what the thresholds that the file under test carries do here, beside what they did where they
+    were chosen.
     """
 
     title: str
@@ -38,6 +41,7 @@ class Report:
     gate: Gate | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     layer_noise: LayerNoise = ()
+    operating_points: tuple[Kept, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as dictionaries, lists, numbers and text. Shares are 0 to 1, `drop` is in points of 100."""
@@ -47,6 +51,7 @@ class Report:
             "drift": asdict(self.drift) if self.drift else None,
             "gate": {**asdict(self.gate), "passed": self.gate.passed} if self.gate else None,
             "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in self.layer_noise],
+            "operating_points": [asdict(one) for one in self.operating_points],
             "recipe": dict(self.recipe),
         }
 

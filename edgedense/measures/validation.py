@@ -15,7 +15,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import names as image_names
 from edgedense.images.preprocessing import Preprocessing, load_image
-from edgedense.measures import drift
+from edgedense.measures import drift, stored_points
 from edgedense.measures.labelled import LabelledImages, listed
 from edgedense.measures.metrics import Floats
 from edgedense.measures.result import Gate, Report
@@ -78,9 +78,10 @@ def judge(
                 f"{len(images.names)} classes, as many as there are labels", f"{classes} in {model.name}"
             )
     title = models[-1].name
+    points = stored_points.kept(recipe or {}, scores[-1], images.truth, images.names)
     if len(models) == 1:
         alone = drift.evaluate(scores[0], images.labels, images.names, model=title, activation=activation)
-        return Report(title, alone, recipe=recipe or {})
+        return Report(title, alone, recipe=recipe or {}, operating_points=points)
     both = drift.compare(
         scores[0],
         scores[1],
@@ -92,7 +93,7 @@ def judge(
         thresholds=thresholds,
     )
     gate = None if max_drop is None else Gate(max_drop, both.drop)
-    return Report(title, both.after, both, gate, recipe or {})
+    return Report(title, both.after, both, gate, recipe or {}, operating_points=points)
 
 
 def differ(

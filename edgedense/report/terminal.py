@@ -15,9 +15,11 @@ from edgedense.report.figures import summary_rows
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
     VALUE_HEADINGS,
+    Section,
     class_headings,
     class_rows,
     headings,
+    kept_section,
     noise_verdict,
     threshold_row,
     value_row,
@@ -53,9 +55,17 @@ def print_tables(report: Report, console: Console) -> None:
                 "Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, map(threshold_row, report.drift.thresholds)
             )
         )
+    if report.operating_points:
+        print_section(kept_section(report.operating_points), console)
     if report.layer_noise:
         console.print(noise_verdict(report.layer_noise), highlight=False)
     console.print(verdict(report), highlight=False)
+
+
+def print_section(section: Section, console: Console) -> None:
+    """A table, and under it what it says."""
+    console.print(table(section.title, section.headings, section.rows))
+    console.print(section.said, highlight=False)
 
 
 def print_values(result: Comparison, console: Console) -> None:

@@ -57,7 +57,7 @@ def content(report: Report, thumbnails: Mapping[str, bytes], further: Sequence[S
         "changed": len(drift.changed) if drift else 0,
         "cards": [_card(change, thumbnails.get(change.image)) for change in drift.changed[:SHOWN]] if drift else [],
         **noise_profile(report.layer_noise, drift.before.model if drift else "the model it was made from"),
-        "further": further,
+        "further": (*([wording.kept_section(report.operating_points)] if report.operating_points else []), *further),
         "recipe": wording.recipe_rows(report.recipe),
     }
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgedense.measures import stored_points
 from edgedense.measures.drift import Threshold
 from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
+from edgedense.measures.operating_points import OperatingPoint, Share
 from edgedense.measures.result import Report
+from edgedense.measures.stored_points import Kept, Stored
 from edgedense.measures.values import Difference, text
 
 Row = tuple[str, ...]
@@ -105,6 +108,57 @@ def threshold_row(threshold: Threshold) -> Row:
     )
 
 
+POINT_HEADINGS = ("class", "seen from", "sensitivity", "specificity", "pictures with it", "without")
+KEPT_HEADINGS = (
+    *("class", "seen from", "sensitivity, promised", "here", "specificity, promised", "here"),
+    *("pictures with it", "without"),
+)
+_CLINICAL = (
+    "Sensitivity is the share of the pictures that show a class in which it is found, specificity the share of the "
+    "others in which it is not. In brackets is the 95 % interval (Wilson score): other pictures of the same kind would "
+    "give other shares."
+)
+
+
+def points_section(stored: Stored) -> Section:
+    """The operating points of a file."""
+    title = f"Operating points, chosen by {stored.spec} on {stored.images} pictures"
+    rows = tuple(_point_row(point) for point in stored.points if point is not None)
+    return Section(title, _CLINICAL, POINT_HEADINGS, rows)
+
+
+def kept_section(found: Sequence[Kept]) -> Section:
+    """What a file's thresholds do on these pictures, beside what they did where they were chosen."""
+    return Section("Operating points: promised and here", _CLINICAL, KEPT_HEADINGS, tuple(map(_kept_row, found)))
+
+
+def _point_row(point: OperatingPoint) -> Row:
+    shares = _interval(point.sensitivity), _interval(point.specificity)
+    return point.label, _seen_from(point), *shares, str(point.positives), str(point.negatives)
+
+
+def _kept_row(one: Kept) -> Row:
+    promised, here = one.promised, one.here
+    return (
+        here.label,
+        _seen_from(here),
+        _interval(promised.sensitivity if promised else None),
+        _interval(here.sensitivity),
+        _interval(promised.specificity if promised else None),
+        _interval(here.specificity),
+        str(here.positives),
+        str(here.negatives),
+    )
+
+
+def _seen_from(point: OperatingPoint) -> str:
+    return f"{point.threshold:.4f}" if point.below is None else f"{point.below} below {point.threshold:.4f}"
+
+
+def _interval(share: Share | None) -> str:
+    return "–" if share is None else f"{100 * share.value:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
 def percent(share: float | None) -> str:
     """0.8748 -> "87.48 %"; a dash where there is no figure."""
     return "–" if share is None else f"{100 * share:.2f} %"
@@ -129,9 +183,11 @@ def value_row(value: Difference) -> Row:
 
 def recipe_rows(recipe: Mapping[str, Any], above: str = "") -> list[Row]:
     """Nested entries as rows, values as the JSON that they are: {"a": {"b": [1]}, "c": "d"} -> ("a.b", "[1]"),
-    ("c", "d")."""
+    ("c", "d"). Operating points have a table of their own."""
     rows: list[Row] = []
     for key, value in recipe.items():
+        if above + key == stored_points.ENTRY:
+            continue
         if isinstance(value, Mapping):
             rows += recipe_rows(value, f"{above}{key}.")
         else:

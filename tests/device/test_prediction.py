@@ -54,6 +54,28 @@ def test_thresholds_may_differ_from_class_to_class() -> None:
     assert decide(np.float32([0.2, 0.9, 0.4]), each) == Prediction((("a", pytest.approx(0.2)),), (), True)
 
 
+def test_two_labels_of_a_softmax_are_a_pair_where_the_model_has_a_threshold() -> None:
+    """Without one the better class is the answer. 0.4 is below one half and above 0.3."""
+    two, scores = ("well", "ill"), np.float32([0.6, 0.4])
+    assert decide(scores, rule(two, "softmax", 2)).label == "well"
+    own = rule(two, "softmax", 2, own=(None, 0.3))
+    assert (own.kind, own.thresholds) == ("pair", (0.7, 0.3))
+    assert decide(scores, own).label == "ill"
+    assert decide(scores, rule(two, "softmax", 2, 0.5, own=(None, 0.3))).label == "well"
+    assert rule(two, "softmax", 2, 0.5).kind == "best"
+    assert rule((*two, "dead"), "softmax", 3, own=(None, None, 0.3)).kind == "best"
+
+
+def test_what_decided_is_told() -> None:
+    assert decide(np.float32([0.6, 0.4]), rule(("well", "ill"), "sigmoid", 1, own=(0.3,))).thresholds == {
+        "well": 0.7,
+        "ill": 0.3,
+    }
+    found = decide(np.float32([0.6, 0.4, 0.2]), rule(LABELS, "sigmoid", 3, own=(0.1, 0.95, 0.5)))
+    assert found.thresholds == dict(zip(LABELS, (0.1, 0.95, 0.5), strict=True))
+    assert decide(np.float32([0.6, 0.3, 0.1]), rule(LABELS, "softmax", 3, 0.5)).thresholds == {}
+
+
 def test_a_models_own_thresholds_take_the_place_of_one_half() -> None:
     own = rule(LABELS, "sigmoid", 3, own=(0.1, 0.95, None))
     assert own == Rule(LABELS, (0.1, 0.95, NEVER), "each")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,26 @@ def test_pairs_with_several_labels_or_values(folder: Path) -> None:
     for label in ("seven", [1.0, 2.0], float("inf")):
         with pytest.raises(EdgedenseError, match="1 numbers with each picture"):
             labelled.read_labelled([(first, label)], ("months",), "values")
+
+
+def test_the_fingerprint_is_of_names_contents_and_truth(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def of(place: Path, *names: str) -> str:
+        return labelled.fingerprint(labelled.read_labelled(place, names))
+
+    before = of(folder, "cat", "fox")
+    moved = Path(shutil.copytree(folder, tmp_path_factory.mktemp("moved") / "elsewhere"))
+    assert of(moved, "cat", "fox") == before
+    assert of(moved, "fox", "cat") != before
+    (moved / "cat" / "10.png").rename(moved / "fox" / "10.png")
+    assert of(moved, "cat", "fox") != before
+    (folder / "cat" / "10.png").write_bytes((folder / "cat" / "20.png").read_bytes())
+    assert of(folder, "cat", "fox") != before
+
+
+def test_the_fingerprint_of_pairs_does_not_depend_on_their_order(folder: Path) -> None:
+    pictures = [(folder / "cat" / "10.png", "cat"), (folder / "fox" / "30.png", "fox")]
+    one, other = (labelled.read_labelled(some, ("cat", "fox")) for some in (pictures, pictures[::-1]))
+    assert labelled.fingerprint(one) == labelled.fingerprint(other)
+    (folder / "cat" / "10.png").unlink()
+    with pytest.raises(EdgedenseError, match=r"a readable image; found cat/10\.png"):
+        labelled.fingerprint(one)
