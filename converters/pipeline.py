@@ -285,7 +285,7 @@ def _read(
         scores = trained.predict(own)
         notes += _check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
-        held = _validation(trained, preprocessing, validation, names)
+        held = _validation(trained, preprocessing, validation, names, options.max_drop is not None)
     if options.slimming.trains:
         training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
         notes += training.notes
@@ -359,16 +359,23 @@ def _flatbuffer(built: Built, given: _Given, options: Options) -> bytes:
 
 
 def _validation(
-    trained: Trained, preprocessing: Preprocessing, data: LabelledLike | None, names: tuple[str, ...]
+    trained: Trained, preprocessing: Preprocessing, data: LabelledLike | None, names: tuple[str, ...], gates: bool
 ) -> Validation:
-    """The gate's pictures, scored by the trained model itself."""
+    """The labelled pictures, scored by the trained model itself. `gates`: a limit is kept on them."""
     if data is None or not names:
         raise EdgedenseError(
             "labelled pictures and labels to measure with",
             "none" if names else "a model without labels",
             "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"),
         )
-    images = read_labelled(data, names)
+    several = trained.source.activation == "sigmoid" and trained.source.network.classes > 1
+    images = read_labelled(data, names, "several" if several else "classes")
+    if gates and images.kind == "several":
+        raise EdgedenseError(
+            "pictures that show one class each for --max-drop, which counts how many are right",
+            "pictures with several labels, or none",
+            "leave it out; edgedense validate --reference measures each class by itself",
+        )
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
     if trained.preprocessing == preprocessing:
