@@ -16,7 +16,7 @@ def convert_edgedense(job: Job) -> Path:
     from edgedense.converters.pipeline import Options, convert
 
     opening = Opening(trust=job.trust)
-    options = Options(opening=opening, preprocess=job.preprocessing.normalize, images=job.images)
+    options = Options(opening=opening, preprocess=job.preprocessing.normalize, calibration_images=job.images)
     return _written(job, "edgedense.tflite", convert(job.model, job.calibration, options=options).data)
 
 

@@ -21,6 +21,7 @@ from edgedense.images.decoding import Exif
 from edgedense.images.fitting import Fit
 from edgedense.images.preprocessing import Normalization
 from edgedense.images.resizing import Resize
+from edgedense.images.tables import Table
 
 Estimator = Literal["minmax", "percentile", "mse"]
 Criterion = Literal["taylor", "l1", "norm", "random"]
@@ -191,12 +192,14 @@ class Slimming:
         ),
     ] = None
     recover: Annotated[
-        Path | None,
+        Path | Table | None,
         Flag(
-            "Train the changed network to give the same scores as the original model for the pictures in this folder. "
-            "They need no labels, but sub-folders named like the classes help.",
+            "Train the changed network to give the same scores as the original model for the pictures in this folder, "
+            "or in this table (.csv or .tsv). They need no labels, but sub-folders named like the classes help, or "
+            "one label for each picture.",
             panel=RECOVERY,
-            metavar="FOLDER",
+            metavar="FOLDER|TABLE",
+            takes=Path,
             reads="folder",
         ),
     ] = None
@@ -254,8 +257,8 @@ class Options:
 
     preprocess: Preprocess = None
     resizing: Resizing = field(default_factory=Resizing)
-    images: Annotated[
-        int, Flag("Use at most this many pictures of the calibration folder.", panel=PICTURES, minimum=2)
+    calibration_images: Annotated[
+        int, Flag("Use at most this many pictures of --calibration.", panel=PICTURES, minimum=2)
     ] = DEFAULT_IMAGES
     force: Annotated[
         bool,

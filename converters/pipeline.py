@@ -270,8 +270,8 @@ def _read(
     if source.gives_values:
         _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
-    with progress("reading calibration pictures", options.images) as tick:
-        pictures = read_calibration(calibration, preprocessing, options.images, tick)
+    with progress("reading calibration pictures", options.calibration_images) as tick:
+        pictures = read_calibration(calibration, preprocessing, options.calibration_images, tick)
     names, said = _labels(labels, pictures, source)
     if options.operating_point is not None:
         require_thresholds(names, str(source.activation), source.network.classes, options.positive)
@@ -511,8 +511,8 @@ def _labels(
         return tuple(pictures.names), []
     if pictures.names:
         return (), [
-            f"no labels stored: the model has {wanted} classes, the calibration folder {len(pictures.names)} "
-            "sub-folders (--labels FILE names them)"
+            f"no labels stored: the model has {wanted} classes, the calibration pictures {len(pictures.names)} "
+            "(--labels FILE names them)"
         ]
     return (), ["no labels stored (--labels FILE names the classes)"]
 
@@ -589,7 +589,7 @@ def _check_preprocessing(
     labels = pictures.indices(names)
     if labels is None:
         unknown = next(name for name in pictures.names if name not in names)
-        return [f"the preprocessing was not checked: the calibration folder {unknown!r} is no label of the model"]
+        return [f"the preprocessing was not checked: {unknown!r} of the calibration pictures is no label of the model"]
     choice = normalization.better_choice(
         trained.preprocessing, scores, pictures.paths, labels, trained.score, trained.source.normalizations
     )

@@ -71,9 +71,9 @@ def pictures_of(
     """The pictures to train on: those of `recover`, or else the calibration pictures `pixels`."""
     if options.recover is None:
         return Pictures.unlabelled(pixels, sha256)
-    paths = find_pictures(options.recover)
-    with progress("reading pictures to recover with", len(paths)) as tick:
-        return read_pictures(options.recover, preprocessing, names, options.work, tick, paths)
+    found = find_pictures(options.recover)
+    with progress("reading pictures to recover with", len(found.paths)) as tick:
+        return read_pictures(found, preprocessing, names, options.work, tick)
 
 
 def slim(

@@ -20,9 +20,10 @@ from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import PictureLike, first, one, pairs
 from edgedense.images.pictures import names as picture_names
 from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, find_images, find_labelled, load_bytes
+from edgedense.images.tables import TRAINING, Table, exclusive, is_table, read
 
-# A folder, some pictures, or pairs (picture, class name).
-CalibrationLike: TypeAlias = Path | str | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
+# A folder, a table, some pictures, or pairs (picture, class name).
+CalibrationLike: TypeAlias = Path | str | Table | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
 
 FEW_IMAGES = 50
 DARK = 8.0  # mean level of 255 below which a picture tells next to nothing
@@ -34,8 +35,8 @@ RANDOM = 0.1  # correlation of neighbouring pixels; photographs have 0.8 and mor
 class CalibrationSet:
     """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3].
 
-    `labels` [N] are indices into `names`, where pictures stand in class folders or came with labels; `sha256` hashes
-    every picture's name and content; `notes` are remarks for the user.
+    `labels` [N] are indices into `names`, where pictures stand in class folders or came with labels, one
+    each; `sha256` hashes every picture's name and content; `notes` are remarks for the user.
     """
 
     paths: tuple[Picture, ...]
@@ -80,11 +81,13 @@ def read_calibration(
 ) -> CalibrationSet:
     """Read at most `limit` pictures, evenly from the classes where these are known.
 
-    `source` is a folder, with or without a sub-folder per class, or pictures (paths or pictures in memory), or pairs
-    (picture, class name). Of something that can be gone through only once, the first pictures are taken. Raises
-    EdgedenseError when no picture is left, or when the pictures are noise or all the same.
+    `source` is a folder, with or without a sub-folder per class, or a table, or pictures (paths or pictures in memory),
+    or pairs (picture, class name). A table names classes where each of its rows has exactly one label; where it has
+    splits and names none, `train` is taken. Of something that can be gone through only once, the first pictures are
+    taken. Raises EdgedenseError when no picture is left, when the pictures are noise or all the same, and what
+    `tables.read` raises.
     """
-    found = _in_folder(Path(source)) if isinstance(source, str | Path) else _in_list(source, limit)
+    found = _found(source, limit)
     chosen = _spread(found.labels, len(found.pictures), limit)
     paths, labels = [found.pictures[i] for i in chosen], None if found.labels is None else found.labels[chosen]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -108,6 +111,20 @@ def read_calibration(
     for i in good:
         manifest.update(f"{found.image_names[chosen[i]]}\0{pictures[i].sha256}\n".encode())
     return CalibrationSet(tuple(paths[i] for i in good), pixels, kept, tuple(found.names), manifest.hexdigest(), notes)
+
+
+def _found(source: CalibrationLike, limit: int) -> _Found:
+    if isinstance(source, Table) or is_table(source):
+        return _in_table(source)
+    return _in_folder(Path(source)) if isinstance(source, str | Path) else _in_list(source, limit)
+
+
+def _in_table(source: Table | Path | str) -> _Found:
+    rows = read(source, usual=TRAINING)
+    labels = exclusive(rows)
+    names = [] if labels is None else list(rows.names)
+    called = str(source.file if isinstance(source, Table) else source)
+    return _Found(list(rows.paths), rows.image_names, labels, names, called, rows.notes)
 
 
 def _in_folder(folder: Path) -> _Found:

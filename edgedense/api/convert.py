@@ -32,13 +32,15 @@ def convert(
     `.pt`, `.bin`, `.ckpt`), the name of weights that Keras offers (`densenet121:imagenet`), or a `keras.Model` or
     `tf_keras.Model` in memory, which is not changed.
 
-    `calibration` are 100 to 300 pictures like those the camera will see: a folder, or an iterable of paths, of arrays
-    uint8 [H, W, 3] in RGB or of PIL images, of any size. With a sub-folder per class, or as pairs (picture, class
-    name), they also name the labels and check the preprocessing. Of a generator the first `images` pictures are taken,
-    of anything else as many, evenly.
+    `calibration` are 100 to 300 pictures like those the camera will see: a folder, a table (`Table`, or the path
+    of a .csv or .tsv file), or an iterable of paths, of arrays uint8 [H, W, 3] in RGB or of PIL images, of any size.
+    With a sub-folder per class, one label in each row, or as pairs (picture, class name), they also name the labels and
+    check the preprocessing. Of a generator the first `calibration_images` pictures are taken, of anything else as many,
+    evenly. Of a table with splits that names none, `train` is taken.
 
     `labels` are the class names in the order of the model's outputs, or a text file with one per line. `validation` are
-    labelled pictures on which `max_drop` is kept: a folder with a sub-folder per class, or pairs (picture, label).
+    labelled pictures on which `max_drop` is kept: a folder with a sub-folder per class, a table, or pairs (picture,
+    label). Of a table with splits that names none, `val`, `valid` or `validation` is taken.
 
     What else can be chosen is listed by `Options`, which is given as `options`, by keyword, or both:
     `convert(model, pictures, target="coral", prune_channels=0.5)`.

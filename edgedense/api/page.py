@@ -32,8 +32,12 @@ def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> st
 
 def _places(data: LabelledLike) -> Callable[[str], Picture]:
     """Where the picture of a name in a report is."""
+    from edgedense.images import tables
     from edgedense.images.pictures import names, one, pairs
 
+    if isinstance(data, tables.Table) or tables.is_table(data):
+        rows = tables.read(data, usual=tables.TEST)
+        return dict(zip(rows.image_names, rows.paths, strict=True)).__getitem__
     if isinstance(data, str | Path):
         return Path(data).joinpath
     pictures = [one(item, number) for number, item in enumerate(pairs(data)[0])]

@@ -56,8 +56,10 @@ def validate(
 ) -> Report | Comparison | Replay:
     """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
 
-    `data` is a folder with a sub-folder per class, named like the file's labels, or pairs (picture, label): the picture
-    a path, an array uint8 [H, W, 3] in RGB or a PIL image, the label a class name or its number. Without it the golden
+    `data` is a folder with a sub-folder per class, named like the file's labels, or a table (`Table`, or the path of a
+    .csv or .tsv file), of which the split `test` is taken where it has splits and names none, or pairs (picture,
+    label): the picture a path, an array uint8 [H, W, 3] in RGB or a PIL image, the label a class name or its number, or
+    where a picture shows any number of classes a list of these. Without it the golden
     samples in the file are computed again: does it compute what it computed where it was made?
 
     `reference` is the model that the file was made from: a path, or a model in memory. `max_drop` is how many
@@ -75,7 +77,7 @@ def validate(
     """
     if data is None:
         if reference is not None or max_drop is not None or layer_noise or labels is not None:
-            raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
+            raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
         from edgedense.device.engines.replay import replay
 
         return replay(file, threads)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from edgedense.cli.options import AsJson, LabelledPictures, ReportPage, Threads
 from edgedense.cli.printing import render
+from edgedense.cli.tables import LabelTable
 from edgedense.flags import Flag
 
 First = Annotated[Path, Flag("A deployed .tflite file.", argument=True, reads="file")]
@@ -35,6 +36,7 @@ def compare(
     labels: Labels = None,
     as_json: AsJson = False,
     threads: Threads = None,
+    table: LabelTable,
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
     import edgedense
@@ -42,5 +44,6 @@ def compare(
 
     if report is not None:
         check_writable(report)
-    result = edgedense.compare(first, second, data, max_drop=max_drop, labels=labels, threads=threads)
-    render(result, as_json, report, data)
+    pictures = table.of(data)
+    result = edgedense.compare(first, second, pictures, max_drop=max_drop, labels=labels, threads=threads)
+    render(result, as_json, report, pictures)

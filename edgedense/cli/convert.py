@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from edgedense.cli.tables import ConversionTables
 from edgedense.converters.options import ACCURACY, Options
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
@@ -34,7 +35,9 @@ Calibration = Annotated[
     Flag(
         "A folder of 100 to 300 pictures like those that the camera will see. They show which values occur inside "
         "of the network, so that int8 can be scaled to these values; this is called calibration. With one "
-        "sub-folder per class they also name the labels, and the preprocessing is checked on them.",
+        "sub-folder per class they also name the labels, and the preprocessing is checked on them. Or a table of file "
+        "names (.csv or .tsv), whose labels serve the same where each picture has one.",
+        metavar="FOLDER|TABLE",
         reads="folder",
     ),
 ]
@@ -43,7 +46,7 @@ Labels = Annotated[
     Path | None,
     Flag(
         "A text file with the class names, one per line, in the order of the model's outputs. By default they are "
-        "the names of the calibration folder's sub-folders, sorted.",
+        "the names of the calibration folder's sub-folders, or the labels of its table, sorted.",
         reads="file",
     ),
 ]
@@ -51,8 +54,10 @@ ReportFile = Annotated[Path | None, Flag("Also write what was done and what it c
 ValidationPictures = Annotated[
     Path | None,
     Flag(
-        "Labelled pictures on which the accuracy is measured and thresholds are chosen, with one sub-folder per class.",
+        "Labelled pictures on which the accuracy is measured and thresholds are chosen: a folder with one sub-folder "
+        "per class, or a table of file names and labels (.csv or .tsv).",
         panel=ACCURACY,
+        metavar="FOLDER|TABLE",
         reads="folder",
     ),
 ]
@@ -67,6 +72,7 @@ def convert(
     options: Options,
     report: ReportFile = None,
     validation: ValidationPictures = None,
+    tables: ConversionTables,
 ) -> None:
     """Turn a trained DenseNet into one int8 .tflite file with labels and preprocessing inside."""
     from rich.console import Console
@@ -80,8 +86,10 @@ def convert(
         if path is not None:
             check_writable(path)
     _refuse_page_of_values(report, options)
+    shown, held, recover = tables.of_each(calibration, validation, options.slimming.recover)
+    options = replace(options, slimming=replace(options.slimming, recover=recover))
     with _work_folder(options, out) as whole:
-        result = edgedense.convert(model, calibration, labels=labels, validation=validation, options=whole)
+        result = edgedense.convert(model, shown, labels=labels, validation=held, options=whole)
         page = None if report is None else edgedense.to_html(result).encode()
         result.save(out)
     if report is not None and page is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from edgedense.cli.tables import PictureTable
 from edgedense.converters.opening import Architecture, HeadActivation, InputSize, Output, TrustModel
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgedense.converters.readers.summary import Summary
     from edgedense.deployed.bundle import Bundle
     from edgedense.device.engines.contents import Contents, DeployedFile, TensorInfo
+    from edgedense.images.tables import Table
     from edgedense.measures.layer_noise import LayerNoise
 
 NOISE = "The noise of int8, layer by layer"
@@ -41,7 +43,13 @@ Reference = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    Flag("A folder of pictures on which the two are compared.", panel=NOISE, needs=("--layers",), reads="folder"),
+    Flag(
+        "A folder of pictures on which the two are compared, or a table of file names (.csv or .tsv).",
+        panel=NOISE,
+        metavar="FOLDER|TABLE",
+        needs=("--layers",),
+        reads="folder",
+    ),
 ]
 MostImages = Annotated[int, Flag("Compare on at most this many pictures.", panel=NOISE, minimum=1, needs=("--layers",))]
 ReportFile = Annotated[
@@ -61,20 +69,21 @@ def inspect(
     layers: ShowNoise = False,
     reference: Reference = None,
     data: Data = None,
-    images: MostImages = 16,
+    calibration_images: MostImages = 16,
     report: ReportFile = None,
+    table: PictureTable,
 ) -> None:
     """Show what a model is made of: blocks, parameters and multiply-accumulates, or a .tflite file's operators."""
     from rich.console import Console
 
     import edgedense
-    from edgedense.files import check_writable, write_atomically
 
     opens = {"--output": output, "--head-activation": head_activation, "--architecture": architecture}
     if (given := [name for name, value in opens.items() if value]) and (layers or file.endswith(".tflite")):
         raise EdgedenseError(
             f"a trained model for {' and '.join(given)}", file, "leave it out: the .tflite file says which it has"
         )
+    pictures = table.of(data)
     if not layers:
         found = edgedense.inspect(
             file, size=size, output=output, head_activation=head_activation, architecture=architecture, trust=trust
@@ -83,9 +92,20 @@ def inspect(
         return
     if reference is None or data is None:
         raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
+    _compare_layers(file, reference, pictures, calibration_images, trust, report)
+
+
+def _compare_layers(
+    file: str, reference: str, pictures: Path | Table, count: int, trust: bool, report: Path | None
+) -> None:
+    from rich.console import Console
+
+    import edgedense
+    from edgedense.files import check_writable, write_atomically
+
     if report is not None:
         check_writable(report)
-    noise = edgedense.inspect_layers(file, reference, data, images=images, trust=trust)
+    noise = edgedense.inspect_layers(file, reference, pictures, calibration_images=count, trust=trust)
     _print_noise(noise, Path(file).name, Console())
     if report is not None:
         from edgedense.report import noise_page

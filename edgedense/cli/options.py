@@ -18,7 +18,12 @@ OwnLabels = Annotated[
 ]
 LabelledPictures = Annotated[
     Path,
-    Flag("A folder of pictures, with one sub-folder per class that is named like the model's label.", reads="folder"),
+    Flag(
+        "A folder of pictures, with one sub-folder per class that is named like the model's label, or a table of file "
+        "names and labels (.csv or .tsv).",
+        metavar="FOLDER|TABLE",
+        reads="folder",
+    ),
 ]
 ReportPage = Annotated[
     Path | None, Flag("Also write the report as one HTML page, with the pictures whose label changed.", writes="file")

@@ -13,6 +13,7 @@ from edgedense.errors import EdgedenseError, GateError
 from edgedense.notes import LOG
 
 if TYPE_CHECKING:
+    from edgedense.images.tables import Table
     from edgedense.measures.result import Report
     from edgedense.measures.values import Comparison
 
@@ -32,9 +33,9 @@ def messages() -> Iterator[None]:
         LOG.setLevel(level)
 
 
-def render(result: Report | Comparison, as_json: bool, page: Path | None, pictures: Path) -> None:
+def render(result: Report | Comparison, as_json: bool, page: Path | None, pictures: Path | Table) -> None:
     """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
-    below."""
+    below, or the table that names them."""
     from rich.console import Console
 
     from edgedense.api.page import to_html

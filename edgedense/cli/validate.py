@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
 from edgedense.cli.printing import render
+from edgedense.cli.tables import LabelTable
 from edgedense.converters.opening import TrustModel
 from edgedense.errors import EdgedenseError, GateError
-from edgedense.flags import Flag
+from edgedense.flags import Flag, changed
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 Data = Annotated[
     Path | None,
     Flag(
-        "A folder of labelled pictures, with one sub-folder per class that is named like the model's label. For a file "
-        "that gives values it is any folder of pictures.",
+        "A folder of labelled pictures, with one sub-folder per class that is named like the model's label, or a table "
+        "of file names and labels (.csv or .tsv). For a file that gives values it is any folder of pictures.",
+        metavar="FOLDER|TABLE",
         reads="folder",
     ),
 ]
@@ -46,6 +48,7 @@ def validate(
     labels: OwnLabels = None,
     as_json: AsJson = False,
     threads: Threads = None,
+    table: LabelTable,
     trust: TrustModel = False,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
@@ -56,15 +59,16 @@ def validate(
     from edgedense.files import check_writable
 
     if data is None:
-        if reference or max_drop is not None or report or labels:
-            raise EdgedenseError("images to measure on", "none", "--data FOLDER, with one sub-folder per class")
+        if reference or max_drop is not None or report or labels or changed(table):
+            raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
         _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
         return
     if report is not None:
         check_writable(report)
+    pictures = table.of(data)
     result = edgedense.validate(
         model,
-        data,
+        pictures,
         reference=reference,
         max_drop=max_drop,
         labels=labels,
@@ -72,7 +76,7 @@ def validate(
         layer_noise=reference is not None and report is not None,
         trust=trust,
     )
-    render(result, as_json, report, data)
+    render(result, as_json, report, pictures)
 
 
 def _render_replay(result: Replay, name: str, as_json: bool) -> None:

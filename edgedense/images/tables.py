@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class Rows:
     notes: tuple[str, ...]
 
 
-def is_table(data: Any) -> bool:
+def is_table(data: Any) -> TypeGuard[Table | Path | str]:
     """Whether `data` is a Table, or the path of one."""
     if isinstance(data, str | Path):
         return Path(data).suffix.lower() in SUFFIXES and not Path(data).is_dir()
@@ -273,12 +273,7 @@ def _in_columns(
     blanks = unsure = 0
     for name, column in columns.items():
         numbers, blank = sheet.numbers(column)
-        wrong = ~blank & ~np.isin(numbers, (0, 1, -1))
-        faults.add_where(
-            sheet.rows,
-            wrong,
-            lambda i, column=column: f"{column} is {sheet.texts(column)[i]!r}, and not 1, 0, -1 or blank",
-        )
+        _refuse(sheet, column, ~blank & ~np.isin(numbers, (0, 1, -1)), "and not 1, 0, -1 or blank", faults)
         blanks, unsure = blanks + int(blank.sum()), unsure + int((numbers == -1).sum())
         numbers = np.where(numbers == -1, UNCERTAIN[uncertain], numbers)
         truth[:, names.index(name)] = np.where(blank, BLANK[uncertain], numbers)
@@ -318,14 +313,16 @@ def _values(sheet: Sheet, names: tuple[str, ...] | None, faults: Faults) -> _Lab
     truth = np.empty((len(sheet.rows), len(names)))
     for k, name in enumerate(names):
         numbers, blank = sheet.numbers(columns[name])
-        faults.add_where(
-            sheet.rows,
-            ~blank & ~np.isfinite(numbers),
-            lambda i, column=columns[name]: f"{column} is {sheet.texts(column)[i]!r}, which is no number",
-        )
+        _refuse(sheet, columns[name], ~blank & ~np.isfinite(numbers), "which is no number", faults)
         truth[:, k] = np.where(blank, np.nan, numbers)
     unknown = int(np.isnan(truth).sum())
     return _Labels(names, truth, (f"{unknown} values are blank: nobody knows them",) if unknown else ())
+
+
+def _refuse(sheet: Sheet, column: str, wrong: NDArray[np.bool_], why: str, faults: Faults) -> None:
+    """A fault for each cell of a column that is `wrong` [N]."""
+    texts = sheet.texts(column)
+    faults.add_where(sheet.rows, wrong, lambda i: f"{column} is {texts[i]!r}, {why}")
 
 
 def _meaning(value: float) -> str:

@@ -65,10 +65,10 @@ def read_labelled(
     Raises EdgedenseError when a folder's name or a label is none of the model's, for a folder where values are asked
     for, and what `tables.read` raises.
     """
-    if tables.is_table(data):
-        return _from_table(tables.read(data, kind, names, usual), kind)  # type: ignore[arg-type]
+    if isinstance(data, tables.Table) or tables.is_table(data):
+        return _from_table(tables.read(data, kind, names, usual), kind)
     if not isinstance(data, str | Path):
-        return _from_pairs(data, names, kind)  # type: ignore[arg-type]
+        return _from_pairs(data, names, kind)
     if kind == "values":
         raise EdgedenseError(
             f"a table (.csv or .tsv) with a column for {listed(names)}",
@@ -120,7 +120,7 @@ def _images(
     notes: tuple[str, ...] = (),
 ) -> LabelledImages:
     shown = ~np.isnan(truth) if kind == "values" else truth == 1
-    missing = tuple(name for name, there in zip(names, shown.any(axis=0), strict=True) if not there)
+    missing = tuple(name for k, name in enumerate(names) if not shown[:, k].any())
     return LabelledImages(
         tuple(pictures), tuple(called), labels, tuple(names), missing, truth, tuple(patients), kind, notes
     )

@@ -34,7 +34,7 @@ def main(folder: Path, pictures: int) -> None:
     images, model, report = folder / "images", folder / "digits.tflite", folder / "report.html"
     run(sys.executable, str(HERE / "images.py"), str(images))
     known = ["--calibration", str(images / "calibration"), "--labels", str(images / "labels.txt")]
-    edgedense("convert", str(MODEL), *known, "--images", str(CALIBRATION), "--out", str(model))
+    edgedense("convert", str(MODEL), *known, "--calibration-images", str(CALIBRATION), "--out", str(model))
     some = sorted((images / "test").glob("*/*"))[::125]
     edgedense("run", str(model), *map(str, some))
     first = time.monotonic() - started

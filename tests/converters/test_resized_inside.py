@@ -28,7 +28,9 @@ keras = pytest.importorskip("keras")
 
 # int8 noise on a softmax (see test_pipeline), which half a level in 255 of the input does not add to.
 CLOSE = 0.03
-QUICK = Options(images=12, golden_images=2, explain=True, ranges="minmax", headroom=1.0, force=True, preprocess="none")
+QUICK = Options(
+    calibration_images=12, golden_images=2, explain=True, ranges="minmax", headroom=1.0, force=True, preprocess="none"
+)
 STEPS = (Crop(0, 8, 48, 48), Resample(32, 32, "bilinear"))
 
 

@@ -147,11 +147,11 @@ class TestConvert:
     def test_of_a_generator_the_first_are_taken(self, model: Path, labelled: list[tuple[Path, str]]) -> None:
         paths = [path for path, _ in labelled]
         taken = iter(paths)
-        first = edgedense.convert(model, taken, images=4, **QUICK)
+        first = edgedense.convert(model, taken, calibration_images=4, **QUICK)
         assert first.notes[-2] == "only the first 4 pictures were taken: a list would be taken from evenly"
         assert list(taken) == paths[5:]  # one was looked at, to know whether there are more
         assert code(first) == code(edgedense.convert(model, paths[:4], **QUICK))
-        assert code(first) != code(edgedense.convert(model, paths, images=4, **QUICK))
+        assert code(first) != code(edgedense.convert(model, paths, calibration_images=4, **QUICK))
 
     @pytest.mark.parametrize("module", ["keras", "tf_keras"])
     def test_a_model_in_memory(self, module: str, folders: Path, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ class TestInspect:
         assert found.contents.inputs[0].shape == (1, 32, 32, 3)
 
     def test_layers(self, file: Path, model: Path, folders: Path) -> None:
-        found = edgedense.inspect_layers(file, model, folders, images=4)
+        found = edgedense.inspect_layers(file, model, folders, calibration_images=4)
         chosen = sorted(folders.glob("*/*.png"))
         some = [pixels(chosen[i]) for i in (0, 3, 6, 9)]
         assert edgedense.inspect_layers(file, model, some) == found

@@ -177,7 +177,7 @@ class TestConvertOptions:
             ("--ranges", "percentile"),
             ("--ranges", "mse"),
             ("--headroom", "1.5"),
-            ("--images", "5"),
+            ("--calibration-images", "5"),
             ("--input-size", "48"),
         ],
     )
@@ -186,7 +186,7 @@ class TestConvertOptions:
         assert bundle.without_archive(found.model) != bundle.without_archive(usual.model)
         recipe = json.dumps(found.recipe)
         assert recipe != json.dumps(usual.recipe)
-        assert options[1] in recipe or options[0] == "--images"
+        assert options[1] in recipe or options[0] == "--calibration-images"
 
     @pytest.mark.slow
     def test_crop_fraction(self, convert: Callable[..., bundle.Bundle]) -> None:
@@ -199,7 +199,7 @@ class TestConvertOptions:
         assert bundle.without_archive(found.model) == bundle.without_archive(same.model)
 
     def test_images(self, convert: Callable[..., bundle.Bundle]) -> None:
-        assert convert(*QUICK, "--images", "5").recipe["calibration"]["images"] == 5
+        assert convert(*QUICK, "--calibration-images", "5").recipe["calibration"]["images"] == 5
         assert convert(*QUICK).recipe["calibration"]["images"] == 11
 
     @pytest.mark.slow
@@ -378,10 +378,10 @@ class TestInspect:
 
     def test_layers(self, deployed: Path, model: Path, folders: Path, tmp_path: Path) -> None:
         usual = ("inspect", deployed, "--layers", "--reference", model, "--data", folders)
-        words = succeeded(*usual, "--images", "2", "--report", tmp_path / "noise.html").out
+        words = succeeded(*usual, "--calibration-images", "2", "--report", tmp_path / "noise.html").out
         assert "block1/layer1/bottleneck" in words
         assert "block1/layer1/bottleneck" in (tmp_path / "noise.html").read_text()
-        assert succeeded(*usual, "--images", "1").out != words
+        assert succeeded(*usual, "--calibration-images", "1").out != words
 
     def test_layers_needs_all_it_compares_with(self, deployed: Path, model: Path, folders: Path) -> None:
         refused("inspect", deployed, "--layers")
@@ -443,7 +443,13 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "options",
-        [("--resize", "cubic"), ("--headroom", "0.5"), ("--images", "1"), ("--no-such-option",), ("--max-drop", "-1")],
+        [
+            ("--resize", "cubic"),
+            ("--headroom", "0.5"),
+            ("--calibration-images", "1"),
+            ("--no-such-option",),
+            ("--max-drop", "-1"),
+        ],
     )
     def test_usage(self, usual: tuple[object, ...], options: tuple[str, ...]) -> None:
         ended = edgedense(*usual, *options)

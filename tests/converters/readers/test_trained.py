@@ -51,7 +51,7 @@ def test_the_same_size_and_any_size_need_no_second_reading(model: Path, tmp_path
 @pytest.mark.slow
 def test_a_smaller_input_is_told_with_its_drift(model: Path, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 6)
-    options = Options(opening=Opening((40, 56)), images=6, ranges="minmax", headroom=1.0)
+    options = Options(opening=Opening((40, 56)), calibration_images=6, ranges="minmax", headroom=1.0)
     found = convert(model, tmp_path / "pictures", tuple("abcde"), options)
     assert [stage.name for stage in found.stages] == ["as trained", "input size"]
     assert found.stages[1].parameters == {"height": 40, "width": 56}
@@ -70,7 +70,7 @@ def test_a_smaller_input_is_told_with_its_drift(model: Path, tmp_path: Path) -> 
 
 def test_what_changes_nothing_has_no_stages(model: Path, tmp_path: Path) -> None:
     fill(tmp_path / "pictures", 6)
-    options = Options(images=6, ranges="minmax", headroom=1.0, slimming=Slimming())
+    options = Options(calibration_images=6, ranges="minmax", headroom=1.0, slimming=Slimming())
     found = convert(model, tmp_path / "pictures", tuple("abcde"), options)
     assert found.stages == ()
     assert "steps" not in found.recipe

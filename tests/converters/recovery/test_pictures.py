@@ -23,7 +23,7 @@ def test_a_flat_folder(tmp_path: Path) -> None:
     assert found.pixels.shape == (20, 32, 40, 3)
     assert np.array_equal(found.pixels[3], load_image(folder / "003.png", SIZE))
     assert (found.labels == UNLABELLED).all()
-    assert found.notes == ("recovered without labels: no sub-folder is named like a label of the model",)
+    assert found.notes == ("recovered without labels: no sub-folder, or label of a table, is one of the model",)
     assert sum(ticks) == 20
 
 
