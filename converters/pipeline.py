@@ -52,6 +52,7 @@ from edgedense.images import fitting, resizing
 from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
+from edgedense.images.tables import VALIDATION
 from edgedense.measures import metrics, stored_points, values
 from edgedense.measures.labelled import fingerprint, read_labelled
 from edgedense.measures.operating_points import parse
@@ -369,7 +370,7 @@ def _validation(
             "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"),
         )
     several = trained.source.activation == "sigmoid" and trained.source.network.classes > 1
-    images = read_labelled(data, names, "several" if several else "classes")
+    images = read_labelled(data, names, "several" if several else "classes", VALIDATION)
     if gates and images.kind == "several":
         raise EdgedenseError(
             "pictures that show one class each for --max-drop, which counts how many are right",

@@ -154,8 +154,8 @@ class TestConvertOptions:
 
     def test_all_are_tested_here(self) -> None:
         tested = "".join(inspect.getsource(cls) for cls in (TestConvertOptions, TestGateOption, TestForce))
-        for other in ("test_cli_explain.py", "test_cli_slimming.py", "test_cli_sources.py", "test_cli_values.py"):
-            tested += Path(__file__).with_name(other).read_text()
+        for other in ("explain", "slimming", "sources", "tables", "values"):
+            tested += Path(__file__).with_name(f"test_cli_{other}.py").read_text()
         for parameter in COMMANDS["convert"].params:
             name = parameter.opts[0]
             if name.startswith("--") and name not in ("--calibration", "--out"):
