@@ -287,6 +287,7 @@ def _read(
         notes += _check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
         held = _validation(trained, preprocessing, validation, names, options.max_drop is not None)
+        notes += () if held.images is None else held.images.notes
     if options.slimming.trains:
         training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
         notes += training.notes
@@ -367,7 +368,7 @@ def _validation(
         raise EdgedenseError(
             "labelled pictures and labels to measure with",
             "none" if names else "a model without labels",
-            "--validation FOLDER with one sub-folder per class" + ("" if names else ", --labels FILE"),
+            "--validation FOLDER or --validation TABLE.csv" + ("" if names else ", --labels FILE"),
         )
     several = trained.source.activation == "sigmoid" and trained.source.network.classes > 1
     images = read_labelled(data, names, "several" if several else "classes", VALIDATION)

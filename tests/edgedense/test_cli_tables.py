@@ -56,7 +56,8 @@ def test_convert(converted: Ended, file: Path) -> None:
     assert found.labels == CLASSES
     assert found.recipe["calibration"]["images"] == 10
     assert "validation_drop_points" in found.recipe["figures"]
-    assert "edgedense: labels.csv: 10 of 20 rows are taken, those of the split fit" in converted.err
+    for split, count in (("fit", 10), ("gate", 5)):
+        assert f"edgedense: labels.csv: {count} of 20 rows are taken, those of the split {split}" in converted.err
 
 
 def test_validate_gives_the_figures_of_the_same_pictures_in_folders(file: Path, folder: Path) -> None:
