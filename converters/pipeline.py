@@ -105,7 +105,7 @@ class Conversion:
 
     def save(self, path: Path | str) -> None:
         """Write the file, whole or not at all. Raises EdgedenseError when that fails or the name is no .tflite."""
-        require_name(path)
+        bundle.require_name(path)
         write_atomically(path, self.data)
 
     def for_edgetpu(self) -> Compiled | None:
@@ -118,12 +118,6 @@ class Conversion:
             return None
         head = {name: data for name, data in bundle.parse(self.data).entries.items() if name == gradcam.ENTRY}
         return replace(compiled, model=bundle.pack(compiled.model, self.labels, self.recipe, head))
-
-
-def require_name(path: Path | str) -> None:
-    """Raise EdgedenseError for a name that is none of a deployed file: a slip must not overwrite the trained model."""
-    if Path(path).suffix != ".tflite":
-        raise EdgedenseError("--out FILE.tflite", str(path), f"--out {Path(path).with_suffix('.tflite')}")
 
 
 def convert(

@@ -56,7 +56,7 @@ class Classifier:
         self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
         self.labels = self._checked_labels(labels if labels is not None else content.labels, outputs)
         self.preprocessing = self._checked_preprocessing(content.preprocessing, shape)
-        self._outputs = outputs
+        self.outputs = outputs
         self._thresholds = self._checked_thresholds(content.thresholds, outputs)
         self._is_pair = outputs == 1 and len(self.labels) == 2
         self.invoke_seconds = 0.0
@@ -106,7 +106,7 @@ class Classifier:
     def rule(self, threshold: float | None = None) -> Rule:
         """When a class counts as seen. `threshold` is that of every class in place of the file's or the usual one; of
         two classes that one sigmoid tells apart it is the second one's."""
-        return rule(self.labels, self.activation, self._outputs, threshold, self._thresholds)
+        return rule(self.labels, self.activation, self.outputs, threshold, self._thresholds)
 
     def predict(self, image: Pixels, top: int = 1, threshold: float | None = None) -> Prediction:
         """uint8 [height, width, C] as for `classify` -> what is seen: the `top` best classes, or where each class is

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgedense.api.inspect import inspect as inspect
     from edgedense.api.inspect import inspect_layers as inspect_layers
     from edgedense.api.page import to_html as to_html
+    from edgedense.api.thresholds import choose_thresholds as choose_thresholds
     from edgedense.api.validate import validate as validate
     from edgedense.converters.features import Features as Features
     from edgedense.converters.opening import Opening as Opening
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edgedense.converters.readers.summary import Summary as Summary
     from edgedense.converters.tflite.edgetpu import Compiled as Compiled
     from edgedense.deployed.golden import Replay as Replay
+    from edgedense.deployed.thresholds import ChosenThresholds as ChosenThresholds
     from edgedense.device.classifier import Classifier as Classifier
     from edgedense.device.engines.contents import DeployedFile as DeployedFile
     from edgedense.errors import DeviceError as DeviceError
@@ -57,6 +59,7 @@ _PLACES = {
     "convert": "edgedense.api.convert",
     "validate": "edgedense.api.validate",
     "compare": "edgedense.api.compare",
+    "choose_thresholds": "edgedense.api.thresholds",
     "inspect": "edgedense.api.inspect",
     "inspect_layers": "edgedense.api.inspect",
     "explain": "edgedense.api.explain",
@@ -79,6 +82,7 @@ _PLACES = {
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "Replay": "edgedense.deployed.golden",
+    "ChosenThresholds": "edgedense.deployed.thresholds",
     "Summary": "edgedense.converters.readers.summary",
     "DeployedFile": "edgedense.device.engines.contents",
     "Explanation": "edgedense.explanations.explanation",

@@ -78,7 +78,7 @@ def convert(
     from rich.console import Console
 
     import edgedense
-    from edgedense.converters.pipeline import require_name
+    from edgedense.deployed.bundle import require_name
     from edgedense.files import check_writable, write_atomically
 
     require_name(out)

@@ -91,6 +91,12 @@ def without_archive(model: bytes) -> bytes:
     return model[: min(starts)] if starts else model
 
 
+def require_name(path: Path | str) -> None:
+    """Raise EdgedenseError for a name that is none of a deployed file: a slip must not overwrite the trained model."""
+    if Path(path).suffix != ".tflite":
+        raise EdgedenseError("--out FILE.tflite", str(path), f"--out {Path(path).with_suffix('.tflite')}")
+
+
 def read(path: Path | str) -> Bundle:
     """Read a `.tflite` with or without an archive behind it.
 

@@ -231,11 +231,11 @@ def _order(
     """By what thresholds are compared, first and then where that is equal, and which of them may be taken. `found` and
     `passed` are true positives and true negatives. Counts and quotients of counts are exactly equal where they are
     equal, so that no rounding decides."""
-    everyone = np.ones(found.shape, np.bool_)
+    everyone, target = np.ones(found.shape, np.bool_), spec.value or 0.0
     if spec.rule == "sensitivity":
-        return passed, found, found / positives >= spec.value
+        return passed, found, found / positives >= target
     if spec.rule == "specificity":
-        return found, passed, passed / negatives >= spec.value
+        return found, passed, passed / negatives >= target
     if spec.rule == "youden":
         return found * negatives + passed * positives, found, everyone
     assert spec.rule == "f1", get_args(Rule)

@@ -108,15 +108,12 @@ def threshold_row(threshold: Threshold) -> Row:
     )
 
 
-POINT_HEADINGS = ("class", "seen from", "sensitivity", "specificity", "pictures with it", "without")
-KEPT_HEADINGS = (
-    *("class", "seen from", "sensitivity, promised", "here", "specificity, promised", "here"),
-    *("pictures with it", "without"),
-)
+POINT_HEADINGS = ("class", "seen from", "sensitivity", "specificity", "with it", "without")
+KEPT_HEADINGS = ("class", "seen from", "", "promised", "here", "of")
 _CLINICAL = (
     "Sensitivity is the share of the pictures that show a class in which it is found, specificity the share of the "
-    "others in which it is not. In brackets is the 95 % interval (Wilson score): other pictures of the same kind would "
-    "give other shares."
+    "others in which it is not, both in percent. In brackets is the 95 % interval (Wilson score): other pictures of the "
+    "same kind would give other shares."
 )
 
 
@@ -129,7 +126,8 @@ def points_section(stored: Stored) -> Section:
 
 def kept_section(found: Sequence[Kept]) -> Section:
     """What a file's thresholds do on these pictures, beside what they did where they were chosen."""
-    return Section("Operating points: promised and here", _CLINICAL, KEPT_HEADINGS, tuple(map(_kept_row, found)))
+    rows = tuple(row for one in found for row in _kept_rows(one))
+    return Section("Operating points: promised and here", _CLINICAL, KEPT_HEADINGS, rows)
 
 
 def _point_row(point: OperatingPoint) -> Row:
@@ -137,18 +135,19 @@ def _point_row(point: OperatingPoint) -> Row:
     return point.label, _seen_from(point), *shares, str(point.positives), str(point.negatives)
 
 
-def _kept_row(one: Kept) -> Row:
+def _kept_rows(one: Kept) -> list[Row]:
     promised, here = one.promised, one.here
-    return (
-        here.label,
-        _seen_from(here),
-        _interval(promised.sensitivity if promised else None),
-        _interval(here.sensitivity),
-        _interval(promised.specificity if promised else None),
-        _interval(here.specificity),
-        str(here.positives),
-        str(here.negatives),
-    )
+    return [
+        (
+            here.label if name == "sensitivity" else "",
+            _seen_from(here) if name == "sensitivity" else "",
+            name,
+            _interval(getattr(promised, name, None)),
+            _interval(getattr(here, name)),
+            str(count),
+        )
+        for name, count in (("sensitivity", here.positives), ("specificity", here.negatives))
+    ]
 
 
 def _seen_from(point: OperatingPoint) -> str:
@@ -156,7 +155,7 @@ def _seen_from(point: OperatingPoint) -> str:
 
 
 def _interval(share: Share | None) -> str:
-    return "–" if share is None else f"{100 * share.value:.1f} % ({100 * share.low:.1f} to {100 * share.high:.1f})"
+    return "–" if share is None else f"{100 * share.value:.1f} ({100 * share.low:.0f}–{100 * share.high:.0f})"
 
 
 def percent(share: float | None) -> str:
