@@ -25,7 +25,8 @@ def choose_thresholds(
 ) -> ChosenThresholds:
     """Choose a threshold for each class of a deployed `.tflite` file, with its own scores for labelled pictures.
 
-    `data` are pictures that the model was not trained on, as for `validate`. `operating_point` is the rule:
+    `data` are pictures that the model was not trained on, as for `validate`; of a table with splits that names none,
+    `val`, `valid` or `validation` is taken. `operating_point` is the rule:
     "sensitivity=0.95" or "specificity=0.9", "youden" or "f1", or a threshold such as "0.5". `positive` is the class
     whose sensitivity is meant where a single score tells two apart, by default the second. `threads` and `progress` are
     as for `validate`.
@@ -40,6 +41,7 @@ def choose_thresholds(
     from edgedense.deployed import bundle
     from edgedense.deployed.thresholds import with_thresholds
     from edgedense.device.classifiers import Classifiers
+    from edgedense.images.tables import VALIDATION
     from edgedense.measures import labelled, stored_points, validation
     from edgedense.measures.operating_points import parse
 
@@ -48,7 +50,7 @@ def choose_thresholds(
         tell(classifiers.notes, file)
         first, names = classifiers.each[0], classifiers.labels
         stored_points.require_thresholds(names, first.activation, first.outputs, positive)
-        images = labelled.read_labelled(data, names, "several" if first.rule().independent else "classes")
+        images = labelled.read_labelled(data, names, "several" if first.rule().independent else "classes", VALIDATION)
         model = validation.deployed(Path(file).name, classifiers.each)
         with step("choosing thresholds", len(images.paths)) as tick:
             (scores,) = validation.score(images.paths, [model], tick)

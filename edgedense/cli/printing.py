@@ -33,6 +33,14 @@ def messages() -> Iterator[None]:
         LOG.setLevel(level)
 
 
+def check_page(page: Path | None) -> None:
+    """Raise EdgedenseError now, and not after minutes of measuring, when the page cannot be written."""
+    from edgedense.files import check_writable
+
+    if page is not None:
+        check_writable(page)
+
+
 def render(result: Report | Comparison, as_json: bool, page: Path | None, pictures: Path | Table) -> None:
     """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
     below, or the table that names them."""

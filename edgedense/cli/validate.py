@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
-from edgedense.cli.printing import render
+from edgedense.cli.printing import check_page, render
 from edgedense.cli.tables import LabelTable
+from edgedense.cli.thresholds import Choice
 from edgedense.converters.opening import TrustModel
-from edgedense.converters.options import THRESHOLDS, OperatingPoint, Positive
 from edgedense.errors import EdgedenseError, GateError
 from edgedense.flags import Flag, changed
 
@@ -37,17 +37,6 @@ MaxDrop = Annotated[
         metavar="POINTS",
     ),
 ]
-Out = Annotated[
-    Path | None,
-    Flag(
-        "Write MODEL with the thresholds of --operating-point to this file. Network, labels and golden samples stay as "
-        "they are. It may be MODEL itself.",
-        panel=THRESHOLDS,
-        metavar="FILE.tflite",
-        writes="file",
-        needs=("--operating-point",),
-    ),
-]
 
 
 def validate(
@@ -62,30 +51,23 @@ def validate(
     threads: Threads = None,
     table: LabelTable,
     trust: TrustModel = False,
-    operating_point: OperatingPoint = None,
-    positive: Positive = None,
-    out: Out = None,
+    choice: Choice,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
 
-    Without --data, replay the golden samples in the file: does it compute what it computed where it was made? With
-    --operating-point, choose from which score on each class counts as seen.
+    Without --data, replay the golden samples in the file: does it compute what it computed where it was made?
     """
     import edgedense
-    from edgedense.files import check_writable
 
-    if operating_point is not None:
+    if choice.operating_point is not None:
         others = {"--reference": reference, "--max-drop": max_drop, "--report": report, "--labels": labels}
-        given = [name for name, value in others.items() if value is not None]
-        _choose(model, data, operating_point, positive, out, given, threads, as_json)
+        choice.make(model, table.of(data), others, threads, as_json)
         return
     if data is None:
-        if reference or max_drop is not None or report or labels or changed(table):
-            raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
-        _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
+        measures = reference or max_drop is not None or report or labels or changed(table)
+        _replay(model, bool(measures), threads, as_json)
         return
-    if report is not None:
-        check_writable(report)
+    check_page(report)
     pictures = table.of(data)
     result = edgedense.validate(
         model,
@@ -100,40 +82,13 @@ def validate(
     render(result, as_json, report, pictures)
 
 
-def _choose(
-    model: Path,
-    data: Path | None,
-    operating_point: str,
-    positive: str | None,
-    out: Path | None,
-    others: list[str],
-    threads: int | None,
-    as_json: bool,
-) -> None:
-    """Write the file with the thresholds, and tell what they do."""
-    from rich.console import Console
-
+def _replay(model: Path, measures: bool, threads: int | None, as_json: bool) -> None:
+    """Compute the golden samples again; EdgedenseError where options ask for figures, which take pictures."""
     import edgedense
-    from edgedense.deployed.bundle import require_name
-    from edgedense.files import check_writable
-    from edgedense.measures.stored_points import ENTRY
-    from edgedense.report.terminal import print_section
-    from edgedense.report.wording import points_section
 
-    if others:
-        raise EdgedenseError("--operating-point alone, which measures nothing else", " and ".join(others))
-    if data is None or out is None:
-        missing = " and ".join(name for name, value in {"--data": data, "--out": out}.items() if value is None)
-        raise EdgedenseError(f"{missing} with --operating-point", "none", "--data FOLDER --out NEW.tflite")
-    require_name(out)
-    check_writable(out)
-    result = edgedense.choose_thresholds(model, data, operating_point, positive=positive, threads=threads)
-    result.save(out)
-    if as_json:
-        print(json.dumps(result.points.entries(len(result.points.points))[ENTRY], ensure_ascii=False))
-    else:
-        print_section(points_section(result.points), Console())
-        print(f"{out}: {model.name} with these thresholds")
+    if measures:
+        raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
+    _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
 
 
 def _render_replay(result: Replay, name: str, as_json: bool) -> None:

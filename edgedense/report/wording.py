@@ -109,11 +109,11 @@ def threshold_row(threshold: Threshold) -> Row:
 
 
 POINT_HEADINGS = ("class", "seen from", "sensitivity", "specificity", "with it", "without")
-KEPT_HEADINGS = ("class", "seen from", "", "promised", "here", "of")
+KEPT_HEADINGS = ("class", "seen from", "figure", "promised", "here", "of")
 _CLINICAL = (
     "Sensitivity is the share of the pictures that show a class in which it is found, specificity the share of the "
-    "others in which it is not, both in percent. In brackets is the 95 % interval (Wilson score): other pictures of the "
-    "same kind would give other shares."
+    "others in which it is not, both in percent. In brackets is the 95 % interval (Wilson score): other pictures of "
+    "the same kind would give other shares."
 )
 
 
@@ -139,8 +139,8 @@ def _kept_rows(one: Kept) -> list[Row]:
     promised, here = one.promised, one.here
     return [
         (
-            here.label if name == "sensitivity" else "",
-            _seen_from(here) if name == "sensitivity" else "",
+            here.label,
+            _seen_from(here),
             name,
             _interval(getattr(promised, name, None)),
             _interval(getattr(here, name)),

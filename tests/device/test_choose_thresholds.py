@@ -89,7 +89,22 @@ def test_the_command_writes_and_validate_tells_what_they_do_elsewhere(
     call("validate", out, "--data", cards)
     shown = capsys.readouterr().out
     assert "Operating points: promised and here" in shown
-    assert re.search(r"blue +0\.5000 +sensitivity +100\.0 \(34–100\) +50\.0 \(9–91\) +2\n", shown), shown
+    assert re.search(r"blue +0\.5000 +sensitivity +100\.0 \(34–100\) +50\.0 \(9–91\) +2 *\n", shown), shown
+
+
+def test_a_table_of_several_findings(file: Path, cards: Path) -> None:
+    """The rows of the split val are taken. The blue card of 100 shows red too, whose score is that of 40: 0.0474."""
+    rows = ["file,split,label", "red/120.png,test,red", "blue/100.png,val,blue|red", "green/110.png,val,No Finding"]
+    (cards / "labels.csv").write_text("\n".join(rows) + "\n")
+    chosen = edgedense.choose_thresholds(file, cards / "labels.csv", "sensitivity=1")
+    assert chosen.points.images == 2
+    red, _, blue = chosen.points.points
+    assert red is not None
+    assert blue is not None
+    assert red.threshold == pytest.approx(1 / (1 + np.exp(3)), abs=1e-6)
+    assert (red.sensitivity, red.specificity) == (wilson(1, 1), wilson(0, 1))
+    assert (blue.threshold, blue.specificity) == (0.5, wilson(1, 1))
+    assert chosen.points.notes == ["seen in every picture at the threshold for sensitivity=1: red"]
 
 
 def test_in_place_only_where_the_file_itself_is_named(
