@@ -43,7 +43,7 @@ def to_html(conversion: Conversion) -> str:
     report = Report(title, both.after, both, recipe=conversion.recipe)
     points = conversion.operating_points
     further = [] if points is None else [points_section(points)]
-    shown = content(report, thumbnails.changed(both, places.__getitem__), further)
+    shown = content(report, thumbnails.changed(report.changed, places.__getitem__), further)
     shown["labels_said"] = "" if labelled else NO_LABELS
     return render(
         "conversion.html",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from edgedense.converters.quantization.gate import Trial, Validation
 from edgedense.converters.quantization.heads import deployed_head, features_tensor
 from edgedense.converters.quantization.quantize import with_features
 from edgedense.converters.quantization.stages import (
+    Agree,
     Stage,
     StageFigures,
     View,
@@ -53,8 +56,8 @@ from edgedense.images.pictures import LabelledLike
 from edgedense.images.preprocessing import Pixels, Preprocessing, load_image
 from edgedense.images.steps import described, goes_beyond
 from edgedense.images.tables import VALIDATION
-from edgedense.measures import metrics, stored_points, values
-from edgedense.measures.labelled import fingerprint, read_labelled
+from edgedense.measures import findings, metrics, stored_points, values
+from edgedense.measures.labelled import fingerprint, read_labelled, scored_alone
 from edgedense.measures.operating_points import parse
 from edgedense.measures.stored_points import POSITIVE, Stored, require_thresholds
 from edgedense.progress import progress
@@ -162,19 +165,13 @@ def convert(
             flatbuffer,
             options.output_type,
             scores,
-            None if given.held is None else given.held.labels,
-            given.source.gives_values,
+            given.held,
+            None if given.source.gives_values else _agree(given.source, given.names),
         )
     stored = _operating_points(flatbuffer, given, options)
     notes += _positive_notes(given, stored)
     recipe = _recipe(
-        given,
-        options,
-        stored,
-        chosen.attempt,
-        network,
-        _figures(flatbuffer, outcome, chosen.trials, given.source),
-        stages,
+        given, options, stored, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials, given), stages
     )
     entries = {
         golden.ENTRY: _golden(flatbuffer, network, given, scores, options),
@@ -280,8 +277,8 @@ def _read(
         scores = trained.predict(own)
         notes += _check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
-        held = _validation(trained, preprocessing, validation, names, options.max_drop is not None)
-        notes += () if held.images is None else held.images.notes
+        held = _validation(trained, preprocessing, validation, names, _limits(source, names))
+        notes += held.images.notes
     if options.slimming.trains:
         training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
         notes += training.notes
@@ -355,29 +352,28 @@ def _flatbuffer(built: Built, given: _Given, options: Options) -> bytes:
 
 
 def _validation(
-    trained: Trained, preprocessing: Preprocessing, data: LabelledLike | None, names: tuple[str, ...], gates: bool
+    trained: Trained,
+    preprocessing: Preprocessing,
+    data: LabelledLike | None,
+    names: tuple[str, ...],
+    limits: tuple[float, ...],
 ) -> Validation:
-    """The labelled pictures, scored by the trained model itself. `gates`: a limit is kept on them."""
+    """The labelled pictures, scored by the trained model itself; `limits` as `_limits` gives them."""
     if data is None or not names:
         raise EdgedenseError(
             "labelled pictures and labels to measure with",
             "none" if names else "a model without labels",
             "--validation FOLDER or --validation TABLE.csv" + ("" if names else ", --labels FILE"),
         )
-    several = trained.source.activation == "sigmoid" and trained.source.network.classes > 1
-    images = read_labelled(data, names, "several" if several else "classes", VALIDATION)
-    if gates and images.kind == "several":
-        raise EdgedenseError(
-            "pictures that show one class each for --max-drop, which counts how many are right",
-            "pictures with several labels, or none",
-            "leave it out; edgedense validate --reference measures each class by itself",
-        )
+    images = read_labelled(data, names, "several" if limits else "classes", VALIDATION)
+    if limits:
+        images = scored_alone(images)
     pixels = trained.load(images.paths, "validation")
     scores = trained.predict(pixels)
     if trained.preprocessing == preprocessing:
-        return Validation(pixels, images.labels, scores, images=images)
+        return Validation(pixels, images, scores, thresholds=limits)
     own = np.stack([load_image(path, preprocessing) for path in images.paths])
-    return Validation(own, images.labels, scores, pixels, images)
+    return Validation(own, images, scores, pixels, limits)
 
 
 def _changes(network: DenseNet, given: _Given, options: Options) -> list[Change]:
@@ -518,6 +514,21 @@ def _has_thresholds(source: Source) -> bool:
     return source.activation == "sigmoid" and bool(source.thresholds)
 
 
+def _limits(source: Source, names: tuple[str, ...]) -> tuple[float, ...]:
+    """What each class's score must reach, infinite where none does; empty where classes exclude each other."""
+    classes = source.network.classes
+    if source.activation != "sigmoid" or len(names) > classes:
+        return ()
+    own = source.thresholds if _has_thresholds(source) else (metrics.HALF,) * classes
+    return tuple(math.inf if limit is None else limit for limit in own)
+
+
+def _agree(source: Source, names: tuple[str, ...]) -> Agree:
+    """How often scores are decided alike: picture by picture, or where each class is scored alone, class by class."""
+    limits = _limits(source, names)
+    return partial(findings.agreement, thresholds=limits) if limits else metrics.agreement
+
+
 def _threshold_notes(source: Source, names: tuple[str, ...], use_own: bool) -> list[str]:
     """That classes count as seen from their own thresholds on, unless others are chosen, and which never do."""
     if not _has_thresholds(source):
@@ -536,7 +547,6 @@ def _operating_points(flatbuffer: bytes, given: _Given, options: Options) -> Sto
         return None
     held, source = given.held, given.source
     assert held is not None
-    assert held.images is not None
     with progress("choosing thresholds", len(held.pixels)) as tick:
         scores = execute.run(flatbuffer, held.pixels, tick)
     return stored_points.chosen(
@@ -611,7 +621,7 @@ def _told(difference: values.Difference) -> dict[str, Any]:
     return {key: value for key, value in asdict(difference).items() if key != "worst_image"}
 
 
-def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...], source: Source) -> dict[str, Any]:
+def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...], given: _Given) -> dict[str, Any]:
     """What the file does on the calibration pictures, against the float network, and what it lost at the gate."""
     if outcome.differences:
         return {
@@ -622,11 +632,14 @@ def _figures(flatbuffer: bytes, outcome: Outcome, trials: tuple[Trial, ...], sou
             ],
             "flatbuffer_bytes": len(flatbuffer),
         }
-    divergence = _apart(source)(outcome.before, outcome.after)
-    lost = {"validation_drop_points": round(trials[-1].drop, 4)} if trials else {}
+    divergence = _apart(given.source)(outcome.before, outcome.after)
+    agreement = _agree(given.source, given.names)(outcome.before, outcome.after)
+    lost: dict[str, Any] = {"validation_drop_points": round(trials[-1].drop, 4)} if trials else {}
+    if trials and given.held is not None and given.held.images.kind == "several":
+        lost["validation_drop_of"] = given.held.measured
     return {
         "images": len(outcome.before),
-        "calibration_agreement": round(metrics.agreement(outcome.before, outcome.after), 6),
+        "calibration_agreement": round(agreement, 6),
         "calibration_kl_mean": round(float(divergence.mean()), 6),
         "calibration_kl_worst": round(float(divergence.max()), 6),
         "flatbuffer_bytes": len(flatbuffer),

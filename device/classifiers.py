@@ -26,7 +26,7 @@ class Classifiers:
     many there will be, is less than that, there is one for each picture, with several threads, by default at most four.
     An Edge TPU does one picture at a time, so there is one classifier for it. Every one more takes memory for its
     weights and its widest layers: 16 MiB for a DenseNet121 at 224x224. `thresholds` are those of `Rule` where
-    they decide, and else there are none. Raises what `Classifier` raises.
+    they decide, and else there are none, and `truth` is that of `Rule`. Raises what `Classifier` raises.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Classifiers:
         self.each = (first, *others)
         self.labels, self.preprocessing, self.notes = first.labels, first.preprocessing, first.notes
         rule = first.rule()
+        self.truth = rule.truth
         self.thresholds = rule.thresholds if rule.kind in ("each", "pair") else ()
 
     def map(self, work: Callable[[Classifier, Item], Result], items: Iterable[Item]) -> Iterator[Result]:

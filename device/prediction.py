@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedense.measures.labelled import Kind
+from edgedense.measures.metrics import HALF
 from edgedense.measures.values import NONE, text
 
-HALF = 0.5  # a sigmoid's threshold where nobody names another: the class is more likely there than not
 NEVER = float("inf")  # that of a class that the model was not trained for
 
 
@@ -41,6 +42,11 @@ class Rule:
     def independent(self) -> bool:
         """Whether each class is scored alone, so that there may be several findings, or none."""
         return self.kind == "each"
+
+    @property
+    def truth(self) -> Kind:
+        """What is to be known of a picture to say whether such a file is right about it."""
+        return "values" if self.kind == "values" else "several" if self.kind == "each" else "classes"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ TYPES = {
     "LabelledLike": "edgedense.images.pictures",
     "Label": "edgedense.images.pictures",
     "Uncertain": "edgedense.images.tables",
+    "Kind": "edgedense.images.tables",
     "CalibrationLike": "edgedense.converters.calibration.pictures",
     "Progress": "edgedense.progress",
     "LayerNoise": "edgedense.measures.layer_noise",

@@ -18,7 +18,7 @@ from edgedense.converters.training import training_page
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.train import Options, Training
-from edgedense.measures import drift
+from edgedense.measures import drift, findings
 from edgedense.measures.result import Gate, Report
 from edgedense.report import noise_page, thumbnails, validation_page
 from edgedense.report.wording import Section
@@ -53,6 +53,36 @@ def compared(classes: int, images: int = 400) -> tuple[Report, dict[str, bytes]]
     both = drift.compare(before, after, truth, called, images=pictures, models=("chest.keras", "chest.tflite"))
     shown = {change.image: jpeg() for change in both.changed[: thumbnails.SHOWN]}
     return Report("chest.tflite", both.after, both, Gate(1.0, both.drop), RECIPE, layers()), shown
+
+
+def with_findings(classes: int = 14, images: int = 600) -> tuple[Report, dict[str, bytes]]:
+    """A report on two models with several findings a picture, three pictures a patient; one class has no positives,
+    another one is never reported."""
+    random = np.random.default_rng(1)
+    truth = (random.random((images, classes)) < np.linspace(0.3, 0.03, classes)).astype(float)
+    logits = random.normal(-1.2, 1, truth.shape) + np.linspace(2.5, 0.5, classes) * truth
+    truth[random.random(truth.shape) < 0.05] = np.nan
+    truth[truth[:, 2] == 1, 2] = 0
+    scored = [1 / (1 + np.exp(-values)) for values in (logits, logits + random.normal(0, 0.2, logits.shape))]
+    found = findings.measure(
+        scored,
+        truth,
+        [*np.linspace(0.5, 0.2, classes - 1), np.inf],
+        names(classes),
+        models=("chest.keras", "chest.tflite"),
+        images=[f"patient{i // 3:03}/study1/view_{i:05}.jpg" for i in range(images)],
+        patients=[str(i // 3) for i in range(images)],
+        draws=200,
+    )
+    assert found.change is not None
+    drop = found.change.drop.value or 0.0
+    gate = Gate(1.0, drop, "mean AUROC")
+    report = Report("chest.tflite", None, None, gate, RECIPE, layers(), found, found.patients)
+    return report, {change.image: jpeg() for change in report.changed[: thumbnails.SHOWN]}
+
+
+def several(classes: int = 14) -> str:
+    return validation_page.to_html(*with_findings(classes))
 
 
 def jpeg() -> bytes:

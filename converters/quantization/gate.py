@@ -1,4 +1,4 @@
-"""The gate on the drop in accuracy, and what is tried, step by step, when it fails."""
+"""The gate on what a file may lose, and what is tried, step by step, when it fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgedense.converters.quantization.noise import LayerNoise
 from edgedense.converters.tflite import execute
 from edgedense.errors import GateError
 from edgedense.images.preprocessing import Pixels
-from edgedense.measures import metrics
+from edgedense.measures import validation as judging
 from edgedense.measures.labelled import LabelledImages
 
 FLOAT_STEPS = (4, 16)  # how many of the worst layers go to float, one step after the other
@@ -25,31 +25,36 @@ NOISE_PICTURES = 8
 
 @dataclass(frozen=True)
 class Validation:
-    """Labelled pictures that the ranges have not seen: pixels [N, height, width, 3], labels [N], float scores.
+    """Labelled pictures that the ranges have not seen: pixels [N, height, width, 3], what is known of them, and the
+    trained model's scores.
 
-    `as_trained`: the pixels at the size that the model was trained with, where that is another one. `images` is all
-    that is known of them.
+    `as_trained`: the pixels at the size that the model was trained with, where that is another one. `thresholds` are
+    infinite for classes that the file never reports, which do not count.
     """
 
     pixels: Pixels
-    labels: np.ndarray
+    images: LabelledImages
     scores: np.ndarray
     as_trained: Pixels | None = None
-    images: LabelledImages | None = None
+    thresholds: tuple[float, ...] = ()
 
     @property
-    def accuracy(self) -> float:
-        """The trained model's, in points of 100."""
-        return 100 * metrics.accuracy(self.scores, self.labels)
+    def measured(self) -> str:
+        """What the gate is about: the accuracy, or where a picture shows any number of classes the mean AUROC."""
+        return judging.measured(self.images)
+
+    def points(self, scores: np.ndarray) -> float:
+        """That of scores [N, classes] on these pictures, in points of 100."""
+        return judging.points(scores, self.images, self.thresholds)
 
     def drop(self, file: bytes) -> float:
-        """By how many points of 100 the accuracy of a .tflite file is below that."""
-        return self.accuracy - 100 * metrics.accuracy(execute.run(file, self.pixels), self.labels)
+        """By how many points of 100 a .tflite file is below the trained model."""
+        return self.points(self.scores) - self.points(execute.run(file, self.pixels))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One attempt, and by how many points of 100 its accuracy is below the float model's."""
+    """One attempt, and by how many points of 100 it is below the float model."""
 
     attempt: Attempt
     drop: float
@@ -82,7 +87,8 @@ def passing(
         if trials[-1].drop <= max_drop:
             return attempt, built, trials
     raise GateError(
-        f"a drop of at most {max_drop:g} points on {len(validation.labels)} validation pictures",
+        f"a drop in {validation.measured} of at most {max_drop:g} points on {len(validation.pixels)} validation "
+        "pictures",
         "; ".join(trial.describe() for trial in trials),
         "more calibration pictures, or a higher --max-drop; nothing was written",
     )

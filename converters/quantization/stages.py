@@ -15,11 +15,13 @@ from edgedense.converters.pruning.cost import macs, weights
 from edgedense.converters.pruning.sparsity import compressed_bytes
 from edgedense.converters.quantization import attempts
 from edgedense.converters.quantization.attempts import Attempt
+from edgedense.converters.quantization.gate import Validation
 from edgedense.converters.tflite import execute
 from edgedense.images.preprocessing import Pixels
-from edgedense.measures import metrics, values
+from edgedense.measures import values
 from edgedense.progress import progress
 
+Agree = Callable[[np.ndarray, np.ndarray], float]  # scores before and after -> the share that is decided alike
 BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
 ROUNDS = 40  # inferences of each file, in turn, so that what slows the machine down slows all of them
 
@@ -52,9 +54,9 @@ class StageFigures:
     """What the int8 file is after a step.
 
     `macs` per inference; `weights` in bytes of int8; `agreement` with the trained model on the calibration pictures
-    and `accuracy` on the validation pictures, as fractions. Of a model that gives values, there is in place of the
-    agreement an `error`: the root of the mean of `values.squared_error`. `latency_ms`: median of one thread of this
-    machine.
+    and `accuracy` on the validation pictures, as fractions; where a picture shows any number of classes, it is
+    `mean_auroc` in place of the accuracy. Of a model that gives values, there is in place of the agreement an `error`:
+    the root of the mean of `values.squared_error`. `latency_ms`: median of one thread of this machine.
     """
 
     name: str
@@ -67,25 +69,22 @@ class StageFigures:
     accuracy: float | None
     latency_ms: float
     error: float | None = None
+    mean_auroc: float | None = None
 
     def recorded(self) -> dict[str, Any]:
         """For the recipe: all but the latency, which is another one at each run and would change the file's bytes."""
         entry = asdict(self)
         del entry["latency_ms"], entry["agreement" if self.agreement is None else "error"]
+        del entry["mean_auroc" if self.mean_auroc is None else "accuracy"]
         return entry
 
 
 def measure_stages(
-    stages: list[Stage],
-    last: bytes,
-    output_type: str,
-    scores: np.ndarray,
-    labels: np.ndarray | None,
-    are_values: bool = False,
+    stages: list[Stage], last: bytes, output_type: str, scores: np.ndarray, held: Validation | None, agree: Agree | None
 ) -> tuple[StageFigures, ...]:
     """The figures of each stage. The last one's file is `last`; the others' are made with the ranges and the form of a
-    first attempt. `scores` [N, classes] are the trained model's on the calibration pictures, `labels` [M] those of the
-    validation pictures. `are_values`: the scores are no probabilities."""
+    first attempt. `scores` [N, classes] are the trained model's on the calibration pictures, `held` the validation
+    pictures. `agree` says how often scores after agree with those; None where they are no probabilities."""
     with progress("measuring each step", len(stages)) as tick:
         files = []
         for stage in stages[:-1]:
@@ -95,8 +94,7 @@ def measure_stages(
         times = execute.latencies(files, ROUNDS)
         tick(1)
     return tuple(
-        _figures(stage, file, time, scores, labels, are_values)
-        for stage, file, time in zip(stages, files, times, strict=True)
+        _figures(stage, file, time, scores, held, agree) for stage, file, time in zip(stages, files, times, strict=True)
     )
 
 
@@ -110,14 +108,15 @@ def statistics_of(network: DenseNet, pixels: Pixels, tick: Callable[[int], None]
 
 
 def _figures(
-    stage: Stage, file: bytes, time: float, scores: np.ndarray, labels: np.ndarray | None, are_values: bool
+    stage: Stage, file: bytes, time: float, scores: np.ndarray, held: Validation | None, agree: Agree | None
 ) -> StageFigures:
     after = execute.run(file, stage.view.calibration)
-    agreement = None if are_values else round(metrics.agreement(scores, after), 6)
-    error = round(float(np.sqrt(values.squared_error(scores, after).mean())), 6) if are_values else None
-    accuracy = None
-    if labels is not None and stage.view.validation is not None:
-        accuracy = round(metrics.accuracy(execute.run(file, stage.view.validation), labels), 6)
+    agreement = None if agree is None else round(agree(scores, after), 6)
+    error = round(float(np.sqrt(values.squared_error(scores, after).mean())), 6) if agree is None else None
+    accuracy = auroc = None
+    if held is not None and stage.view.validation is not None:
+        reached = round(held.points(execute.run(file, stage.view.validation)) / 100, 6)
+        accuracy, auroc = (None, reached) if held.images.kind == "several" else (reached, None)
     return StageFigures(
         stage.name,
         stage.parameters,
@@ -129,13 +128,15 @@ def _figures(
         accuracy,
         time,
         error,
+        auroc,
     )
 
 
 def headings(stages: Sequence[StageFigures]) -> tuple[str, ...]:
     """Column names of `rows`. An error is in percent of the values' own standard deviation."""
     measure = "agreement" if stages[0].agreement is not None else "error"
-    return "step", "MACs, M", "MB", "gzip", "ms", "ratio", measure, "accuracy"
+    reached = "accuracy" if all(stage.mean_auroc is None for stage in stages) else "mean AUROC"
+    return "step", "MACs, M", "MB", "gzip", "ms", "ratio", measure, reached
 
 
 def rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
@@ -149,7 +150,7 @@ def rows(stages: Sequence[StageFigures]) -> list[tuple[str, ...]]:
             f"{s.latency_ms:.2f}",
             f"{s.latency_ms / stages[0].latency_ms:.2f}",
             f"{100 * (s.error or 0.0 if s.agreement is None else s.agreement):.2f}",
-            "" if s.accuracy is None else f"{100 * s.accuracy:.2f}",
+            "".join(f"{100 * share:.2f}" for share in (s.accuracy, s.mean_auroc) if share is not None),
         )
         for s in stages
     ]

@@ -30,7 +30,9 @@ def judge(
     Labels and thresholds are those of `classifiers`, which are of one of the models; `recipe` is that of the last.
     Raises what `labelled.read_labelled` and `validation.judge` raise.
     """
-    images = labelled.read_labelled(data, classifiers.labels)
+    images = labelled.read_labelled(data, classifiers.labels, classifiers.truth)
+    if classifiers.truth == "several":
+        images = labelled.scored_alone(images)
     with step(doing, len(images.paths)) as tick:
         report = validation.judge(
             images,

@@ -23,7 +23,7 @@ def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> st
     from edgedense.report import thumbnails, validation_page
 
     if isinstance(result, Report):
-        shown = {} if data is None else thumbnails.changed(result.drift, _places(data))
+        shown = {} if data is None else thumbnails.changed(result.changed, _places(data))
         return validation_page.to_html(result, shown)
     from edgedense.converters import conversion_page
 

@@ -71,7 +71,7 @@ def render(result: Report | Comparison, as_json: bool, page: Path | None, pictur
         print(f"report: {page}", file=sys.stderr)
     if result.gate is not None and not result.gate.passed:
         raise GateError(
-            f"a drop of at most {result.gate.max_drop:g} points",
+            f"a drop in {result.gate.of} of at most {result.gate.max_drop:g} points",
             f"{result.gate.drop:.2f}",
             "convert with more calibration images, or look at the report",
         )

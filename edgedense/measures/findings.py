@@ -377,14 +377,12 @@ def _change(
     divergence = metrics.independent_kl(before[:, reported], after[:, reported])
     worst = int(np.argmax(divergence))
     difference, differences = found[1] - found[0], drawn[1] - drawn[0]
+    compared = [(FIGURES.index(name), name) for name in ("auroc", "sensitivity", "specificity")]
     return Change(
         classes=tuple(
             ClassChange(
                 name,
-                *(
-                    estimate(float(difference[f, k]), differences[f, k])
-                    for f in map(FIGURES.index, ("auroc", "sensitivity", "specificity"))
-                ),
+                **{one: estimate(float(difference[f, k]), differences[f, k]) for f, one in compared},
                 score=float(moved[k]) if reported[k] else None,
                 agreement=float(same[:, k].mean()) if reported[k] else None,
             )

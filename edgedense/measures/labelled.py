@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def read_labelled(
     NaN or None where it is not known.
 
     `kind` says what the model tells. Folders, and pairs with one label each, only say which class a picture was filed
-    under: they are read as "classes" for a model of "several" too.
+    under: they are read as "classes" for a model of "several" too (see `scored_alone`).
 
     Raises EdgedenseError when a folder's name or a label is none of the model's, for a folder where values are asked
     for, and what `tables.read` raises.
@@ -124,6 +124,11 @@ def _images(
     return LabelledImages(
         tuple(pictures), tuple(called), labels, tuple(names), missing, truth, tuple(patients), kind, notes
     )
+
+
+def scored_alone(images: LabelledImages) -> LabelledImages:
+    """The same, to be judged class by class: an image that is known by one class shows that one, and no other."""
+    return replace(images, labels=NONE, kind="several")
 
 
 def fingerprint(images: LabelledImages) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import names as image_names
 from edgedense.images.preprocessing import Preprocessing, load_image
-from edgedense.measures import drift, stored_points
+from edgedense.measures import drift, findings, metrics, stored_points
 from edgedense.measures.labelled import LabelledImages, listed
 from edgedense.measures.metrics import Floats
 from edgedense.measures.result import Gate, Report
@@ -67,33 +67,99 @@ def judge(
 ) -> Report:
     """Score one model, or a reference and then the model under test, and report on the last of them.
 
-    `thresholds` are as for `drift.compare`. `max_drop` is the gate in points of 100 and needs a reference. Raises
-    EdgedenseError when a model does not score as many classes as there are labels.
+    What is reported follows from `images.kind`: an evaluation of classes that exclude each other, or findings.
+    `thresholds` are as for `drift.compare` or `findings.measure`. `max_drop` is the gate in points of 100 and needs a
+    reference. Raises EdgedenseError when a model does not score as many classes as there are labels.
     """
     scores = score(images.paths, models, tick)
+    several = images.kind == "several"
     for model, found in zip(models, scores, strict=True):
-        classes = max(2, found.shape[1])
+        classes = found.shape[1] if several else max(2, found.shape[1])
         if classes != len(images.names):
             raise EdgedenseError(
                 f"{len(images.names)} classes, as many as there are labels", f"{classes} in {model.name}"
             )
-    title = models[-1].name
-    points = stored_points.kept(recipe or {}, scores[-1], images.truth, images.names)
+    names = tuple(model.name for model in models)
+    result = (
+        _findings(images, scores, names, thresholds)
+        if several
+        else _classes(images, scores, names, activation, thresholds)
+    )
+    gate = None
+    if max_drop is not None:
+        gate = Gate(max_drop, drop(scores[0], scores[1], images, thresholds), measured(images))
+    return replace(
+        result,
+        gate=gate,
+        recipe=recipe or {},
+        patients=len(set(images.patients)),
+        operating_points=stored_points.kept(recipe or {}, scores[-1], images.truth, images.names),
+    )
+
+
+def measured(images: LabelledImages) -> str:
+    """What `points` gives, in words."""
+    return "mean AUROC" if images.kind == "several" else "accuracy"
+
+
+def points(scores: npt.ArrayLike, images: LabelledImages, thresholds: Sequence[float] = ()) -> float:
+    """How good scores [N, C] are, in points of 100, as gates count it: the accuracy, or where a picture shows any
+    number of classes the mean over these of the area under the ROC curve (AUROC).
+
+    `thresholds` are infinite for classes that the file never reports, which do not count. Raises EdgedenseError where
+    no class has pictures with it and without it.
+    """
+    if images.kind == "classes":
+        return 100 * metrics.accuracy(scores, images.labels)
+    mean = findings.mean_auroc(scores, images.truth, thresholds)
+    if mean is None:
+        raise EdgedenseError("pictures with a finding, and pictures without it", "no class that has both")
+    return 100 * mean
+
+
+def drop(
+    before: npt.ArrayLike, after: npt.ArrayLike, images: LabelledImages, thresholds: Sequence[float] = ()
+) -> float:
+    """By how many `points` the second model's scores are worse than the first's: what a gate limits."""
+    return points(before, images, thresholds) - points(after, images, thresholds)
+
+
+def _classes(
+    images: LabelledImages,
+    scores: Sequence[Floats],
+    models: tuple[str, ...],
+    activation: str,
+    thresholds: Sequence[float],
+) -> Report:
     if len(models) == 1:
-        alone = drift.evaluate(scores[0], images.labels, images.names, model=title, activation=activation)
-        return Report(title, alone, recipe=recipe or {}, operating_points=points)
+        alone = drift.evaluate(scores[0], images.labels, images.names, model=models[0], activation=activation)
+        return Report(models[0], alone)
     both = drift.compare(
         scores[0],
         scores[1],
         images.labels,
         images.names,
         images=images.image_names,
-        models=(models[0].name, title),
+        models=(models[0], models[1]),
         activation=activation,
         thresholds=thresholds,
     )
-    gate = None if max_drop is None else Gate(max_drop, both.drop)
-    return Report(title, both.after, both, gate, recipe or {}, operating_points=points)
+    return Report(models[1], both.after, both)
+
+
+def _findings(
+    images: LabelledImages, scores: Sequence[Floats], models: tuple[str, ...], thresholds: Sequence[float]
+) -> Report:
+    found = findings.measure(
+        scores,
+        images.truth,
+        thresholds or (metrics.HALF,) * len(images.names),
+        images.names,
+        models=models,
+        images=images.image_names,
+        patients=images.patients,
+    )
+    return Report(models[-1], None, findings=found)
 
 
 def differ(

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edgedense.measures.drift import Drift, Evaluation, Ranking
 from edgedense.measures.result import Report
-from edgedense.report.wording import Row, number, percent
-
-
-@dataclass(frozen=True)
-class Figure:
-    """`values` has one text for each model, or a single one that belongs to two models together. `meaning` is for
-    somebody who knows pictures and has not met this figure before."""
-
-    name: str
-    values: Row
-    meaning: str
+from edgedense.report import several, wording
+from edgedense.report.wording import KL, Figure, Row, number, percent
 
 
 def figures(report: Report) -> list[Figure]:
     """All figures of a report, from the plain to the particular; those of the pair of models stand last."""
-    models = (report.drift.before, report.drift.after) if report.drift else (report.evaluation,)
+    if report.findings is not None:
+        return several.figures(report.findings)
+    models = report.evaluations
     return [*_of_each(models), *_of_scores(models), *(_of_the_pair(report.drift) if report.drift else ())]
 
 
 def summary_rows(report: Report) -> list[Row]:
     """The figures as table rows, one column for each model; what belongs to the pair stands under the second."""
-    models = 2 if report.drift else 1
-    return [(f.name, *[""] * (models - len(f.values)), *f.values) for f in figures(report)]
+    return [(f.name, *[""] * (len(report.models) - len(f.values)), *f.values) for f in figures(report)]
 
 
 def _of_each(models: tuple[Evaluation, ...]) -> list[Figure]:
@@ -123,7 +113,10 @@ def _of_the_pair(drift: Drift) -> list[Figure]:
     ]
 
 
-KL = (
-    "How far the second model's probabilities are from the first's (Kullback-Leibler divergence). 0 means that they "
-    "are equal. With two classes 0.001 is what it takes to turn 90 % into 88.6 %."
-)
+def verdict(report: Report) -> str:
+    """What the figures mean, in a sentence or two: is the drop real, and was the limit kept?"""
+    if report.findings is not None:
+        said = several.verdict(report.findings)
+    else:
+        said = wording.verdict(report.drift, report.images)
+    return said if report.gate is None else f"{said} {wording.gate_verdict(report.gate)}"

@@ -12,11 +12,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgedense.measures.bootstrap import Estimate
 from edgedense.measures.drift import Evaluation
+from edgedense.measures.findings import Finding
 from edgedense.measures.metrics import ReliabilityBin
 
 MOST_CLASSES = 60  # of a confusion matrix; a larger one would be millions of cells, and nobody reads it
 MOST_MISTAKES = 20  # of the list of confusions
+MOST_CURVES = 24  # ROC curves side by side
 _EXACT = 60.0  # dB at which a layer's curve is cut off: what is exact would flatten the rest
 
 
@@ -66,6 +69,27 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Whisker:
+    """A figure `at` a place, with its interval from `left` over `width`, all in percent of its track."""
+
+    kind: str
+    left: float
+    width: float
+    at: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Rows (name, whiskers, what stands beside them); what is written under the beginning, the middle and the end of
+    the tracks; and where on them an upright dashed line stands."""
+
+    rows: tuple[tuple[str, tuple[Whisker, ...], str], ...]
+    ticks: tuple[str, str, str]
+    marked: float | None
+
+
+@dataclass(frozen=True)
 class Cell:
     """A cell of a confusion matrix: images, and in percent how strong its colour is."""
 
@@ -111,6 +135,60 @@ def relative_bars(
     return tuple(
         (step, tuple(bar(name, values[i] / values[0], "after" if i else "before") for name, values in series.items()))
         for i, step in enumerate(steps)
+    )
+
+
+def intervals(names: Sequence[str], series: Mapping[str, Sequence[Estimate]]) -> Intervals:
+    """AUROCs with their 95 % intervals, a whisker for each class and series; `series` are named by their kind. The axis
+    ends at 1, and begins where all have room. A class without the figure has no whisker."""
+    found = [one for estimates in series.values() for one in estimates if one.value is not None]
+    least = min([one.value if one.low is None else one.low for one in found if one.value is not None] + [0.9])
+    start = math.floor(10 * least) / 10
+
+    def place(value: float) -> float:
+        return 100 * (value - start) / (1 - start)
+
+    def whisker(kind: str, one: Estimate) -> Whisker:
+        value = one.value or 0.0
+        low, high = (value if end is None else end for end in (one.low, one.high))
+        return Whisker(
+            kind, place(low), place(high) - place(low), place(value), f"{value:.3f} ({low:.3f} to {high:.3f})"
+        )
+
+    rows = tuple(
+        (
+            name,
+            tuple(whisker(kind, all_of[i]) for kind, all_of in series.items() if all_of[i].value is not None),
+            " → ".join("–" if all_of[i].value is None else f"{all_of[i].value:.3f}" for all_of in series.values()),
+        )
+        for i, name in enumerate(names)
+    )
+    return Intervals(rows, (f"{start:g}", f"{(1 + start) / 2:.3g}", "1"), place(0.5) if start < 0.5 else None)
+
+
+def roc(before: Finding | None, after: Finding) -> Plot:
+    """The ROC curves of a class; the dots are where the threshold puts it."""
+    ticks = (0, 0.5, 1)
+    lines = []
+    for kind, finding in (("before", before), ("after", after)):
+        if finding is not None:
+            found, left = finding.figures.sensitivity.value, finding.figures.specificity.value
+            dots = () if found is None or left is None else (_roc_dot(1 - left, found),)
+            lines.append(Line(kind, tuple(Dot(100 * x, 100 - 100 * y) for x, y in finding.roc), dots))
+    return Plot(
+        f"ROC curve of {after.name}",
+        "1 - specificity",
+        "sensitivity",
+        tuple((100 * tick, f"{tick:g}") for tick in ticks),
+        tuple((100 - 100 * tick, f"{tick:g}") for tick in ticks),
+        tuple(lines),
+        diagonal=True,
+    )
+
+
+def _roc_dot(x: float, y: float) -> Dot:
+    return Dot(
+        100 * x, 100 - 100 * y, 5, f"at the threshold: sensitivity {100 * y:.1f} %, specificity {100 - 100 * x:.1f} %"
     )
 
 

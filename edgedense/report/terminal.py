@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from edgedense.deployed.golden import Replay
+from edgedense.measures.drift import Evaluation
 from edgedense.measures.result import Report
 from edgedense.measures.values import Comparison
-from edgedense.report.figures import summary_rows
+from edgedense.report import several
+from edgedense.report.figures import summary_rows, verdict
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
     VALUE_HEADINGS,
@@ -23,7 +25,6 @@ from edgedense.report.wording import (
     noise_verdict,
     threshold_row,
     value_row,
-    verdict,
 )
 
 
@@ -42,13 +43,12 @@ def table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) ->
 def print_tables(report: Report, console: Console) -> None:
     """The report for people: figures, classes, confusion matrix, thresholds, what changed."""
     console.print(table(report.title, headings(report), summary_rows(report)))
-    console.print(table("Classes", class_headings(report), class_rows(report)))
-    names = [row.name for row in report.evaluation.per_class]
-    if len(names) <= 12:  # more do not fit a terminal; the page and the JSON have them all
-        rows = [(f"{i} {name}", *map(str, report.evaluation.confusion[i])) for i, name in enumerate(names)]
-        numbers = tuple(map(str, range(len(names))))
-        title = f"Confusion of {report.evaluation.model}: rows are the truth"
-        console.print(table(title, ("", *numbers), rows))
+    if report.evaluations:
+        _print_classes(report, report.evaluations[-1], console)
+    for section in several.sections(report.findings) if report.findings else ():
+        # An interval stands under its figure: side by side they are wider than a terminal.
+        rows = [tuple(cell.replace(" (", "\n(") for cell in row) for row in section.rows]
+        console.print(table(section.title, section.headings, rows))
     if report.drift and report.drift.thresholds:
         console.print(
             table(
@@ -66,6 +66,15 @@ def print_section(section: Section, console: Console) -> None:
     """A table, and under it what it says."""
     console.print(table(section.title, section.headings, section.rows))
     console.print(section.said, highlight=False)
+
+
+def _print_classes(report: Report, evaluation: Evaluation, console: Console) -> None:
+    console.print(table("Classes", class_headings(report), class_rows(report)))
+    names = [row.name for row in evaluation.per_class]
+    if len(names) <= 12:  # more do not fit a terminal; the page and the JSON have them all
+        rows = [(f"{i} {name}", *map(str, evaluation.confusion[i])) for i, name in enumerate(names)]
+        numbers = tuple(map(str, range(len(names))))
+        console.print(table(f"Confusion of {evaluation.model}: rows are the truth", ("", *numbers), rows))
 
 
 def print_values(result: Comparison, console: Console) -> None:

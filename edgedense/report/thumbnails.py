@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PIL import Image
 
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import open_picture
-from edgedense.measures.drift import Drift
+from edgedense.measures.drift import Changed
+from edgedense.measures.findings import ChangedFindings
 
 SHOWN = 60  # changed images on a page; at some 3 kB each the file stays easy to mail
 
 
-def changed(drift: Drift | None, place: Callable[[str], Picture]) -> dict[str, bytes]:
-    """A small JPEG of each image that the page shows, by its name in `drift.changed`; `place` says where it lies."""
-    return {change.image: thumbnail(place(change.image)) for change in drift.changed[:SHOWN]} if drift else {}
+def changed(
+    changes: Sequence[Changed] | Sequence[ChangedFindings], place: Callable[[str], Picture]
+) -> dict[str, bytes]:
+    """A small JPEG of each image that the page shows of `changes`, by its name; `place` says where it lies."""
+    return {change.image: thumbnail(place(change.image)) for change in changes[:SHOWN]}
 
 
 def thumbnail(path: Picture, size: int = 96) -> bytes:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgedense.measures import stored_points
-from edgedense.measures.drift import Threshold
+from edgedense.measures.drift import Drift, Threshold
 from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
 from edgedense.measures.operating_points import OperatingPoint, Share
-from edgedense.measures.result import Report
+from edgedense.measures.result import Gate, Report
 from edgedense.measures.stored_points import Kept, Stored
 from edgedense.measures.values import Difference, text
 
@@ -29,27 +29,43 @@ class Section:
     rows: tuple[Row, ...]
 
 
-def verdict(report: Report) -> str:
-    """What the figures mean, in a sentence or two: is the drop real, and was the limit kept?"""
-    if report.drift is None:
-        return f"{report.evaluation.images} images."
-    drift, gate = report.drift, report.gate
+@dataclass(frozen=True)
+class Figure:
+    """`values` has one text for each model, or a single one that belongs to two models together. `meaning` is for
+    somebody who knows pictures and has not met this figure before."""
+
+    name: str
+    values: Row
+    meaning: str
+
+
+KL = (
+    "How far the second model's probabilities are from the first's (Kullback-Leibler divergence). 0 means that they "
+    "are equal. With two classes 0.001 is what it takes to turn 90 % into 88.6 %."
+)
+
+
+def verdict(drift: Drift | None, images: int) -> str:
+    """What the figures mean, in a sentence or two: is the drop real?"""
+    if drift is None:
+        return f"{images} images."
     if drift.lost == drift.won == 0:
         bound = 100 * rule_of_three(drift.after.images)
-        said = (
+        return (
             f"No image out of {drift.after.images} went from right to wrong or back. "
             f"With 95 % confidence less than {bound:.2g} % of such images would."
         )
-    else:
-        real = "is more than chance" if drift.p_value < 0.05 else "may be chance"
-        said = (
-            f"{drift.lost} images went from right to wrong, {drift.won} from wrong to right: "
-            f"the difference {real} (McNemar, p = {drift.p_value:.2g})."
-        )
-    if gate is None:
-        return said
-    kept = "passed" if gate.passed else "failed"
-    return f"{said} Gate {kept}: drop {gate.drop:.2f} points, limit {gate.max_drop:g}."
+    real = "is more than chance" if drift.p_value < 0.05 else "may be chance"
+    return (
+        f"{drift.lost} images went from right to wrong, {drift.won} from wrong to right: "
+        f"the difference {real} (McNemar, p = {drift.p_value:.2g})."
+    )
+
+
+def gate_verdict(gate: Gate) -> str:
+    """Whether the limit was kept."""
+    of = "" if gate.of == "accuracy" else f" of the {gate.of}"
+    return f"Gate {'passed' if gate.passed else 'failed'}: drop{of} {gate.drop:.2f} points, limit {gate.max_drop:g}."
 
 
 def noise_verdict(layers: LayerNoise) -> str:
@@ -64,9 +80,7 @@ def noise_verdict(layers: LayerNoise) -> str:
 
 def headings(report: Report) -> Row:
     """Column names of the summary."""
-    if report.drift is None:
-        return "", report.evaluation.model
-    return "", report.drift.before.model, report.drift.after.model
+    return "", *report.models
 
 
 def class_headings(report: Report) -> Row:
@@ -79,7 +93,8 @@ def class_rows(report: Report) -> list[Row]:
     if report.drift is None:
         return [
             (c.name, percent(c.precision), percent(c.recall), percent(c.f1), str(c.support))
-            for c in report.evaluation.per_class
+            for evaluation in report.evaluations
+            for c in evaluation.per_class
         ]
     return [
         (

@@ -42,6 +42,8 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "validation of 10 classes": lambda _: pages.validation(10),
     "validation of 40 classes": lambda _: pages.validation(40),
     "validation of 100 classes": lambda _: pages.validation(100),
+    "several findings": lambda _: pages.several(),
+    "one finding": lambda _: pages.several(2),
     "one model": lambda _: pages.alone(),
     "training": lambda _: pages.training(),
     "noise": lambda _: pages.noise(),

@@ -282,7 +282,7 @@ class TestGateOption:
         )
         assert ended.code == 1
         (line,) = (line for line in ended.err.splitlines() if "expected" in line)
-        for words in ("a drop of at most 0.5 points", "minmax x 1", "depthwise", "operators in float"):
+        for words in ("a drop in accuracy of at most 0.5 points", "minmax x 1", "depthwise", "operators in float"):
             assert words in line
         assert out.read_bytes() == b"old"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tflite", "right"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation, ladder, passing
 from edgedense.converters.tflite import execute
 from edgedense.errors import GateError
+from edgedense.measures.labelled import of_classes
 from tests import networks
 
 FIRST = Attempt(RangeSpec("minmax", 1.15))
@@ -33,16 +35,16 @@ def network() -> DenseNet:
 def validation(network: DenseNet) -> Validation:
     """Ten pictures that the float model has right."""
     labels = np.arange(10) % 3
-    return Validation(networks.pictures(network, 10), labels, np.eye(3)[labels])
+    return Validation(networks.pictures(network, 10), of_classes((), (), labels, "abc"), np.eye(3)[labels])
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, validation: Validation, rights: list[int]) -> Callable[[], int]:
     """Lets the deployed file have so many right, attempt by attempt; returns how many attempts were run."""
-    left = list(rights)
+    left, labels = list(rights), validation.images.labels
 
     def run(model: bytes, pixels: np.ndarray) -> np.ndarray:
         right = left.pop(0)
-        return np.eye(3)[np.where(np.arange(10) < right, validation.labels, (validation.labels + 1) % 3)]
+        return np.eye(3)[np.where(np.arange(10) < right, labels, (labels + 1) % 3)]
 
     monkeypatch.setattr(execute, "run", run)
     return lambda: len(rights) - len(left)
@@ -122,7 +124,7 @@ def test_the_float_layers_are_layers_of_the_network(network: DenseNet, validatio
 
 
 def test_a_gain_passes(network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch) -> None:
-    worse = Validation(validation.pixels, validation.labels, np.eye(3)[(validation.labels + 1) % 3])
+    worse = replace(validation, scores=np.roll(validation.scores, 1, axis=1))
     answering(monkeypatch, worse, [10])
     _, trials = pass_gate(network, worse, 0)
     assert trials[0].describe() == "minmax x 1.15, maximum: -100.00 points"

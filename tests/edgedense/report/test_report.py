@@ -12,7 +12,7 @@ from rich.console import Console
 
 from edgedense.measures import drift
 from edgedense.measures.result import Gate, Report
-from edgedense.report import noise_page, plots, terminal, thumbnails, validation_page, wording
+from edgedense.report import figures, noise_page, plots, terminal, thumbnails, validation_page
 from edgedense.report.wording import Section
 
 NAMES = ("cat", "<b>dog</b>", "fox")
@@ -75,12 +75,12 @@ def test_terminal_leaves_out_a_confusion_matrix_that_does_not_fit() -> None:
 
 
 def test_verdict_tells_chance_from_drop_and_no_change_from_proof() -> None:
-    assert "may be chance" in wording.verdict(example())
+    assert "may be chance" in figures.verdict(example())
     same = example(changes=False)
-    assert "No image out of 4" in wording.verdict(same)
+    assert "No image out of 4" in figures.verdict(same)
     assert same.drift is not None
     real = replace(same, drift=replace(same.drift, lost=30, won=2, p_value=1e-6))
-    assert "more than chance" in wording.verdict(real)
+    assert "more than chance" in figures.verdict(real)
 
 
 def test_page_is_whole_and_needs_no_network_nor_script() -> None:

@@ -23,5 +23,5 @@ def test_only_changed_images_have_one(tmp_path: Path) -> None:
         Image.new("RGB", (9, 9)).save(tmp_path / name)
     before, after = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[0.9, 0.1], [0.2, 0.8]])
     both = drift.compare(before, after, [0, 0], ("a", "b"), images=("same.png", "other.png"), models=("float", "int8"))
-    assert list(thumbnails.changed(both, tmp_path.joinpath)) == ["other.png"]
-    assert thumbnails.changed(None, tmp_path.joinpath) == {}
+    assert list(thumbnails.changed(both.changed, tmp_path.joinpath)) == ["other.png"]
+    assert thumbnails.changed((), tmp_path.joinpath) == {}
