@@ -77,7 +77,7 @@ def with_findings(classes: int = 14, images: int = 600) -> tuple[Report, dict[st
     assert found.change is not None
     drop = found.change.drop.value or 0.0
     gate = Gate(1.0, drop, "mean AUROC")
-    report = Report("chest.tflite", None, None, gate, RECIPE, layers(), found, found.patients)
+    report = Report("chest.tflite", None, None, gate, RECIPE, layers(), findings=found, patients=found.patients)
     return report, {change.image: jpeg() for change in report.changed[: thumbnails.SHOWN]}
 
 
