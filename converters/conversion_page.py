@@ -41,9 +41,10 @@ def to_html(conversion: Conversion) -> str:
     both, places, labelled = _compared(conversion)
     title = f"{conversion.recipe['source']['name']}: float against int8 on the calibration pictures"
     report = Report(title, both.after, both, recipe=conversion.recipe)
+    depth = conversion.outcome.pictures.preprocessing.depth
     points = conversion.operating_points
     further = [] if points is None else [points_section(points)]
-    shown = content(report, thumbnails.changed(report.changed, places.__getitem__), further)
+    shown = content(report, thumbnails.changed(report.changed, places.__getitem__, depth), further)
     shown["labels_said"] = "" if labelled else NO_LABELS
     return render(
         "conversion.html",

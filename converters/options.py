@@ -18,6 +18,7 @@ from edgedense.converters.opening import (
 )
 from edgedense.flags import Flag, options_of
 from edgedense.images.decoding import Exif
+from edgedense.images.depth import ChosenDepth
 from edgedense.images.fitting import Fit
 from edgedense.images.preprocessing import Normalization
 from edgedense.images.resizing import Resize
@@ -133,6 +134,16 @@ class Resizing:
             panel=PICTURES,
         ),
     ] = "ignore"
+    depth: Annotated[
+        ChosenDepth,
+        Flag(
+            "Which value is white in grey pictures of 16 bits, such as X-rays saved as PNG. 12: 4095, because the "
+            "detector measured with 12 bits. 16: 65535. 8: 65535 too, of which the high byte is taken, as TensorFlow's "
+            "decoders do. auto: 12 where no such picture has a value above 4095, else 8. What is found is recorded in "
+            "the file.",
+            panel=PICTURES,
+        ),
+    ] = "auto"
 
 
 @dataclass(frozen=True)

@@ -263,7 +263,9 @@ def _read(
         _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
     with progress("reading calibration pictures", options.calibration_images) as tick:
-        pictures = read_calibration(calibration, preprocessing, options.calibration_images, tick)
+        most, depth = options.calibration_images, options.resizing.depth
+        pictures = read_calibration(calibration, preprocessing, most, tick, depth)
+    preprocessing = pictures.preprocessing
     names, said = _labels(labels, pictures, source)
     if options.operating_point is not None:
         require_thresholds(names, str(source.activation), source.network.classes, options.positive)

@@ -12,6 +12,7 @@ from edgedense.converters.network.graph import Affine, DenseNet
 from edgedense.converters.options import Resizing
 from edgedense.errors import EdgedenseError
 from edgedense.images import fitting
+from edgedense.images.depth import chosen as chosen_depth
 from edgedense.images.fitting import Fit
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import NORMALIZATIONS, Channels, Normalization, Pixels, Preprocessing, load_image
@@ -49,7 +50,8 @@ def preprocessing(
     input.
 
     `trained` is the size that the model was trained with, where that is another: `resizing` speaks of that one, and of
-    a shorter side the same share is cut out. Raises EdgedenseError where the model puts a border around pictures that
+    a shorter side the same share is cut out. The depth "auto" becomes 8 here, until pictures are looked at
+    (`depth.chosen`). Raises EdgedenseError where the model puts a border around pictures that
     no pixel can have, or what `resizing` says does not go together.
     """
     fit, shorter_side = fitting.chosen(trained or size, resizing.fit, resizing.shorter_side, resizing.crop_fraction)
@@ -77,7 +79,8 @@ def preprocessing(
         return replace(step, fill=(red, green, blue))
 
     inner = tuple(as_pixels(step) for step in steps)
-    return Preprocessing(*size, normalize, resizing.resize, resizing.exif, inner, fit, shorter_side, channels)
+    depth, _ = chosen_depth(resizing.depth, ())
+    return Preprocessing(*size, normalize, resizing.resize, resizing.exif, inner, fit, shorter_side, channels, depth)
 
 
 def normalized(pixels: Pixels, normalize: Normalization) -> np.ndarray:

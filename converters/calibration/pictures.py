@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edgedense.converters.options import DEFAULT_IMAGES
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
+from edgedense.images import depth as depths
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import PictureLike, first, one, pairs
 from edgedense.images.pictures import names as picture_names
@@ -33,7 +34,7 @@ RANDOM = 0.1  # correlation of neighbouring pixels; photographs have 0.8 and mor
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3].
+    """Pictures as the model sees them: `pixels` uint8 [N, height, width, 3], by `preprocessing`.
 
     `labels` [N] are indices into `names`, where pictures stand in class folders or came with labels, one
     each; `sha256` hashes every picture's name and content; `notes` are remarks for the user.
@@ -45,6 +46,7 @@ class CalibrationSet:
     names: tuple[str, ...]
     sha256: str
     notes: tuple[str, ...]
+    preprocessing: Preprocessing
 
     def indices(self, labels: Sequence[str]) -> npt.NDArray[np.int64] | None:
         """Each picture's class [N] as an index into a model's `labels`; None where they cannot be told from folders."""
@@ -78,8 +80,11 @@ def read_calibration(
     preprocessing: Preprocessing,
     limit: int = DEFAULT_IMAGES,
     tick: Callable[[int], None] = lambda n: None,
+    depth: depths.ChosenDepth = "auto",
 ) -> CalibrationSet:
     """Read at most `limit` pictures, evenly from the classes where these are known.
+
+    `depth` takes the place of what `preprocessing` says of it: with "auto" the pictures do.
 
     `source` is a folder, with or without a sub-folder per class, or a table, or pictures (paths or pictures in memory),
     or pairs (picture, class name). A table names classes where each of its rows has exactly one label; where it has
@@ -90,6 +95,8 @@ def read_calibration(
     found = _found(source, limit)
     chosen = _spread(found.labels, len(found.pictures), limit)
     paths, labels = [found.pictures[i] for i in chosen], None if found.labels is None else found.labels[chosen]
+    found_depth, depth_notes = depths.chosen(depth, paths)
+    preprocessing = replace(preprocessing, depth=found_depth)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pictures = []
         for picture in pool.map(lambda path: _read(path, preprocessing), paths):
@@ -106,11 +113,13 @@ def read_calibration(
         *_picture_notes([pictures[i] for i in good], pixels),
         *_class_notes(kept, found.names),
         *found.notes,
+        *depth_notes,
     )
     manifest = hashlib.sha256()
     for i in good:
         manifest.update(f"{found.image_names[chosen[i]]}\0{pictures[i].sha256}\n".encode())
-    return CalibrationSet(tuple(paths[i] for i in good), pixels, kept, tuple(found.names), manifest.hexdigest(), notes)
+    kept_paths = tuple(paths[i] for i in good)
+    return CalibrationSet(kept_paths, pixels, kept, tuple(found.names), manifest.hexdigest(), notes, preprocessing)
 
 
 def _found(source: CalibrationLike, limit: int) -> _Found:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgedense.converters.options import Resizing
     from edgedense.explanations.explanation import Explanation
     from edgedense.images.decoding import Exif
+    from edgedense.images.depth import ChosenDepth
     from edgedense.images.fitting import Fit
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import PicturesLike
@@ -40,6 +41,7 @@ def explain(
     shorter_side: int | None = None,
     crop_fraction: float | None = None,
     exif: Exif | None = None,
+    depth: ChosenDepth | None = None,
     size: tuple[int, int] | None = None,
     activation: Ending | None = None,
     head_activation: Between | None = None,
@@ -67,8 +69,8 @@ def explain(
     For a trained model only: `layer` is the feature map to look at (`stem`, `block1`, `transition1` and so on, or a
     name of keras.applications), by default the last; `size` the input's height and width; `labels` the class names, by
     default those in NAME.labels.txt beside NAME.keras; `preprocess` is as in `Options`; `resize`, `fit`,
-    `shorter_side`, `crop_fraction` and `exif` as in `Resizing`; `activation`, `head_activation`, `architecture`,
-    `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
+    `shorter_side`, `crop_fraction`, `exif` and `depth` as in `Resizing`, with one depth for all pictures; `activation`,
+    `head_activation`, `architecture`, `output` and `trust` as in `Opening`. `labels` holds for a `.tflite` file too.
 
     `unreadable` is called for a picture or a mask that cannot be read, or a mask that marks nothing, and the work goes
     on; without it that raises. Raises EdgedenseError for an unknown class or layer, a model that cannot be read, a file
@@ -88,6 +90,7 @@ def explain(
                 "--shorter-side": shorter_side,
                 "--crop-fraction": crop_fraction,
                 "--exif": exif,
+                "--depth": depth,
                 "--input-size": size,
                 "--activation": activation,
                 "--head-activation": head_activation,
@@ -103,7 +106,7 @@ def explain(
     from edgedense.converters.opening import Opening
 
     opening = Opening(size, trust, output, activation, head_activation, architecture)
-    resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif)
+    resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif, depth, pictures)
     opened = _opened(model, labels, preprocess, resizing, opening)
     wanted = pictures if marked is None else list(marked)
     return _named(keras.explain(opened, wanted, classes, layer, unreadable, marked), called)
@@ -121,6 +124,7 @@ def feature_maps(
     shorter_side: int | None = None,
     crop_fraction: float | None = None,
     exif: Exif | None = None,
+    depth: ChosenDepth | None = None,
     size: tuple[int, int] | None = None,
     activation: Ending | None = None,
     head_activation: Between | None = None,
@@ -141,7 +145,7 @@ def feature_maps(
     from edgedense.converters.opening import Opening
 
     opening = Opening(size, trust, output, activation, head_activation, architecture)
-    resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif)
+    resizing = _resizing(resize, fit, shorter_side, crop_fraction, exif, depth, pictures)
     opened = _opened(model, labels, preprocess, resizing, opening)
     return _named(features.feature_maps(opened, pictures, layers, unreadable), _called(pictures))
 
@@ -159,16 +163,26 @@ def _refuse(model: Any, of_keras: dict[str, Any]) -> None:
 
 
 def _resizing(
-    resize: Resize | None, fit: Fit | None, shorter_side: int | None, crop_fraction: float | None, exif: Exif | None
+    resize: Resize | None,
+    fit: Fit | None,
+    shorter_side: int | None,
+    crop_fraction: float | None,
+    exif: Exif | None,
+    depth: ChosenDepth | None,
+    pictures: Sequence[Picture],
 ) -> Resizing:
-    """EdgedenseError for a value that there is not, or that is out of its limits."""
+    """EdgedenseError for a value that there is not, or that is out of its limits. A depth that nobody named is found
+    out from the pictures, all together."""
     from edgedense.converters.options import Resizing
     from edgedense.flags import check
+    from edgedense.images import depth as depths
 
-    resizing = Resizing(resize or "bilinear", fit, shorter_side, crop_fraction, exif or "ignore")
+    resizing = Resizing(resize or "bilinear", fit, shorter_side, crop_fraction, exif or "ignore", depth or "auto")
     check_choices(resizing)
     check(resizing)
-    return resizing
+    found, notes = depths.chosen(resizing.depth, pictures)
+    tell(notes)
+    return replace(resizing, depth=depths.named(found))
 
 
 def _opened(

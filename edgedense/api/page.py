@@ -23,7 +23,8 @@ def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> st
     from edgedense.report import thumbnails, validation_page
 
     if isinstance(result, Report):
-        shown = {} if data is None else thumbnails.changed(result.changed, _places(data))
+        depth = result.recipe.get("preprocessing", {}).get("depth", 8)
+        shown = {} if data is None else thumbnails.changed(result.changed, _places(data), depth)
         return validation_page.to_html(result, shown)
     from edgedense.converters import conversion_page
 

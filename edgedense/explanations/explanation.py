@@ -107,7 +107,7 @@ def pictures(
     p = preprocessing
     for path in paths:
         try:
-            with open_picture(path, p.exif) as decoded:
+            with open_picture(path, p.exif, p.depth) as decoded:
                 size = decoded.height, decoded.width
                 mask = read_mask(masks[path], size, p) if masks else None
                 shown = decoded.shown(_DETAILED, p.window(size), p.background)

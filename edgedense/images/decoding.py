@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from edgedense.errors import EdgedenseError
-from edgedense.images import memory
+from edgedense.images import depth as depths
+from edgedense.images import dicom, memory
+from edgedense.images.depth import Depth
 from edgedense.images.steps import WHOLE, Colour, Window
 
 Exif = Literal["ignore", "apply"]
@@ -47,31 +49,43 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def opened(
-    source: bytes | IO[bytes], exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
+    source: bytes | IO[bytes],
+    exif: Exif = "ignore",
+    depth: Depth = 8,
+    *,
+    whole: bool = False,
+    smaller_than: int | None = None,
 ) -> Iterator[Decoded]:
-    """An encoded image, decoded. `whole` says that all of its pixels will be wanted at once.
+    """An encoded image, decoded, or the picture in a DICOM file. `whole` says that all of its pixels will be wanted at
+    once. `depth` is that of grey pictures of 16 bits which do not say themselves what is white.
 
     With `smaller_than` a JPEG, and only a JPEG, may be decoded at 1/2, 1/4 or 1/8 of its size, as long as neither side
     gets shorter than so many pixels. Raises EdgedenseError when `source` is no image that can be decoded whole, or when
     the memory that is free does not hold it; that is found out before it is decoded.
     """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    if dicom.is_dicom(file):
+        yield Decoded(Image.fromarray(dicom.read(file)))
+        return
     with _damage_is_told():
-        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        image = Image.open(file)
     with image:
+        depths.refuse_colours(image, depth)
+        own = 16 if depth == 12 and depths.says_white(image) else depth
         if smaller_than is not None:
             image.draft(image.mode, (smaller_than, smaller_than))
         with _room_for(image, whole):
             with _damage_is_told():
                 image.load()
-                decoded = Decoded(image, exif)
-                _rgb(image.crop((0, 0, 1, 1)))  # a kind of pixels that is unknown shows here
+                decoded = Decoded(image, exif, own)
+                _rgb(image.crop((0, 0, 1, 1)), own)  # a kind of pixels that is unknown shows here
             yield decoded
 
 
 def decode(data: bytes, exif: Exif = "ignore") -> Pixels:
     """An encoded image -> uint8 [H, W, 3] in RGB, as `tf.io.decode_image(data, channels=3)` gives it.
 
-    Alpha is dropped and not blended, 16-bit samples keep their high byte, an animation gives its first
+    Alpha is dropped and not blended, 16-bit samples keep their high byte (see `depth.py`), an animation gives its first
     frame. Lossless formats agree exactly. So does JPEG, CMYK too, with
     `decode_jpeg(dct_method="INTEGER_ACCURATE")` and with Keras' `load_img`; TensorFlow's default is the
     coarser INTEGER_FAST, which Pillow does not offer: on four photographs it differs by at most 7 levels,
@@ -88,9 +102,9 @@ class Decoded:
 
     channels: int
 
-    def __init__(self, image: Image.Image, exif: Exif = "ignore") -> None:
-        self._image, self.channels = image, 3
-        self._read: Callable[[Image.Image], Pixels] = _rgb
+    def __init__(self, image: Image.Image, exif: Exif = "ignore", depth: Depth = 8) -> None:
+        self._image, self.channels, self._depth = image, 3, depth
+        self._read: Callable[[Image.Image], Pixels] = partial(_rgb, depth=depth)
         self._orientation = image.getexif().get(_ORIENTATION) if exif == "apply" else None
         self._is_exchanged = self._orientation in _EXCHANGED
         width, height = image.size
@@ -99,7 +113,7 @@ class Decoded:
     def grey(self) -> Decoded:
         """The same image with one channel, made grey as Keras' `load_img(color_mode="grayscale")` does it."""
         other = copy.copy(self)
-        other.channels, other._read = 1, _grey
+        other.channels, other._read = 1, partial(_grey, depth=self._depth)
         return other
 
     def whole(self) -> Pixels:
@@ -180,16 +194,16 @@ def grey_levels(pixels: Pixels) -> Pixels:
     return _grey(Image.fromarray(pixels))
 
 
-def _rgb(image: Image.Image) -> Pixels:
+def _rgb(image: Image.Image, depth: Depth = 8) -> Pixels:
     if image.mode.startswith("I"):
-        return np.repeat(_high_bytes(image), 3, axis=2)
+        return np.repeat(_levels(image, depth), 3, axis=2)
     _refuse_floats(image)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _grey(image: Image.Image) -> Pixels:
+def _grey(image: Image.Image, depth: Depth = 8) -> Pixels:
     if image.mode.startswith("I"):
-        return _high_bytes(image)
+        return _levels(image, depth)
     _refuse_floats(image)
     return np.asarray(image if image.mode == "L" else image.convert("L"))[:, :, None]
 
@@ -203,9 +217,9 @@ def _marked(image: Image.Image, above: int) -> Pixels:
     return (levels > above).astype(np.uint8)[:, :, None]
 
 
-def _high_bytes(image: Image.Image) -> Pixels:
-    """16-bit grey; Pillow's own conversion would clip it to white."""
-    return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)[:, :, None]
+def _levels(image: Image.Image, depth: Depth) -> Pixels:
+    """Grey of 16 bits; Pillow's own conversion would clip it to white."""
+    return depths.levels(np.asarray(image), depth)[:, :, None]
 
 
 def _refuse_floats(image: Image.Image) -> None:

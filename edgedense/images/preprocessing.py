@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.errors import EdgedenseError
-from edgedense.images import fitting, resizing
+from edgedense.images import dicom, fitting, resizing
 from edgedense.images import steps as further
 from edgedense.images.decoding import Decoded, Exif, Pixels, grey_levels, opened
+from edgedense.images.depth import Depth
 from edgedense.images.fitting import Fit, Placement
 from edgedense.images.in_memory import PictureInMemory, as_file
 from edgedense.images.resizing import Resize
@@ -44,7 +45,9 @@ NORMALIZATIONS: dict[Normalization, tuple[Triple, Triple]] = {
 }
 # Those that a model of one channel can have had: one mean and one std, whatever the colour.
 ONE_CHANNEL = tuple(name for name, (mean, std) in NORMALIZATIONS.items() if len({*mean}) == len({*std}) == 1)
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = tuple(
+    sorted((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", *dicom.SUFFIXES))
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Preprocessing:
     shorter side has so many pixels, and its middle is cut out then.
 
     `channels` are those of the deployed file's input: 3 for RGB, or 1, for which an image is made grey before anything
-    else is done to it (`decoding.grey_levels`).
+    else is done to it (`decoding.grey_levels`). `depth` says which value is white in grey pictures of 16 bits
+    (`depth.levels`).
     """
 
     height: int
@@ -72,6 +76,7 @@ class Preprocessing:
     fit: Fit = "stretch"
     shorter_side: int | None = None
     channels: Channels = 3
+    depth: Depth = 8
 
     @property
     def size(self) -> Size:
@@ -123,7 +128,12 @@ class Preprocessing:
             if type(entry[name]) is not int or entry[name] < 1:
                 raise EdgedenseError(f"a {name} of 1 pixel or more", repr(entry[name]), "convert the model again")
         entry = {**_LATER, **entry}
-        for name, allowed in {**choices, "fit": get_args(Fit), "channels": get_args(Channels)}.items():
+        for name, allowed in {
+            **choices,
+            "fit": get_args(Fit),
+            "channels": get_args(Channels),
+            "depth": get_args(Depth),
+        }.items():
             if entry[name] not in allowed or type(entry[name]) is not type(allowed[0]):
                 raise EdgedenseError(
                     f"{name} to be one of {', '.join(map(str, allowed))}",
@@ -143,7 +153,7 @@ class Preprocessing:
 
 
 # Entries that recipes have had from later versions on, and what they are where they are missing.
-_LATER: dict[str, Any] = {"steps": [], "fit": "stretch", "shorter_side": None, "channels": 3}
+_LATER: dict[str, Any] = {"steps": [], "fit": "stretch", "shorter_side": None, "channels": 3, "depth": 8}
 
 
 def prepare(picture: Pixels | Decoded, preprocessing: Preprocessing) -> Pixels:
@@ -193,26 +203,31 @@ def load_image(path: Path | str | PictureInMemory, preprocessing: Preprocessing)
     Of a large image only the pixels that the resizing reads are taken out of the decoder's own memory. Raises
     EdgedenseError, naming the file, when it cannot be read, is no image, or is too large for the memory that is free.
     """
-    with open_picture(path, preprocessing.exif) as decoded:
+    with open_picture(path, preprocessing.exif, preprocessing.depth) as decoded:
         return prepare(decoded, preprocessing)
 
 
 def load_bytes(data: bytes, preprocessing: Preprocessing) -> Pixels:
     """As `load_image`, from the content of an image file."""
-    with opened(data, preprocessing.exif) as decoded:
+    with opened(data, preprocessing.exif, preprocessing.depth) as decoded:
         return prepare(decoded, preprocessing)
 
 
 @contextlib.contextmanager
 def open_picture(
-    path: Path | str | PictureInMemory, exif: Exif = "ignore", *, whole: bool = False, smaller_than: int | None = None
+    path: Path | str | PictureInMemory,
+    exif: Exif = "ignore",
+    depth: Depth = 8,
+    *,
+    whole: bool = False,
+    smaller_than: int | None = None,
 ) -> Iterator[Decoded]:
     """An image file, decoded. Options as those of `decoding.opened`, errors as those of `load_image`."""
     with contextlib.ExitStack() as stack:
         try:
             file: IO[bytes] = as_file(path).open("rb")
             decoded = stack.enter_context(
-                opened(stack.enter_context(file), exif, whole=whole, smaller_than=smaller_than)
+                opened(stack.enter_context(file), exif, depth, whole=whole, smaller_than=smaller_than)
             )
         except OSError as error:
             raise EdgedenseError("an image file that can be read", f"{path}: {error.strerror}") from error

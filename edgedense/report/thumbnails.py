@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
+from edgedense.images.depth import Depth
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import open_picture
 from edgedense.measures.drift import Changed
@@ -16,15 +17,16 @@ SHOWN = 60  # changed images on a page; at some 3 kB each the file stays easy to
 
 
 def changed(
-    changes: Sequence[Changed] | Sequence[ChangedFindings], place: Callable[[str], Picture]
+    changes: Sequence[Changed] | Sequence[ChangedFindings], place: Callable[[str], Picture], depth: Depth = 8
 ) -> dict[str, bytes]:
-    """A small JPEG of each image that the page shows of `changes`, by its name; `place` says where it lies."""
-    return {change.image: thumbnail(place(change.image)) for change in changes[:SHOWN]}
+    """A small JPEG of each image that the page shows of `changes`, by its name; `place` says where it lies, and `depth`
+    how the file under test reads grey pictures of 16 bits."""
+    return {change.image: thumbnail(place(change.image), depth) for change in changes[:SHOWN]}
 
 
-def thumbnail(path: Picture, size: int = 96) -> bytes:
+def thumbnail(path: Picture, depth: Depth = 8, size: int = 96) -> bytes:
     """A JPEG of an image, at most `size` pixels on either side."""
-    with open_picture(path, smaller_than=2 * size) as decoded:
+    with open_picture(path, depth=depth, smaller_than=2 * size) as decoded:
         small = Image.fromarray(decoded.shown(8 * size))
     small.thumbnail((size, size))
     target = io.BytesIO()
