@@ -59,8 +59,8 @@ def test_text(value: float, text: str) -> None:
     assert values.text(value) == text
 
 
-# Right values 10, 12, 14, 16 and errors 1, -1, 3, 1: mean 1, mean square 3, and 8 / 3 around the mean with three degrees
-# of freedom; the right values vary by 9 + 1 + 1 + 9 = 20.
+# Right values 10, 12, 14, 16 and errors 1, -1, 3, 1: mean 1, mean square 3, and 8 / 3 around the mean with three
+# degrees of freedom; the right values vary by 9 + 1 + 1 + 9 = 20.
 RIGHT = np.array([[10.0], [12], [14], [16]])
 GIVEN = np.array([[11.0], [11], [17], [17]])
 
