@@ -113,11 +113,17 @@ class Classifier:
         scored alone, all that reach their threshold (see `edgedense.device.prediction.decide`)."""
         return decide(self.classify(image), self.rule(threshold), top)
 
+    def require_heatmaps(self) -> None:
+        """EdgedenseError where the file has no heatmaps."""
+        if not self.explains:
+            raise EdgedenseError("a file with the last feature map as its second output", *self._no_heatmaps)
+
     def heatmaps(self, classes: Sequence[int]) -> NDArray[np.float32]:
         """Where the image that was classified last speaks for each of K `classes`: float32 [K, h, w] >= 0, over the
         whole image. See `edgedense.deployed.gradcam`. Raises EdgedenseError where the file has none."""
-        if self._head is None or self._features is None:
-            raise EdgedenseError("a file with the last feature map as its second output", *self._no_heatmaps)
+        self.require_heatmaps()
+        assert self._head is not None
+        assert self._features is not None
         raw = self._interpreter.tensor(self._features["index"])()[0]  # a view: a copy would cost as much as the rest
         if len(self.labels) == 1:  # a single output is the logit of class 1 for the head, the only one here
             classes = [1 for _ in classes]

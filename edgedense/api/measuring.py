@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgedense.images.pictures import LabelledLike, collect
 from edgedense.measures import labelled, validation
 from edgedense.measures.labelled import LabelledImages
+from edgedense.measures.masks import Focus
 from edgedense.measures.result import Report
 from edgedense.measures.validation import Model
 from edgedense.measures.values import Comparison
@@ -24,15 +26,18 @@ def judge(
     classifiers: Classifiers,
     recipe: Mapping[str, Any],
     max_drop: float | None,
+    look: Callable[[LabelledImages], Focus] | None = None,
 ) -> tuple[Report, LabelledImages]:
     """The report on the models, and the pictures that it is about; `doing` says what to tell meanwhile.
 
     Labels and thresholds are those of `classifiers`, which are of one of the models; `recipe` is that of the last.
-    Raises what `labelled.read_labelled` and `validation.judge` raise.
+    `look` finds out where the models look; it comes first, since it may find faults in what it was given. Raises what
+    `look`, `labelled.read_labelled` and `validation.judge` raise.
     """
     images = labelled.read_labelled(data, classifiers.labels, classifiers.truth)
     if classifiers.truth == "several":
         images = labelled.scored_alone(images)
+    masks = None if look is None else look(images)
     with step(doing, len(images.paths)) as tick:
         report = validation.judge(
             images,
@@ -43,7 +48,7 @@ def judge(
             max_drop=max_drop,
             recipe=recipe,
         )
-    return report, images
+    return replace(report, masks=masks), images
 
 
 def differ(doing: str, data: LabelledLike, models: Sequence[Model], names: Sequence[str]) -> Comparison:

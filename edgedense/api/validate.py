@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -14,10 +14,12 @@ from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
+    from edgedense.device.classifiers import Classifiers
     from edgedense.images.pictures import LabelledLike
     from edgedense.images.preprocessing import Preprocessing
     from edgedense.measures.labelled import LabelledImages
     from edgedense.measures.layer_noise import LayerNoise
+    from edgedense.measures.masks import Focus
     from edgedense.measures.result import Report
     from edgedense.measures.validation import Model
     from edgedense.measures.values import Comparison
@@ -37,6 +39,7 @@ def validate(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     layer_noise: bool = False,
+    masks: Path | str | None = None,
     trust: bool = False,
     progress: Progress | None = None,
 ) -> Report | Comparison: ...
@@ -51,6 +54,7 @@ def validate(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     layer_noise: bool = False,
+    masks: Path | str | None = None,
     trust: bool = False,
     progress: Progress | None = None,
 ) -> Report | Comparison | Replay:
@@ -69,6 +73,11 @@ def validate(
     `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `trust` runs code
     that the reference's file holds. `progress` is as for `convert`.
 
+    `masks` is a folder of pictures that mark a part of each picture, such as a lesion, named as for `explain`, below it
+    as the pictures are below `data`. On the pictures that have one, `Report.masks` says how much of the heatmap of the
+    class that a picture shows, or of each of several, lies inside the mask, for the file, which `convert` made with
+    `explain=True`, and for the reference.
+
     A file that gives values (`activation="none"`) is compared with its reference value by value, a `Comparison`:
     `data` are then pictures without labels.
 
@@ -76,7 +85,7 @@ def validate(
     its subclass DeviceError when no TensorFlow Lite runtime is installed.
     """
     if data is None:
-        if reference is not None or max_drop is not None or layer_noise or labels is not None:
+        if reference is not None or max_drop is not None or layer_noise or labels is not None or masks is not None:
             raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
         from edgedense.device.engines.replay import replay
 
@@ -95,7 +104,11 @@ def validate(
         models = [validation.deployed(Path(file).name, classifiers.each)]
         gives_values = classifiers.each[0].gives_values
         if gives_values:
-            needing = {"--max-drop": max_drop is not None, "the noise of layers (--report)": layer_noise}
+            needing = {
+                "--max-drop": max_drop is not None,
+                "the noise of layers (--report)": layer_noise,
+                "--masks": masks is not None,
+            }
             classifiers.each[0].require_classes(needing)
             if reference is None:
                 raise EdgedenseError(
@@ -107,7 +120,8 @@ def validate(
             models.insert(0, _reference(reference, classifiers.preprocessing, recipe, trust))
         if gives_values:
             return measuring.differ("validating", data, models, classifiers.labels)
-        result, images = measuring.judge("validating", data, models, classifiers, recipe, max_drop)
+        look = None if masks is None else _looking(masks, models, classifiers, reference, recipe, trust)
+        result, images = measuring.judge("validating", data, models, classifiers, recipe, max_drop, look)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
     tell(labelled.missing_notes(images))
@@ -122,6 +136,25 @@ def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, An
     if not is_source(source, recipe):
         tell([f"the recipe names another source than {source.name if hasattr(model, 'layers') else model}"])
     return found
+
+
+def _looking(
+    masks: Path | str,
+    models: Sequence[Model],
+    classifiers: Classifiers,
+    reference: Any,
+    recipe: Mapping[str, Any],
+    trust: bool,
+) -> Callable[[LabelledImages], Focus]:
+    """What finds out where the models look. EdgedenseError where the file has no heatmaps."""
+    from edgedense.api import masks as looking
+
+    classifiers.each[0].require_heatmaps()
+    before = None
+    if reference is not None:
+        before = looking.reference(reference, recipe, classifiers.preprocessing, classifiers.labels, trust)
+    names = [model.name for model in models]
+    return lambda images: looking.focus(masks, images, classifiers, names, before)
 
 
 def _noise_against(file: Path | str, reference: Any, images: LabelledImages, trust: bool, count: int = 8) -> LayerNoise:

@@ -37,8 +37,8 @@ class Choice:
     def make(
         self, model: Path, data: Path | Table | None, others: Mapping[str, object], threads: int | None, as_json: bool
     ) -> None:
-        """Write the file, and tell what the thresholds do. `others` are options that measure something else, and must
-        have no value."""
+        """Write the file, and tell what the thresholds do. `others` are parameters of what measures something else, and
+        must be None."""
         from rich.console import Console
 
         import edgedense
@@ -48,7 +48,7 @@ class Choice:
         from edgedense.report.terminal import print_section
         from edgedense.report.wording import points_section
 
-        if given := [name for name, value in others.items() if value is not None]:
+        if given := [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]:
             raise EdgedenseError("--operating-point alone, which measures nothing else", " and ".join(given))
         if data is None or self.out is None:
             missing = "--data" if data is None else "--out"

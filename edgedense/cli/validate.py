@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
 from edgedense.cli.printing import check_page, render
@@ -37,6 +37,17 @@ MaxDrop = Annotated[
         metavar="POINTS",
     ),
 ]
+Masks = Annotated[
+    Path | None,
+    Flag(
+        "A folder of masks, pictures that are not black where something is marked, such as a lesion. How much of the "
+        "heatmap of the class that a picture shows is inside its mask is measured for the file, which was made with "
+        "convert --explain, and for the reference. The mask of b.jpg is b.png, b_mask.png or b_segmentation.png, in "
+        "the same sub-folder as the picture; pictures without a mask are left out of it.",
+        reads="folder",
+        needs=("--data",),
+    ),
+]
 
 
 def validate(
@@ -47,6 +58,7 @@ def validate(
     max_drop: MaxDrop = None,
     report: ReportPage = None,
     labels: OwnLabels = None,
+    masks: Masks = None,
     as_json: AsJson = False,
     threads: Threads = None,
     table: LabelTable,
@@ -59,26 +71,18 @@ def validate(
     """
     import edgedense
 
+    chosen: dict[str, Any] = {"reference": reference, "max_drop": max_drop, "labels": labels, "masks": masks}
     if choice.operating_point is not None:
-        others = {"--reference": reference, "--max-drop": max_drop, "--report": report, "--labels": labels}
-        choice.make(model, table.of(data), others, threads, as_json)
+        choice.make(model, table.of(data), {**chosen, "report": report}, threads, as_json)
         return
     if data is None:
-        measures = reference or max_drop is not None or report or labels or changed(table)
+        measures = report or changed(table) or any(value is not None for value in chosen.values())
         _replay(model, bool(measures), threads, as_json)
         return
     check_page(report)
     pictures = table.of(data)
-    result = edgedense.validate(
-        model,
-        pictures,
-        reference=reference,
-        max_drop=max_drop,
-        labels=labels,
-        threads=threads,
-        layer_noise=reference is not None and report is not None,
-        trust=trust,
-    )
+    noise = reference is not None and report is not None
+    result = edgedense.validate(model, pictures, threads=threads, layer_noise=noise, trust=trust, **chosen)
     render(result, as_json, report, pictures)
 
 

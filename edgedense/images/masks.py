@@ -116,7 +116,7 @@ def _shares(axis: Axis, number: int, steps: Sequence[Step]) -> NDArray[np.float6
     """Where the centre of each of the input's rows (`number` 0) or columns (1) lies in the picture, as a share of its
     side; -1 where the input shows background."""
     shares = np.full(axis.length, -1.0)
-    shares[axis.place] = axis.position(np.arange(axis.first, axis.last) + 0.5) / axis.size
+    shares[axis.place] = [axis.position(place + 0.5) / axis.size for place in range(axis.first, axis.last)]
     for step in steps:
         length = (step.height, step.width)[number]
         if isinstance(step, Resample):

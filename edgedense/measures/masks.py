@@ -7,7 +7,8 @@ places whether it is marked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,9 @@ class Seen:
 class Case:
     """One class that is in an image with a mask: `area` is the share of the input that the mask covers, `after` what
     the model under test sees, `before` what its reference sees, and `correlation` how alike their heatmaps are, None
-    where one is the same everywhere or there is no reference."""
+    where one is the same everywhere or there is no reference. `pictures` are JPEG files for a page: the picture with
+    the mask's outline under the heatmap of the reference, if there is one, and under that of the model; only of the
+    first cases."""
 
     image: str
     label: str
@@ -76,6 +79,7 @@ class Case:
     after: Seen
     before: Seen | None = None
     correlation: float | None = None
+    pictures: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def change(self) -> float:
@@ -114,6 +118,18 @@ class Focus:
     hits_change: Estimate | None = None
     correlation: Estimate | None = None
     least_correlation: float | None = None
+
+    @property
+    def models(self) -> tuple[ModelFocus, ...]:
+        """The reference's, if there is one, and that of the model under test."""
+        return (self.after,) if self.before is None else (self.before, self.after)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pictures as dictionaries, lists, numbers and text. Shares are 0 to 1."""
+        entry = asdict(self)
+        for case in entry["cases"]:
+            del case["pictures"]
+        return entry
 
 
 def summarized(cases: Sequence[Case], models: Sequence[str], patients: Sequence[str] = ()) -> Focus:

@@ -10,6 +10,7 @@ from typing import Any
 from edgedense.measures.drift import Changed, Drift, Evaluation
 from edgedense.measures.findings import ChangedFindings, Findings
 from edgedense.measures.layer_noise import LayerNoise
+from edgedense.measures.masks import Focus
 from edgedense.measures.stored_points import Kept
 
 
@@ -40,7 +41,7 @@ class Report:
     to output, where it was measured. `recipe` is how the file says that it was made. `patients` is how many patients
     the pictures are of, 0 where that is not known.
     `operating_points` are what the thresholds that the file under test carries do here, beside what they did where they
-    were chosen.
+    were chosen. `masks` says where the models look on pictures of which people have marked a part.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Report:
     operating_points: tuple[Kept, ...] = ()
     findings: Findings | None = None
     patients: int = 0
+    masks: Focus | None = None
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -89,6 +91,7 @@ class Report:
             "gate": {**asdict(self.gate), "passed": self.gate.passed} if self.gate else None,
             "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in self.layer_noise],
             "operating_points": [asdict(one) for one in self.operating_points],
+            "masks": self.masks.to_dict() if self.masks else None,
             "recipe": dict(self.recipe),
         }
 

@@ -12,7 +12,7 @@ from edgedense.deployed.golden import Replay
 from edgedense.measures.drift import Evaluation
 from edgedense.measures.result import Report
 from edgedense.measures.values import Comparison
-from edgedense.report import several
+from edgedense.report import masks_section, several
 from edgedense.report.figures import summary_rows, verdict
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
@@ -57,6 +57,8 @@ def print_tables(report: Report, console: Console) -> None:
         )
     if report.operating_points:
         print_section(kept_section(report.operating_points), console)
+    if report.masks:
+        print_section(masks_section.section(report.masks), console)
     if report.layer_noise:
         console.print(noise_verdict(report.layer_noise), highlight=False)
     console.print(verdict(report), highlight=False)

@@ -29,6 +29,11 @@ def thumbnail(path: Picture, depth: Depth = 8, size: int = 96) -> bytes:
     with open_picture(path, depth=depth, smaller_than=2 * size) as decoded:
         small = Image.fromarray(decoded.shown(8 * size))
     small.thumbnail((size, size))
+    return jpeg(small)
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """The image as a file, at a quality that is good enough to look at."""
     target = io.BytesIO()
-    small.save(target, "JPEG", quality=80)
+    image.save(target, "JPEG", quality=80)
     return target.getvalue()

@@ -11,7 +11,7 @@ from edgedense.measures.bootstrap import Estimate
 from edgedense.measures.drift import Changed, Drift, Evaluation
 from edgedense.measures.findings import ChangedFindings, Findings
 from edgedense.measures.result import Report
-from edgedense.report import plots, several, wording
+from edgedense.report import masks_section, plots, several, wording
 from edgedense.report.figures import figures, verdict
 from edgedense.report.noise_page import noise_profile
 from edgedense.report.template import render
@@ -71,7 +71,11 @@ def content(report: Report, thumbnails: Mapping[str, bytes], further: Sequence[S
         **noise_profile(
             report.layer_noise, report.models[0] if len(report.models) > 1 else "the model it was made from"
         ),
-        "further": (*([wording.kept_section(report.operating_points)] if report.operating_points else []), *further),
+        "further": (
+            *([wording.kept_section(report.operating_points)] if report.operating_points else []),
+            *([masks_section.section(report.masks)] if report.masks else []),
+            *further,
+        ),
         "recipe": wording.recipe_rows(report.recipe),
     }
 

@@ -20,13 +20,23 @@ Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A picture on a page, or several of the same: JPEG files in base64, what it is called, and lines about it."""
+
+    name: str
+    said: Row
+    pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A table with its title and what it says, for the terminal and for a page."""
+    """A table with its title and what it says, for the terminal and for a page; below it on a page are pictures."""
 
     title: str
     said: str
     headings: Row
     rows: tuple[Row, ...]
+    shown: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -210,6 +211,27 @@ class TestMasks:
         assert changed[92:95].any()  # the picture is shown 187 pixels high
         assert not changed[:90].any()
         assert not changed[97:].any()
+
+    def test_validate_measures_both_models(self, model: Path, deployed: Path, tmp_path: Path) -> None:
+        """Of five pictures, which the file was calibrated on; in each the upper half is marked."""
+        data, masks, page = deployed.parent / "pictures", tmp_path / "masks", tmp_path / "report.html"
+        marked = np.zeros((50, 60), np.uint8)
+        marked[:25] = 1
+        for name in LABELS:
+            (masks / name).mkdir(parents=True)
+            Image.fromarray(marked).save(masks / name / "000.png")
+        usual = ("validate", deployed, "--data", data, "--reference", model, "--masks", masks)
+        found = json.loads(succeeded(*usual, "--json").out)["masks"]
+        assert (found["before"]["model"], found["after"]["model"]) == ("insects.keras", "insects.tflite")
+        assert found["area"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+        changes = [case["after"]["inside"] - case["before"]["inside"] for case in found["cases"]]
+        assert changes == sorted(changes)
+        assert found["inside_change"]["value"] == pytest.approx(np.mean(changes))
+        assert found["correlation"]["value"] > 0.9  # the same heatmaps, but for quantization
+        ended = succeeded(*usual, "--report", page)
+        assert "heatmap inside" in ended.out
+        assert "5 pictures with a mask. insects.tflite looks at what is" in " ".join(ended.out.split())
+        assert page.read_text().count("data:image/jpeg") >= 10  # both models' heatmaps of five pictures
 
     def test_faults_come_last_and_are_named(self, model: Path, pictures: Path, masks: Path, tmp_path: Path) -> None:
         Image.new("L", (60, 50)).save(masks / "001.png")

@@ -1,0 +1,77 @@
+"""Where models look on pictures with masks, in a table and as pictures: the same words in a terminal and on a page."""
+
+from __future__ import annotations
+
+import base64
+
+from edgedense.measures.bootstrap import Estimate
+from edgedense.measures.masks import Case, Focus
+from edgedense.report.wording import Row, Section, Shown, percent
+
+TITLE = "Where the evidence is, beside what people have marked"
+
+
+def section(focus: Focus) -> Section:
+    """The figures, what they mean, and the pictures that lost most."""
+    models = focus.models
+    two = len(models) == 2
+    rows: list[Row] = [
+        ("heatmap inside", *(_share(one.inside) for one in models), *([_points(focus.inside_change)] * two)),
+        ("peak inside", *(_share(one.hits) for one in models), *([_points(focus.hits_change)] * two)),
+        ("area of the mask", *[_share(focus.area)] * len(models), *[""] * two),
+        ("no evidence", *(str(one.without_evidence) for one in models), *[""] * two),
+    ]
+    if focus.correlation is not None and focus.correlation.value is not None:
+        least = f"{focus.correlation.value:.4f}, at least {focus.least_correlation:.4f}"
+        rows.append(("correlation", "", "", least))
+    headings = ("", *(one.model for one in models), *(["change, in points"] * two))
+    return Section(
+        TITLE,
+        f"{_MEANING} {verdict(focus)}",
+        headings,
+        tuple(rows),
+        tuple(_shown(case) for case in focus.cases if case.pictures),
+    )
+
+
+_MEANING = (
+    "For the class that a picture shows: how much of the heatmap (Grad-CAM) lies inside the picture's mask (the "
+    "energy-based pointing game), and in how many pictures its peak does (the pointing game). A heatmap that knows "
+    "nothing would have the area of the mask in both; one without evidence is zero everywhere. In brackets is the 95 % "
+    "interval (bootstrap): other pictures of the same kind would give other shares."
+)
+
+
+def verdict(focus: Focus) -> str:
+    """In a sentence or two: does the model look at what is marked, and does it still?"""
+    seen = f"{focus.images} picture{'' if focus.images == 1 else 's'} with a mask. {focus.after.model} looks at what is"
+    change, inside = focus.inside_change, focus.after.inside
+    if change is None or focus.before is None:
+        low, area = inside.low or 0.0, focus.area.value or 0.0
+        return f"{seen} marked {'more than' if low > area else 'not clearly more than'} chance would."
+    low, high, other = change.low or 0.0, change.high or 0.0, focus.before.model
+    if low <= 0 <= high:
+        return f"{seen} marked as {other} does: the change may be chance."
+    return f"{seen} marked {'less' if high < 0 else 'more'} than {other} does, by more than chance."
+
+
+def _share(figure: Estimate) -> str:
+    if figure.value is None or figure.low is None or figure.high is None:
+        return percent(figure.value)
+    return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+
+
+def _points(figure: Estimate | None) -> str:
+    """A difference of shares, in points of 100."""
+    if figure is None or figure.value is None:
+        return "–"
+    said = f"{100 * figure.value:+.2f}"
+    if figure.low is None or figure.high is None:
+        return said
+    return f"{said} ({100 * figure.low:+.2f} to {100 * figure.high:+.2f})"
+
+
+def _shown(case: Case) -> Shown:
+    before = "" if case.before is None else f"{case.before.inside:.1%} → "
+    said = (f"{case.label}: {before}{case.after.inside:.1%} inside", f"the mask covers {case.area:.1%}")
+    return Shown(case.image, said, tuple(base64.b64encode(data).decode() for data in case.pictures))
