@@ -12,7 +12,7 @@ from edgedense.converters.calibration import normalization
 from edgedense.converters.network.program import lower
 from edgedense.converters.opening import recorded
 from edgedense.converters.passes import rewriting
-from edgedense.converters.quantization import noise
+from edgedense.converters.quantization import noise, temperature
 from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
@@ -20,6 +20,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.pictures import PicturesLike, collect
 from edgedense.images.preprocessing import load_image
 from edgedense.measures.layer_noise import LayerNoise
+from edgedense.measures.temperature import value_of
 from edgedense.progress import progress
 
 
@@ -49,6 +50,8 @@ def inspect_layers(model: Path, reference: Any, data: PicturesLike, images: int,
     source, _ = settled(door.read(reference, opening), opening.activation)
     target = content.recipe.get("options", {}).get("target", "cpu")
     network = rewriting.rewritten(normalization.compose(source.network, preprocessing.normalize), target)
+    if (divided_by := value_of(content.recipe)) != 1:
+        network = temperature.in_network(network, divided_by)
     paths = collect(data)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(images, len(paths))).astype(int)]
     pixels = np.stack([load_image(path, preprocessing) for path in chosen])

@@ -32,7 +32,7 @@ PICTURES = "Pictures and preprocessing"
 TARGET = "What the file is for"
 QUANTIZATION = "Quantization"
 ACCURACY = "How much accuracy may be lost"
-THRESHOLDS = "From which score on a class counts as seen"
+THRESHOLDS = "From which score on a class counts as seen, and how sure a score is"
 SMALLER = "A smaller, faster network"
 RECOVERY = "Training that wins accuracy back"
 
@@ -343,6 +343,15 @@ class Options:
     ] = None
     operating_point: OperatingPoint = None
     positive: Positive = None
+    calibrate_confidence: Annotated[
+        bool,
+        Flag(
+            "Make the scores say how often the file is right: its last layer is scaled by one number, the temperature, "
+            "which is fitted on the pictures of --validation (temperature scaling). The order of classes that exclude "
+            "each other, and so the best one, stays as it is. Thresholds are chosen afterwards.",
+            panel=THRESHOLDS,
+        ),
+    ] = False
     slimming: Slimming = field(default_factory=Slimming)
 
 

@@ -24,7 +24,7 @@ from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import Step
-from edgedense.converters.quantization import attempts, float_heads, gate, noise
+from edgedense.converters.quantization import attempts, float_heads, gate, noise, temperature
 from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation
 from edgedense.converters.quantization.heads import deployed_head, features_tensor
@@ -60,6 +60,9 @@ from edgedense.measures import findings, metrics, stored_points, values
 from edgedense.measures.labelled import fingerprint, read_labelled, scored_alone
 from edgedense.measures.operating_points import parse
 from edgedense.measures.stored_points import POSITIVE, Stored, require_thresholds
+from edgedense.measures.temperature import ENTRY as TEMPERATURE
+from edgedense.measures.temperature import Temperature, tempered
+from edgedense.measures.temperature import chosen as temperature_of
 from edgedense.progress import progress
 
 QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
@@ -146,6 +149,8 @@ def convert(
     prepared, steps = rewriting.prepared(
         given.source, given.preprocessing, given.probes, rewriting.probes_of(given.own)
     )
+    if options.calibrate_confidence:
+        temperature.check(prepared)
     changes = _changes(prepared, given, options)
     network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
@@ -157,7 +162,6 @@ def convert(
     chosen = _quantized(network, statistics, scores, changes, given, options)
     equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
     flatbuffer = _flatbuffer(chosen.built, given, options)
-    outcome = _outcome(flatbuffer, given.pictures, scores, given.source, given.names)
     stages: tuple[StageFigures, ...] = ()
     if options.slimming.changes or options.slimming.qat or given.trained.resized:
         stages = measure_stages(
@@ -168,13 +172,28 @@ def convert(
             given.held,
             None if given.source.gives_values else _agree(given.source, given.names),
         )
+    found, float_network = None, network
+    if options.calibrate_confidence:
+        found = _temperature(chosen.built, given)
+        notes.append(str(found))
+        scores = tempered(scores, str(given.source.activation), found.value)
+        flatbuffer = _flatbuffer(_divided(chosen.built, found.value), given, options)
+        float_network = temperature.in_network(network, found.value)
+    outcome = _outcome(flatbuffer, given.pictures, scores, given.source, given.names)
     stored = _operating_points(flatbuffer, given, options)
     notes += _positive_notes(given, stored)
     recipe = _recipe(
-        given, options, stored, chosen.attempt, network, _figures(flatbuffer, outcome, chosen.trials, given), stages
+        given,
+        options,
+        stored,
+        found,
+        chosen.attempt,
+        network,
+        _figures(flatbuffer, outcome, chosen.trials, given),
+        stages,
     )
     entries = {
-        golden.ENTRY: _golden(flatbuffer, network, given, scores, options),
+        golden.ENTRY: _golden(flatbuffer, float_network, given, scores, options),
         noise.ENTRY: noise.to_bytes(chosen.built.equalization),
     }
     if options.explain:
@@ -198,6 +217,7 @@ def _check(options: Options, validates: bool) -> None:
     wanting = {
         "--max-drop": ("--max-drop POINTS", options.max_drop is not None),
         "--operating-point": ("--operating-point RULE", options.operating_point is not None),
+        "--calibrate-confidence": ("--calibrate-confidence", options.calibrate_confidence),
     }
     for name, (typed, is_given) in wanting.items():
         if is_given and not validates:
@@ -209,7 +229,8 @@ def _check(options: Options, validates: bool) -> None:
     changes = options.slimming.changes or options.slimming.qat or options.opening.size
     if validates and not changes and not any(is_given for _, is_given in wanting.values()):
         raise EdgedenseError(
-            "--max-drop, --operating-point, or something that makes the network smaller, with --validation",
+            "--max-drop, --operating-point, --calibrate-confidence, or something that makes the network smaller, with "
+            "--validation",
             "--validation alone",
             "--max-drop POINTS --validation FOLDER",
         )
@@ -440,6 +461,7 @@ def _refuse_accuracy(options: Options, validation: LabelledLike | None) -> None:
     given = {
         "--max-drop": options.max_drop is not None,
         "--operating-point": options.operating_point is not None,
+        "--calibrate-confidence": options.calibrate_confidence,
         "--validation": validation is not None,
     }
     if used := [name for name, value in given.items() if value]:
@@ -541,6 +563,29 @@ def _threshold_notes(source: Source, names: tuple[str, ...], use_own: bool) -> l
         named = ", ".join(names[number] if len(names) > 1 else str(number) for number in without)
         notes.append(f"no threshold for {named}: never reported as seen, because the model was not trained for it")
     return notes
+
+
+def _temperature(built: Built, given: _Given) -> Temperature:
+    """That of the file's own logits for the labelled pictures."""
+    held = given.held
+    assert held is not None
+    assert held.images is not None
+    file = temperature.with_logits(built.quantized, temperature.logits_name(built.network)).to_bytes()
+    with progress("fitting the temperature", len(held.pixels)) as tick:
+        logits = execute.run(file, held.pixels, tick)
+    return temperature_of(
+        logits,
+        held.images.truth[:, -logits.shape[1] :],  # of two classes and one logit the second one's
+        str(given.source.activation),
+        sha256=fingerprint(held.images),
+        patients=held.images.patients,
+    )
+
+
+def _divided(built: Built, value: float) -> Built:
+    """With its logits divided by a temperature. The network that it was built of keeps its own."""
+    logits = temperature.logits_name(built.network)
+    return replace(built, quantized=temperature.with_temperature(built.quantized, logits, value))
 
 
 def _operating_points(flatbuffer: bytes, given: _Given, options: Options) -> Stored | None:
@@ -653,6 +698,7 @@ def _recipe(
     given: _Given,
     options: Options,
     stored: Stored | None,
+    found: Temperature | None,
     attempt: Attempt,
     network: DenseNet,
     figures: dict[str, Any],
@@ -665,6 +711,7 @@ def _recipe(
         "preprocessing": given.preprocessing.to_dict(),
         "activation": source.activation,
         **_thresholds(given, stored),
+        **({} if found is None else {TEMPERATURE: found.entry}),
         "source": {
             "name": source.name,
             "sha256": source.sha256,

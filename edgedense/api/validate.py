@@ -131,8 +131,12 @@ def validate(
 def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any], trust: bool) -> Model:
     from edgedense.converters.opening import recorded
     from edgedense.converters.readers.reference import is_source, reference
+    from edgedense.measures.temperature import value_of
 
-    found, source = reference(model, preprocessing, recorded(recipe, trust=trust))
+    temperature = value_of(recipe)
+    found, source = reference(model, preprocessing, recorded(recipe, trust=trust), temperature)
+    if temperature != 1:
+        tell([f"the reference's logits are divided by {temperature:g} too, the temperature that the file has"])
     if not is_source(source, recipe):
         tell([f"the recipe names another source than {source.name if hasattr(model, 'layers') else model}"])
     return found

@@ -188,6 +188,20 @@ def calibration_error(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = 
     return sum(b.count * abs(b.accuracy - b.confidence) for b in found) / total if total else 0.0
 
 
+def binary_calibration_error(positive_scores: npt.ArrayLike, positives: npt.ArrayLike, bins: int = 15) -> float:
+    """The calibration error of one class that is scored alone: sum_b n_b / N |share of positives_b - mean score_b| over
+    equal-width bins of the score, 0 to 1.
+
+    Unlike `calibration_error`, which asks whether the decided class is right as often as its score says, it asks
+    whether a class with the score 0.2 is there in 20 % of the images (Naeini et al., "Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning", 2015). Bins are closed above, as there.
+    """
+    scores, truth = np.asarray(positive_scores, np.float64), np.asarray(positives, np.float64)
+    index = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), scores, side="left") - 1, 0, bins - 1)
+    off = np.bincount(index, truth - scores, minlength=bins)
+    return float(np.abs(off).sum() / scores.size) if scores.size else 0.0
+
+
 def bootstrap_drop(
     before_right: npt.ArrayLike, after_right: npt.ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from edgedense.images.preprocessing import load_image
 from edgedense.measures import labelled
 from edgedense.measures.operating_points import wilson
 from edgedense.measures.result import Report
+from edgedense.measures.temperature import tempered
 from tests import models
 from tests.pictures import fill
 
@@ -153,11 +154,55 @@ def test_two_classes_and_the_positive_one_is_told(kind: str, output_type: str, p
     assert kept.here.specificity == wilson(passed, 9)
 
 
+def test_confidence_is_calibrated_before_thresholds_are_chosen(pictures: Path, tmp_path: Path) -> None:
+    """Every fourth picture is filed under what the network does not say: 0.75 of its answers are right."""
+    head, labels = KINDS["softmax"]
+    model, paths = models.densenet(head=head), sorted(pictures.iterdir())
+    plain = edgedense.convert(model, pictures, labels=labels, **QUICK)
+    says = scores_of(saved(plain, tmp_path), [(path, "") for path in paths]).argmax(axis=1)
+    pairs = [(path, labels[(k + (n % 4 == 0)) % 2]) for n, (path, k) in enumerate(zip(paths, says, strict=True))]
+    conversion = edgedense.convert(
+        model,
+        pictures,
+        labels=labels,
+        validation=pairs,
+        calibrate_confidence=True,
+        operating_point="youden",
+        golden_images=2,
+        **QUICK,
+    )
+    value = conversion.recipe["temperature"]["value"]
+    assert value != 1
+    assert any(
+        note.startswith(f"confidence: the logits are divided by a temperature of {value:g}.")
+        for note in conversion.notes
+    )
+    before, file = scores_of(tmp_path / "m.tflite", pairs), saved(conversion, tmp_path)
+    after = scores_of(file, pairs)
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).all()
+    np.testing.assert_allclose(after, tempered(before, "softmax", value), atol=1e-5)
+    assert conversion.recipe["thresholds"][1] in after[:, 1].tolist()  # of the scores that the file gives now
+    # The reference is divided too, so that the file is no further from it than without a temperature.
+    report = edgedense.validate(file, pairs, reference=model)
+    assert isinstance(report, Report)
+    assert report.drift is not None
+    assert report.drift.agreement == 1
+    assert report.drift.kl_mean < 0.01
+    assert conversion.figures["calibration_kl_mean"] < 0.01
+    replay = edgedense.validate(file)
+    assert replay.passed
+    assert replay.kl_made is not None
+    assert replay.kl_made < 0.01
+    layers = dict(edgedense.inspect_layers(file, model, pictures, calibration_images=2))
+    assert min(layers[name] for name in layers if name.startswith("head/") or name == "scores") > 15
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"operating_point": "youden"}, "--validation with --operating-point"),
         ({"operating_point": "best", "validation": []}, "--operating-point as sensitivity"),
+        ({"calibrate_confidence": True}, "--validation with --calibrate-confidence"),
         ({"positive": "a"}, "--operating-point with --positive"),
     ],
 )
