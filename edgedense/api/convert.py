@@ -39,7 +39,8 @@ def convert(
     evenly. Of a table with splits that names none, `train` is taken.
 
     `labels` are the class names in the order of the model's outputs, or a text file with one per line. `validation` are
-    labelled pictures on which `max_drop` is kept: a folder with a sub-folder per class, a table, or pairs (picture,
+    labelled pictures on which `max_drop` is kept, thresholds are chosen (`operating_point`) and the temperature is
+    fitted (`calibrate_confidence`): a folder with a sub-folder per class, a table, or pairs (picture,
     label). Of a table with splits that names none, `val`, `valid` or `validation` is taken.
 
     What else can be chosen is listed by `Options`, which is given as `options`, by keyword, or both:
