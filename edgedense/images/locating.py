@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,51 +49,64 @@ class _Folders:
     """The files in a folder and those around it, by name. Each folder is listed once, when it is first needed."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
-        self._prefix = "" if root == "." else os.path.join(root, "")
-        self._listed: dict[str, set[str]] = {}
+        self._root, self._prefix = root, _prefix(root)
+        self._named: dict[str, _Listing] = {}  # by what stands before a file's name in the table
         self._anywhere: dict[str, list[str]] | None = None
 
     def fitting(self, name: str) -> list[str]:
         """The paths that a name of the table can mean, sorted."""
-        name = name.replace("\\", "/")  # tables come from Windows too
-        folder, base = os.path.split(os.path.normpath(self._prefix + name if not os.path.isabs(name) else name))
-        there = self._files(folder)
+        head, slash, base = name.replace("\\", "/").rpartition("/")  # tables come from Windows too
+        place = self._named.get(head + slash)
+        if place is None:
+            place = self._named[head + slash] = _listing(os.path.normpath(os.path.join(self._root, head + slash)))
+        if base in place.files:
+            return [place.prefix + base]
         spelled = _spelled(base)
-        if found := [os.path.join(folder, one) for one in spelled if one in there]:
+        found = [place.prefix + one for one in spelled if one in place.files]
+        if found or slash:
             return found
-        if "/" in name:
-            return []
         return sorted(path for one in spelled for path in self._below().get(one, ()))
 
     def below(self, path: str) -> str:
         """A path below the root, or as it is, with forward slashes."""
         return path.removeprefix(self._prefix).replace(os.sep, "/")
 
-    def _files(self, folder: str) -> set[str]:
-        if folder not in self._listed:
-            try:
-                with os.scandir(folder or ".") as entries:
-                    self._listed[folder] = {entry.name for entry in entries if entry.is_file()}
-            except OSError:  # no folder, or none that may be read
-                self._listed[folder] = set()
-        return self._listed[folder]
-
     def _below(self) -> dict[str, list[str]]:
         """All files in the folders below the root, by their bare names."""
         if self._anywhere is None:
             self._anywhere = {}
             for folder, _, names in os.walk(self._root, followlinks=True):
+                prefix = _prefix(os.path.normpath(folder))
                 for name in names:
-                    self._anywhere.setdefault(name, []).append(os.path.normpath(os.path.join(folder, name)))
+                    self._anywhere.setdefault(name, []).append(prefix + name)
         return self._anywhere
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The names of the files in a folder, and what stands before them in a path."""
+
+    prefix: str
+    files: frozenset[str]
+
+
+def _listing(folder: str) -> _Listing:
+    try:
+        with os.scandir(folder) as entries:
+            return _Listing(_prefix(folder), frozenset(entry.name for entry in entries if entry.is_file()))
+    except OSError:  # no folder, or none that may be read
+        return _Listing(_prefix(folder), frozenset())
+
+
+def _prefix(folder: str) -> str:
+    return "" if folder == "." else os.path.join(folder, "")
 
 
 def _spelled(base: str) -> list[str]:
     """A file's name, and without the suffix of a picture also with each of them."""
     if base.lower().endswith(IMAGE_SUFFIXES):
         return [base]
-    return [base, *(base + suffix for suffix in IMAGE_SUFFIXES), *(base + suffix.upper() for suffix in IMAGE_SUFFIXES)]
+    return [base, *(base + suffix for some in IMAGE_SUFFIXES for suffix in (some, some.upper()))]
 
 
 def _hint(root: Path, name: str) -> str:

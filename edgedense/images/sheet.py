@@ -24,7 +24,7 @@ class Sheet:
     file: Path
     header: tuple[str, ...]
     rows: NDArray[np.int64]
-    columns: dict[str, Any] = field(repr=False)  # pandas.Series by the column's name
+    columns: dict[str, NDArray[np.object_]] = field(repr=False)  # the texts [N] by the column's name
 
     def find(self, wanted: Sequence[str]) -> str | None:
         """The column that has one of these names, whatever the case, with or without spaces and underscores.
@@ -51,14 +51,14 @@ class Sheet:
 
     def texts(self, column: str) -> list[str]:
         """The cells of a column, without the spaces around them."""
-        return self.columns[column].tolist()
+        return [text.strip() for text in self.columns[column]]
 
     def numbers(self, column: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The cells of a column as numbers [N], NaN where one is none, and where they are blank [N]."""
         import pandas
 
-        cells = self.columns[column]
-        return pandas.to_numeric(cells, errors="coerce").to_numpy(np.float64), (cells == "").to_numpy(np.bool_)
+        cells = np.array(self.texts(column), object)
+        return np.asarray(pandas.to_numeric(cells, errors="coerce"), np.float64), cells == ""
 
     def only(self, keep: NDArray[np.bool_]) -> Sheet:
         """Some of the rows; `keep` [N]."""
@@ -110,13 +110,12 @@ def open_sheet(file: Path) -> Sheet:
     named = [name for name in header if name]
     if twice := sorted({name for name in named if named.count(name) > 1}):
         raise EdgedenseError(f"columns with different names in {file}", f"{listed(twice)} more than once")
-    cells = frame.iloc[1:].apply(lambda column: column.str.strip())
-    filled = (cells != "").any(axis=1)
-    cells = cells[filled]
-    if not len(cells):
+    columns = [frame[number].to_numpy(object)[1:] for number in range(len(header))]
+    filled = np.any([column != "" for column in columns], axis=0)
+    if not filled.any():
         raise EdgedenseError(f"a row for each picture below the first one in {file}", "none")
-    columns = {name: cells[number] for number, name in enumerate(header) if name}
-    return Sheet(file, tuple(named), cells.index.to_numpy(np.int64) + 1, columns)
+    kept = {name: column[filled] for name, column in zip(header, columns, strict=True) if name}
+    return Sheet(file, tuple(named), np.flatnonzero(filled) + 2, kept)
 
 
 def _frame(file: Path) -> Any:
