@@ -2,6 +2,8 @@
 
     python benchmarks/drift.py FILE.tflite --reference MODEL.keras --data DIR [--layer NAME] [--max-drop POINTS]
 
+DIR has one sub-folder per class, or is a table (.csv) of file names and labels.
+
 Compares the figures of `edgedense validate` with those of scikit-learn on the same predictions. Then doubles the scale
 of one layer in a copy of the file and shows what the gate, the noise layer by layer and the golden samples say of it.
 """
@@ -21,6 +23,7 @@ from edgedense.device import Classifier
 from edgedense.device.engines.replay import keeping_interpreter, replay
 from edgedense.images.preprocessing import load_image
 from edgedense.measures import drift, labelled, layer_noise, metrics, validation
+from edgedense.notes import tell
 from edgedense.progress import progress
 
 
@@ -103,6 +106,7 @@ def main() -> None:
         spoiled.write_bytes(data)
         with Classifier(arguments.file) as good, Classifier(spoiled) as bad:
             images = labelled.read_labelled(arguments.data, good.labels)
+            tell(images.notes)
             models = [
                 reference(arguments.reference, good.preprocessing)[0],
                 validation.deployed("good", [good]),

@@ -39,7 +39,8 @@ from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
 from edgedense.deployed import bundle
 from edgedense.device import Classifier
-from edgedense.images.preprocessing import Pixels, find_images, load_image
+from edgedense.images.pictures import collect
+from edgedense.images.preprocessing import Pixels, load_image
 from edgedense.measures.masks import correlation
 
 RANDOMIZED, DELETED = 8, 30  # pictures for the two sanity checks
@@ -166,7 +167,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--trust-model", action="store_true", help="as in edgedense convert")
     arguments = parser.parse_args()
-    paths = find_images(arguments.pictures)
+    paths = collect(arguments.pictures)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(arguments.images, len(paths))).astype(int)]
     with Classifier(arguments.file, threads=1) as classifier, tempfile.TemporaryDirectory() as folder:
         classifier.require_classes({"the areas of deletion and insertion": True})

@@ -2,9 +2,9 @@
 
     python benchmarks/monitor.py MODEL.tflite --data DIR [--threads N]
 
-DIR holds photographs in one sub-folder per class. They are halved: everything in the monitor (window,
-bins, rates) was fixed by looking at the first half, the figures of the second half are the result. Each
-half is halved again: one part to learn from, the other for the field.
+DIR holds photographs in one sub-folder per class, or is a table (.csv) of file names and labels. They are
+halved: everything in the monitor (window, bins, rates) was fixed by looking at the first half, the figures of
+the second half are the result. Each half is halved again: one part to learn from, the other for the field.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from PIL import Image, ImageFilter
 from edgedense.cli.bars import bars
 from edgedense.device import Classifier
 from edgedense.device.monitor.drift import Monitor
-from edgedense.images.preprocessing import find_labelled, load_image
+from edgedense.images.pictures import find_classes
+from edgedense.images.preprocessing import load_image
 from edgedense.progress import progress
 
 Stream = Iterator[tuple[np.ndarray, np.ndarray, float | None]]  # scores, picture, time in seconds
@@ -174,7 +175,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--half", choices=("first", "second", "both"), default="both")
     arguments = parser.parse_args()
-    paths, labels, _ = find_labelled(arguments.data)
+    paths, labels, _ = find_classes(arguments.data)
     with Classifier(arguments.model, threads=arguments.threads) as classifier, progress("scoring", len(paths)) as tick:
         images, scores = [], []
         for path in paths:

@@ -37,7 +37,8 @@ from edgedense.cli.bars import bars
 from edgedense.deployed.bundle import without_archive
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
-from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, find_labelled, load_image
+from edgedense.images.pictures import find_classes
+from edgedense.images.preprocessing import Normalization, Pixels, Preprocessing, load_image
 from edgedense.measures.metrics import accuracy
 from edgedense.progress import progress
 
@@ -62,11 +63,11 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="trained Keras model (default: the digits example)")
-    parser.add_argument("--calibration", type=Path, help="folder of calibration pictures")
+    parser.add_argument("--calibration", type=Path, help="folder of calibration pictures, or a table of them")
     parser.add_argument(
         "--data",
         type=Path,
-        help="folder of labelled pictures, one sub-folder per class, sorted as the model's classes are",
+        help="labelled pictures: a folder with one sub-folder per class, or a table; classes sorted as the model's",
     )
     parser.add_argument("--images", type=int, help="labelled pictures, evenly from the folder (default: all)")
     parser.add_argument(
@@ -122,7 +123,7 @@ def cores() -> int:
 def _studies(arguments: argparse.Namespace, console: Console) -> Iterator[Study]:
     """The model as it is; then, where asked, at another size."""
     model, calibration, data = _inputs(arguments)
-    paths, labels, _ = find_labelled(data)
+    paths, labels, _ = find_classes(data)
     chosen = np.linspace(0, len(paths) - 1, min(arguments.images or len(paths), len(paths))).round().astype(int)
     paths, labels = [paths[i] for i in chosen], labels[chosen]
     with _folder(arguments.keep) as folder:

@@ -8,11 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL.Image import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture, PictureInMemory, in_memory
-from edgedense.images.preprocessing import Pixels, find_images
+from edgedense.images.preprocessing import Pixels, find_images, find_labelled
 from edgedense.images.tables import TEST, Table, is_table, read
 from edgedense.notes import tell
 
@@ -41,6 +43,18 @@ def collect(source: Any, usual: Sequence[str] = TEST) -> list[Picture]:
     if not found:
         raise EdgedenseError("pictures", "none: the list is empty", "a folder, or a list of paths or pictures")
     return found
+
+
+def find_classes(
+    source: Path | str | Table, usual: Sequence[str] = TEST
+) -> tuple[list[Path], NDArray[np.int64], list[str]]:
+    """(images, class index of each, class names sorted) of a folder with one sub-folder per class, or of a table with
+    one label in each row. Errors are those of `find_labelled` and `tables.read`."""
+    if isinstance(source, Table) or is_table(source):
+        rows = read(source, "classes", usual=usual)
+        tell(rows.notes)
+        return list(rows.paths), rows.truth.argmax(axis=1), list(rows.names)
+    return find_labelled(source)
 
 
 def pairs(source: Iterable[Any]) -> tuple[list[Any], list[Any]]:

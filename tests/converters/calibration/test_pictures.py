@@ -12,6 +12,7 @@ from PIL import Image
 from edgedense.converters.calibration.pictures import CalibrationSet, neighbour_correlation, read_calibration
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, load_image
+from edgedense.images.tables import Table
 from tests.pictures import fill, opened
 
 SIZE = Preprocessing(16, 20, "none")
@@ -210,3 +211,31 @@ def test_correlation_of_neighbours() -> None:
     found = neighbour_correlation(np.stack([ramp, np.full((8, 32, 3), 7), stripes, noise]).astype(np.uint8))
     assert found[:3] == pytest.approx([1, 1, -1])
     assert abs(found[3]) < 0.2  # 248 pairs: 1 / sqrt(248) is 0.06
+
+
+def test_a_table_names_classes_where_each_row_has_one_label(tmp_path: Path) -> None:
+    """The same pictures as in folders, in the same order, are the same calibration set."""
+    for number, name in enumerate(("cat", "dog")):
+        fill(tmp_path / "pictures" / name, 3, seed=number)
+    rows = [f"{name}/{i:03}.png,{name},train\n" for name in ("cat", "dog") for i in range(3)]
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label,split\n" + "".join(rows) + "cat/none.png,cat,test\n")
+    found = read_calibration(Table(table, tmp_path / "pictures"), SIZE)
+    in_folders = read_calibration(tmp_path / "pictures", SIZE)
+    assert found.sha256 == in_folders.sha256
+    assert (found.names, found.notes[-1]) == (
+        ("cat", "dog"),
+        "labels.csv: 6 of 7 rows are taken, those of the split train",
+    )
+    assert found.labels is not None
+    assert found.labels.tolist() == [0] * 3 + [1] * 3
+    assert np.bincount(read_calibration(Table(table, tmp_path / "pictures"), SIZE, 2).labels).tolist() == [1, 1]
+
+
+def test_a_table_of_several_findings_is_spread_over_its_rows(tmp_path: Path) -> None:
+    fill(tmp_path, 5)
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n" + "".join(f"{i:03}.png,{'cat|dog' if i < 2 else 'No Finding'}\n" for i in range(5)))
+    found = read_calibration(str(table), SIZE, 3)
+    assert (found.labels, found.names) == (None, ())
+    assert [path.name for path in found.paths] == ["000.png", "002.png", "004.png"]

@@ -11,6 +11,7 @@ from edgedense.converters.recovery import pictures as module
 from edgedense.converters.recovery.pictures import FEWEST, UNLABELLED, Pictures, find_pictures, read_pictures
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, load_image
+from edgedense.images.tables import Table
 from tests.pictures import fill
 
 SIZE = Preprocessing(32, 40, "densenet")
@@ -80,3 +81,20 @@ def test_many_pictures_are_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_unlabelled() -> None:
     found = Pictures.unlabelled(np.zeros((3, 4, 4, 3), np.uint8), "hash")
     assert found.labels.tolist() == [UNLABELLED] * 3
+
+
+def test_a_table(tmp_path: Path) -> None:
+    """Its labels serve where each row has one, as folders' names do."""
+    folder = fill(tmp_path / "some", FEWEST)
+    table = tmp_path / "labels.csv"
+
+    def write(*labels: str) -> Table:
+        names = (f"{i:03}.png,{labels[i % len(labels)]},train\n" for i in range(FEWEST))
+        table.write_text("file,label,split\n" + "".join(names) + "none.png,dog,test\n")
+        return Table(table, folder)
+
+    found = read_pictures(write("cat", "dog"), SIZE, ("dog", "cat"))
+    assert found.labels.tolist() == [1, 0] * (FEWEST // 2)
+    assert found.sha256 == read_pictures(folder, SIZE).sha256
+    assert found.notes == (f"labels.csv: {FEWEST} of {FEWEST + 1} rows are taken, those of the split train",)
+    assert (read_pictures(write("cat|dog", "cat"), SIZE, ("dog", "cat")).labels == UNLABELLED).all()

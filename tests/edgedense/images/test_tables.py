@@ -8,6 +8,7 @@ import pytest
 
 from edgedense.errors import EdgedenseError
 from edgedense.images import tables
+from edgedense.images.pictures import collect, find_classes
 from edgedense.images.tables import Table
 
 LABELS = ("cat", "dog", "fox")
@@ -245,3 +246,18 @@ def test_a_table_is_known_by_its_suffix(tmp_path: Path) -> None:
     assert tables.is_table("labels.csv")
     assert tables.is_table(Table(Path("labels.tsv")))
     assert not any(map(tables.is_table, (tmp_path / "folder.csv", "test", [("a.png", "cat")])))
+
+
+def test_find_classes_of_a_table_and_of_a_folder(tmp_path: Path) -> None:
+    path = table(tmp_path, "file,label,split\na.png,fox,test\nb.png,cat,test\nc.png,dog,train\n")
+    paths, labels, names = find_classes(path)
+    assert ([one.name for one in paths], labels.tolist(), names) == (["a.png", "b.png"], [1, 0], ["cat", "fox"])
+    (tmp_path / "pictures" / "fox").mkdir(parents=True)
+    (tmp_path / "pictures" / "fox" / "a.png").touch()
+    assert find_classes(tmp_path / "pictures")[2] == ["fox"]
+
+
+def test_collect_takes_the_pictures_of_a_table(tmp_path: Path) -> None:
+    path = table(tmp_path, SPLITS)
+    assert collect(path) == [tmp_path / "b.png"]
+    assert collect(Table(path, split="val")) == [tmp_path / "c.png"]
