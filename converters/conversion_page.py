@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from edgedense.converters.pipeline import Conversion
 from edgedense.converters.quantization import stages
 from edgedense.converters.quantization.stages import StageFigures
 from edgedense.errors import EdgedenseError
-from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import names as names_of
-from edgedense.measures import drift, metrics
-from edgedense.measures.drift import Drift
+from edgedense.measures import drift, findings, metrics
 from edgedense.measures.result import Report
+from edgedense.measures.stored_points import THRESHOLDS
 from edgedense.report import plots, thumbnails
 from edgedense.report.template import render
 from edgedense.report.validation_page import content
@@ -24,13 +26,16 @@ NO_LABELS = (
     "is taken for the true class, so its accuracy is 100 % by definition, and that of the int8 file is the share of "
     "pictures on which it decides the same."
 )
+NO_LABELS_OF_FINDINGS = (
+    "The pictures have no labels here, so nobody knows what is right: the page says how alike both models decide."
+)
 
 
 def to_html(conversion: Conversion) -> str:
     """The HTML page of a conversion: float against deployed on the calibration pictures.
 
-    Without class folders the float network's own decisions stand in for the true classes. Raises EdgedenseError for a
-    model that gives values.
+    Without class folders the float network's own decisions stand in for the true classes; where each class is scored
+    alone, the page then only says how alike both decide. Raises EdgedenseError for a model that gives values.
     """
     if conversion.outcome.differences:
         raise EdgedenseError(
@@ -38,14 +43,14 @@ def to_html(conversion: Conversion) -> str:
             "one that gives values (--activation none), which a page of classes cannot show",
             "leave --report out; the table shows how far the values move",
         )
-    both, places, labelled = _compared(conversion)
-    title = f"{conversion.recipe['source']['name']}: float against int8 on the calibration pictures"
-    report = Report(title, both.after, both, recipe=conversion.recipe)
-    depth = conversion.outcome.pictures.preprocessing.depth
+    pictures = conversion.outcome.pictures
+    images = names_of(pictures.paths)
+    report, labelled = _compared(conversion, images)
+    places = dict(zip(images, pictures.paths, strict=True))
     points = conversion.operating_points
     further = [] if points is None else [points_section(points)]
-    shown = content(report, thumbnails.changed(report.changed, places.__getitem__, depth), further)
-    shown["labels_said"] = "" if labelled else NO_LABELS
+    shown = content(report, thumbnails.changed(report.changed, places.__getitem__, pictures.preprocessing.depth), further)
+    shown["labels_said"] = "" if labelled else NO_LABELS if report.findings is None else NO_LABELS_OF_FINDINGS
     return render(
         "conversion.html",
         **shown,
@@ -56,24 +61,32 @@ def to_html(conversion: Conversion) -> str:
     )
 
 
-def _compared(conversion: Conversion) -> tuple[Drift, dict[str, Picture], bool]:
-    """Float and deployed on the calibration pictures, where each picture is, and whether they have labels."""
-    pictures = conversion.outcome.pictures
+def _compared(conversion: Conversion, images: tuple[str, ...]) -> tuple[Report, bool]:
+    """Float and deployed on the calibration pictures, and whether these have labels."""
+    recipe, pictures = conversion.recipe, conversion.outcome.pictures
     before, after = conversion.outcome.before, conversion.outcome.after
-    classes = max(2, before.shape[1])
+    outputs, models = before.shape[1], ("float", "int8")
+    title = f"{recipe['source']['name']}: float against int8 on the calibration pictures"
+    alone = recipe["activation"] == "sigmoid" and (outputs > 1 or len(conversion.labels) == 1)
+    classes = outputs if alone else max(2, outputs)
     names = conversion.labels if len(conversion.labels) == classes else tuple(str(i) for i in range(classes))
     labels = pictures.indices(names)
-    images = names_of(pictures.paths)
+    if alone:
+        known = np.full((len(images), classes), np.nan) if labels is None else np.eye(classes)[labels]
+        own = recipe.get(THRESHOLDS, [metrics.HALF] * classes)
+        limits = [math.inf if limit is None else limit for limit in own]
+        found = findings.measure([before, after], known, limits, names, models=models, images=images)
+        return Report(title, None, findings=found, recipe=recipe), labels is not None
     both = drift.compare(
         before,
         after,
         metrics.predicted(before) if labels is None else labels,
         names,
         images=images,
-        models=("float", "int8"),
-        activation=conversion.recipe["activation"],
+        models=models,
+        activation=recipe["activation"],
     )
-    return both, dict(zip(images, pictures.paths, strict=True)), labels is not None
+    return Report(title, both.after, both, recipe=recipe), labels is not None
 
 
 def _steps(found: Sequence[StageFigures]) -> dict[str, Any]:

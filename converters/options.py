@@ -333,9 +333,10 @@ class Options:
     max_drop: Annotated[
         float | None,
         Flag(
-            "Accept at most this many percentage points less accuracy on the pictures of --validation. When more is "
-            "lost, other ranges are tried, then operators that round less, then layers in float. When nothing helps, "
-            "no file is written and the exit code is 1.",
+            "Accept at most this many percentage points less accuracy on the pictures of --validation. Of a model "
+            "whose classes are scored alone, as by several sigmoids, it is the mean AUROC, in points of 100. When more "
+            "is lost, other ranges are tried, then operators that round less, then layers in float. When nothing "
+            "helps, no file is written and the exit code is 1.",
             panel=ACCURACY,
             metavar="POINTS",
             minimum=0,

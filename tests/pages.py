@@ -142,7 +142,7 @@ def stage(name: str, macs: int, accuracy: float | None) -> StageFigures:
     return StageFigures(name, parameters, macs, macs // 30, macs // 29, macs // 35, 0.995, accuracy, macs / 2e8)
 
 
-def conversion(folder: Path, *, labelled: bool) -> str:
+def conversion(folder: Path, *, labelled: bool, activation: str = "softmax") -> str:
     """A conversion in three steps on 60 small pictures that lie in `folder`."""
     before, after, truth = scores(60, 4)
     paths = tuple(folder / f"{i}.png" for i in range(60))
@@ -150,9 +150,10 @@ def conversion(folder: Path, *, labelled: bool) -> str:
         Image.new("RGB", (9, 9)).save(path)
     pictures = SimpleNamespace(paths=paths, indices=lambda _: truth if labelled else None)
     found: Any = SimpleNamespace(
+        operating_points=None,
         outcome=SimpleNamespace(before=before, after=after, pictures=pictures, differences=()),
         labels=names(4),
-        recipe={**RECIPE, "activation": "softmax"},
+        recipe={**RECIPE, "activation": activation},
         steps=(SimpleNamespace(name="fold_norms", error=2.1e-7), SimpleNamespace(name="round_border", error=1.8e-5)),
         candidates=(SimpleNamespace(attempt=Attempt(), divergence=4e-5),),
         stages=(stage("as trained", 212_400_000, 0.87), stage("prune", 104_600_000, 0.86)),

@@ -36,7 +36,8 @@ def compare(
     """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
 
     `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
-    file's accuracy may be below the first's: `Report.gate.passed` says whether that is kept.
+    file's accuracy may be below the first's, or of files whose classes are scored alone its mean AUROC:
+    `Report.gate.passed` says whether that is kept.
 
     Files that give values are compared value by value, a `Comparison`: `data` are then pictures without labels.
 

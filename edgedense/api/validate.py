@@ -67,11 +67,12 @@ def validate(
     samples in the file are computed again: does it compute what it computed where it was made?
 
     `reference` is the model that the file was made from: a path, or a model in memory. `max_drop` is how many
-    points (of 100) the accuracy may be below the reference's: nothing is raised when it is more, `Report.gate.passed`
-    says so. `labels` are class names, or a text file of them, in place of the file's own. `threads` is how many
-    processor cores to use, by default all: each works on a picture of its own, and the figures are the same to the bit.
-    `layer_noise` also measures the noise of each layer against the reference, on a few pictures. `trust` runs code
-    that the reference's file holds. `progress` is as for `convert`.
+    points (of 100) the accuracy may be below the reference's, or of a file whose classes are scored alone the mean
+    AUROC: nothing is raised when it is more, `Report.gate.passed` says so. `labels` are class names, or a text file of
+    them, in place of the file's own. `threads` is how many processor cores to use, by default all: each works on a
+    picture of its own, and the figures are the same to the bit. `layer_noise` also measures the noise of each layer
+    against the reference, on a few pictures. `trust` runs code that the reference's file holds. `progress` is as for
+    `convert`.
 
     `masks` is a folder of pictures that mark a part of each picture, such as a lesion, named as for `explain`, below it
     as the pictures are below `data`. On the pictures that have one, `Report.masks` says how much of the heatmap of the
@@ -80,6 +81,9 @@ def validate(
 
     A file that gives values (`activation="none"`) is compared with its reference value by value, a `Comparison`:
     `data` are then pictures without labels.
+
+    Of a file whose classes are scored alone, as by several sigmoids, the report has `Report.findings` in place of an
+    evaluation. A picture of which one class is known then counts as one without the others.
 
     Raises EdgedenseError when the file is no classifier, a label is none of the file's, or a picture cannot be read;
     its subclass DeviceError when no TensorFlow Lite runtime is installed.

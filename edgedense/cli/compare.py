@@ -16,7 +16,7 @@ MaxDrop = Annotated[
     float | None,
     Flag(
         "Fail with exit code 1 when the accuracy of SECOND is more than this many percentage points below that of "
-        "FIRST.",
+        "FIRST. Of files whose classes are scored alone it is the mean AUROC, in points of 100.",
         metavar="POINTS",
     ),
 ]

@@ -164,6 +164,11 @@ class Findings:
         """The reference, if any, and the model under test."""
         return (self.scored,) if self.reference is None else (self.reference, self.scored)
 
+    @property
+    def known(self) -> bool:
+        """Whether anything is known of the pictures. Without that two models can still be compared."""
+        return any(finding.positives or finding.negatives for finding in self.scored.classes)
+
 
 def measure(
     scores: Sequence[npt.ArrayLike],

@@ -60,6 +60,8 @@ def verdict(found: Findings) -> str:
     else:
         decided = f"{len(change.changed)} of {found.images} images are decided differently in at least one class."
     drop = change.drop
+    if not found.known:
+        return decided
     if drop.value is None:
         return f"{decided} Of no class there are images with it and without it, so there is no AUROC."
     moved = f"The mean AUROC dropped by {drop.value + 0.0:.2f} points"
@@ -77,27 +79,34 @@ def figures(found: Findings) -> list[Figure]:
         counts.append(
             Figure("patients", (str(found.patients),) * len(models), "How many patients the pictures are of.")
         )
-    means = [
-        Figure(
-            f"mean {NAMES[name]}",
-            tuple(figure(model.macro, name, " %") for model in models),
-            f"{_MEANINGS[name]} {_MEAN} In brackets is the 95 % interval.",
-        )
-        for name in _MEANINGS
-    ]
+    means = (
+        []
+        if not found.known
+        else [
+            Figure(
+                f"mean {NAMES[name]}",
+                tuple(figure(model.macro, name, " %") for model in models),
+                f"{_MEANINGS[name]} {_MEAN} In brackets is the 95 % interval.",
+            )
+            for name in _MEANINGS
+        ]
+    )
     return [*counts, *means, *(_of_the_pair(found.change) if found.change else ())]
 
 
 def _of_the_pair(change: Change) -> list[Figure]:
     moved = next((one for one in change.classes if one.name == change.moved_most), None)
-    return [
+    drop = [
         Figure(
             "drop of the mean AUROC",
             (said(change.drop, digits=2, sign="+", unit=" points"),),
             "The first model's less the second's, in points of 100: above zero the second is worse. Other pictures of "
             "the same kind would give another drop; an interval found in this way holds the drop over all such "
             "pictures in 95 cases out of 100.",
-        ),
+        )
+    ]
+    return [
+        *(drop if change.drop.value is not None else ()),
         Figure(
             "same decision",
             (percent(change.agreement),),
@@ -123,8 +132,12 @@ def _of_the_pair(change: Change) -> list[Figure]:
 
 
 def sections(found: Findings) -> tuple[Section, ...]:
-    """The tables: how well scores sort and thresholds decide, class by class, and what another model changed."""
+    """The tables: how well scores sort and thresholds decide, class by class, and what another model changed. Where
+    nothing is known of the pictures, only the last."""
     scored = found.scored
+    changes = _changes(found, found.change) if found.change else ()
+    if not found.known:
+        return changes[:1]
     ranked = Section(
         "Findings",
         f"How well the scores of {scored.model} tell pictures with a finding from those without, whatever the "
@@ -147,7 +160,7 @@ def sections(found: Findings) -> tuple[Section, ...]:
         tuple((c.name, _threshold(c), *(figure(c.figures, name) for name in names)) for c in scored.classes)
         + tuple((name, "", *(figure(means, n) for n in names)) for name, means in _means(scored)),
     )
-    return ranked, decided, *(_changes(found, found.change) if found.change else ())
+    return ranked, decided, *changes
 
 
 def _changes(found: Findings, change: Change) -> tuple[Section, ...]:

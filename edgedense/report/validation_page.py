@@ -123,7 +123,7 @@ def _findings(found: Findings) -> dict[str, Any]:
         if after.roc
     ]
     return {
-        "intervals": plots.intervals([finding.name for finding in found.scored.classes], series),
+        "intervals": plots.intervals([one.name for one in found.scored.classes], series) if found.known else None,
         "sections": several.sections(found),
         "curves": curves[: plots.MOST_CURVES],
         "left_out": max(0, len(curves) - plots.MOST_CURVES),
@@ -138,6 +138,8 @@ def _tiles_of_findings(found: Findings) -> list[Tile]:
         Tile("mean sensitivity", _plain(macro.sensitivity, 100), _interval(macro.sensitivity, 100)),
         Tile("mean specificity", _plain(macro.specificity, 100), _interval(macro.specificity, 100)),
     ]
+    if not found.known:
+        tiles[:1] = [Tile("images", str(found.images), "without labels")]
     if change is None:
         people = f"of {found.patients} patients" if found.patients else "patients not known"
         return [*tiles, Tile("images", str(found.images), people)]

@@ -49,6 +49,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "noise": lambda _: pages.noise(),
     "benchmark": lambda _: benchmark_plot.page(runs(), NAME),
     "conversion": lambda folder: pages.conversion(folder, labelled=False),
+    "conversion, several findings": lambda folder: pages.conversion(folder, labelled=False, activation="sigmoid"),
 }
 
 

@@ -226,3 +226,29 @@ def test_a_single_sigmoid_is_a_binary_head_with_ranking_figures(
     assert result["drift"]["thresholds"][0]["after"] == 0.5
     call("validate", path, "--data", cards)
     assert "AUROC, blue" in capsys.readouterr().out
+
+
+def test_a_file_with_several_findings_is_measured_class_by_class(
+    findings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red is seen in the red and in the yellow card, green in the yellow one; of the last card nobody knows it."""
+    cards = {"red": ((200, 0, 0), "1,0,0"), "yellow": ((180, 160, 0), "1,1,0"), "black": ((0, 0, 0), "0,,0")}
+    for name, (colour, _) in cards.items():
+        Image.new("RGB", (64, 48), colour).save(tmp_path / f"{name}.png")
+    rows = [f"{name}.png,p{number},{labels}" for number, (name, (_, labels)) in enumerate(cards.items())]
+    table = tmp_path / "cards.csv"
+    table.write_text("\n".join(["file,patient,red,green,blue", *rows]) + "\n")
+    call("compare", findings, findings, "--data", table, "--max-drop", "0", "--json", "--report", tmp_path / "r.html")
+    result = json.loads(capsys.readouterr().out)
+    assert result["evaluation"] is None
+    assert (result["findings"]["patients"], result["patients"]) == (3, 3)
+    red, green, blue = result["findings"]["scored"]["classes"]
+    assert [one["figures"]["sensitivity"]["value"] for one in (red, green, blue)] == [1, 1, None]
+    assert (green["positives"], green["negatives"], green["unknown"]) == (1, 1, 1)
+    assert result["findings"]["change"]["agreement_of_images"] == 1
+    assert result["gate"] == {"max_drop": 0, "drop": 0, "of": "mean AUROC", "passed": True}
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "AUROC, class by class" in page
+    assert "Confusion" not in page
+    call("validate", findings, "--data", table)
+    assert "Decisions at the thresholds" in capsys.readouterr().out

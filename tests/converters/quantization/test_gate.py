@@ -14,8 +14,8 @@ from edgedense.converters.quantization import attempts, gate
 from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation, ladder, passing
 from edgedense.converters.tflite import execute
-from edgedense.errors import GateError
-from edgedense.measures.labelled import of_classes
+from edgedense.errors import EdgedenseError, GateError
+from edgedense.measures.labelled import of_classes, scored_alone
 from tests import networks
 
 FIRST = Attempt(RangeSpec("minmax", 1.15))
@@ -128,3 +128,21 @@ def test_a_gain_passes(network: DenseNet, validation: Validation, monkeypatch: p
     answering(monkeypatch, worse, [10])
     _, trials = pass_gate(network, worse, 0)
     assert trials[0].describe() == "minmax x 1.15, maximum: -100.00 points"
+
+
+def test_of_several_findings_the_mean_auroc_counts(
+    network: DenseNet, validation: Validation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores that all are halved put no picture before another one: the gate passes, although no answer is the same."""
+    images = scored_alone(validation.images)
+    several = Validation(validation.pixels, images, validation.scores, thresholds=(0.5, 0.5, 0.5))
+    monkeypatch.setattr(execute, "run", lambda model, pixels: validation.scores / 4)
+    assert several.measured == "mean AUROC"
+    assert several.drop(b"") == 0
+    monkeypatch.setattr(execute, "run", lambda model, pixels: validation.scores * (1, 1, 0))
+    assert several.drop(b"") == pytest.approx(100 * 0.5 / 3)  # of one class in three all scores are equal: 0.5
+    with pytest.raises(GateError, match="a drop in mean AUROC of at most 5 points"):
+        pass_gate(network, several, 5)
+    unknown = replace(images, truth=np.full_like(images.truth, np.nan))
+    with pytest.raises(EdgedenseError, match="no class that has both"):
+        replace(several, images=unknown).drop(b"")

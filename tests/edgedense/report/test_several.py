@@ -6,6 +6,7 @@ import io
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,3 +144,13 @@ def test_whiskers_and_curves_stand_in_percent() -> None:
     curve = plots.roc(None, report().findings.scored.classes[0])
     (line,) = curve.lines
     assert (line.dots[0].x, line.dots[0].y) == pytest.approx((0, 100 / 3))  # specificity 1, sensitivity 2 of 3
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_page_of_a_conversion_says_how_alike_the_models_decide(labelled: bool, tmp_path: Path) -> None:
+    html = pages.conversion(tmp_path, labelled=labelled, activation="sigmoid").partition("</style>")[2]
+    for part in OF_CLASSES:
+        assert part not in html.replace("accuracy</th>", "")  # a column of the steps
+    assert "scores moved" in html
+    assert ("nobody knows what is right" in html) is not labelled
+    assert ("AUROC, class by class" in html) is labelled
