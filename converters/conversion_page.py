@@ -49,7 +49,8 @@ def to_html(conversion: Conversion) -> str:
     places = dict(zip(images, pictures.paths, strict=True))
     points = conversion.operating_points
     further = [] if points is None else [points_section(points)]
-    shown = content(report, thumbnails.changed(report.changed, places.__getitem__, pictures.preprocessing.depth), further)
+    small = thumbnails.changed(report.changed, places.__getitem__, pictures.preprocessing.depth)
+    shown = content(report, small, further)
     shown["labels_said"] = "" if labelled else NO_LABELS if report.findings is None else NO_LABELS_OF_FINDINGS
     return render(
         "conversion.html",

@@ -18,6 +18,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgedense.api.card import model_card as model_card
     from edgedense.api.compare import compare as compare
     from edgedense.api.convert import convert as convert
     from edgedense.api.explain import explain as explain
@@ -53,12 +54,14 @@ if TYPE_CHECKING:
     from edgedense.measures.result import Report as Report
     from edgedense.measures.values import Comparison as Comparison
     from edgedense.measures.values import Difference as Difference
+    from edgedense.report.card import ModelCard as ModelCard
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
 _PLACES = {
     "convert": "edgedense.api.convert",
     "validate": "edgedense.api.validate",
     "compare": "edgedense.api.compare",
+    "model_card": "edgedense.api.card",
     "choose_thresholds": "edgedense.api.thresholds",
     "inspect": "edgedense.api.inspect",
     "inspect_layers": "edgedense.api.inspect",
@@ -81,6 +84,7 @@ _PLACES = {
     "Difference": "edgedense.measures.values",
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
+    "ModelCard": "edgedense.report.card",
     "Replay": "edgedense.deployed.golden",
     "ChosenThresholds": "edgedense.deployed.thresholds",
     "Summary": "edgedense.converters.readers.summary",

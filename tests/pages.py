@@ -18,6 +18,7 @@ from edgedense.converters.training import training_page
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.train import Options, Training
+from edgedense.images.preprocessing import Preprocessing
 from edgedense.measures import drift, findings
 from edgedense.measures.result import Gate, Report
 from edgedense.report import noise_page, thumbnails, validation_page
@@ -148,7 +149,9 @@ def conversion(folder: Path, *, labelled: bool, activation: str = "softmax") -> 
     paths = tuple(folder / f"{i}.png" for i in range(60))
     for path in paths:
         Image.new("RGB", (9, 9)).save(path)
-    pictures = SimpleNamespace(paths=paths, indices=lambda _: truth if labelled else None)
+    preprocessing = Preprocessing(9, 9, "none")
+    known = truth if labelled else None
+    pictures = SimpleNamespace(paths=paths, indices=lambda _: known, preprocessing=preprocessing)
     found: Any = SimpleNamespace(
         operating_points=None,
         outcome=SimpleNamespace(before=before, after=after, pictures=pictures, differences=()),

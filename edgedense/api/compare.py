@@ -49,7 +49,7 @@ def compare(
     from edgedense.measures import labelled, validation
 
     first, second = Path(first), Path(second)
-    recipe = bundle.read(second).recipe
+    content = bundle.read(second)
     names = labels_of(labels)
     with (
         Classifiers(first, threads=threads, labels=names) as old,
@@ -69,7 +69,7 @@ def compare(
         if _give_values(old, new):
             new.each[0].require_classes({"--max-drop": max_drop is not None})
             return measuring.differ("comparing", data, models, new.labels)
-        result, images = measuring.judge("comparing", data, models, old, recipe, max_drop)
+        result, images = measuring.judge("comparing", data, models, old, content, max_drop)
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(labelled.missing_notes(images))
     return result

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
+from edgedense.deployed.bundle import Bundle
+from edgedense.files import sha256
 from edgedense.images.pictures import LabelledLike, collect
 from edgedense.measures import labelled, validation
 from edgedense.measures.labelled import LabelledImages
@@ -24,13 +27,13 @@ def judge(
     data: LabelledLike,
     models: Sequence[Model],
     classifiers: Classifiers,
-    recipe: Mapping[str, Any],
+    content: Bundle,
     max_drop: float | None,
     look: Callable[[LabelledImages], Focus] | None = None,
 ) -> tuple[Report, LabelledImages]:
     """The report on the models, and the pictures that it is about; `doing` says what to tell meanwhile.
 
-    Labels and thresholds are those of `classifiers`, which are of one of the models; `recipe` is that of the last.
+    Labels and thresholds are those of `classifiers`, which are of one of the models; `content` is the file of the last.
     `look` finds out where the models look; it comes first, since it may find faults in what it was given. Raises what
     `look`, `labelled.read_labelled` and `validation.judge` raise.
     """
@@ -43,12 +46,13 @@ def judge(
             images,
             models,
             tick,
-            activation=recipe.get("activation", "softmax"),
+            activation=content.recipe.get("activation", "softmax"),
             thresholds=classifiers.thresholds,
             max_drop=max_drop,
-            recipe=recipe,
+            recipe=content.recipe,
         )
-    return replace(report, masks=masks), images
+    made = version("edgedense")
+    return replace(report, masks=masks, sha256=sha256(content.model), measured_with=made), images
 
 
 def differ(doing: str, data: LabelledLike, models: Sequence[Model], names: Sequence[str]) -> Comparison:

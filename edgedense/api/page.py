@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.result import Report
+    from edgedense.report.card import ModelCard
 
 
-def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> str:
+def to_html(result: Report | Conversion, data: LabelledLike | None = None, card: ModelCard | None = None) -> str:
     """A result as one HTML page without outside parts: figures, tables, plots, and for a conversion how it was made.
 
     `data` are the labelled pictures that `validate` or `compare` were given: with them the page shows those whose label
-    changed. Raises EdgedenseError when one of these can no longer be read.
+    changed. `card` is a model card that the page of a report is to hold. Raises EdgedenseError when one of the pictures
+    can no longer be read.
     """
     from edgedense.measures.result import Report
     from edgedense.report import thumbnails, validation_page
@@ -25,7 +27,7 @@ def to_html(result: Report | Conversion, data: LabelledLike | None = None) -> st
     if isinstance(result, Report):
         depth = result.recipe.get("preprocessing", {}).get("depth", 8)
         shown = {} if data is None else thumbnails.changed(result.changed, _places(data), depth)
-        return validation_page.to_html(result, shown)
+        return validation_page.to_html(result, shown, card=card)
     from edgedense.converters import conversion_page
 
     return conversion_page.to_html(result)

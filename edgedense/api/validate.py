@@ -102,7 +102,7 @@ def validate(
     from edgedense.device.classifiers import Classifiers
     from edgedense.measures import labelled, validation
 
-    recipe = bundle.read(file).recipe
+    content = bundle.read(file)
     with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
         tell(classifiers.notes, file)
         models = [validation.deployed(Path(file).name, classifiers.each)]
@@ -121,11 +121,11 @@ def validate(
                     f"edgedense validate {file} --data FOLDER --reference MODEL.keras",
                 )
         if reference is not None:
-            models.insert(0, _reference(reference, classifiers.preprocessing, recipe, trust))
+            models.insert(0, _reference(reference, classifiers.preprocessing, content.recipe, trust))
         if gives_values:
             return measuring.differ("validating", data, models, classifiers.labels)
-        look = None if masks is None else _looking(masks, models, classifiers, reference, recipe, trust)
-        result, images = measuring.judge("validating", data, models, classifiers, recipe, max_drop, look)
+        look = None if masks is None else _looking(masks, models, classifiers, reference, content.recipe, trust)
+        result, images = measuring.judge("validating", data, models, classifiers, content, max_drop, look)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
     tell(labelled.missing_notes(images))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgedense.images.tables import Table
     from edgedense.measures.result import Report
     from edgedense.measures.values import Comparison
+    from edgedense.report.about import About
 
 
 @contextmanager
@@ -41,37 +42,60 @@ def check_page(page: Path | None) -> None:
         check_writable(page)
 
 
-def render(result: Report | Comparison, as_json: bool, page: Path | None, pictures: Path | Table) -> None:
-    """Print, write the page, and only then fail: the report says why. `pictures` is the folder that image names are
-    below, or the table that names them."""
+def render(
+    result: Report | Comparison,
+    as_json: bool,
+    page: Path | None,
+    pictures: Path | Table,
+    card: Path | None = None,
+    about: About | None = None,
+) -> None:
+    """Print, write the page and the model card, and only then fail: the report says why. `pictures` is the folder that
+    image names are below, or the table that names them; `about` is what people state in the card."""
     from rich.console import Console
 
     from edgedense.api.page import to_html
     from edgedense.files import write_atomically
     from edgedense.measures.values import Comparison
     from edgedense.report import terminal
+    from edgedense.report.card import model_card
 
     if isinstance(result, Comparison):
-        if page is not None:
-            raise EdgedenseError(
-                "files that tell classes apart for --report", "files that give values", "leave it out, or use --json"
-            )
-        if as_json:
-            print(result.to_json())
-        else:
-            terminal.print_values(result, Console())
+        _render_values(result, as_json, {"--report": page, "--card": card})
         return
+    made = None if card is None else model_card(result, about)
     if page is not None:
-        write_atomically(page, to_html(result, pictures).encode())
+        write_atomically(page, to_html(result, pictures, made).encode())
+    if card is not None and made is not None:
+        write_atomically(card, made.to_markdown().encode())
     if as_json:
         print(result.to_json())
     else:
         terminal.print_tables(result, Console())
-    if page is not None:
-        print(f"report: {page}", file=sys.stderr)
+    for name, path in (("report", page), ("model card", card)):
+        if path is not None:
+            print(f"{name}: {path}", file=sys.stderr)
     if result.gate is not None and not result.gate.passed:
         raise GateError(
             f"a drop in {result.gate.of} of at most {result.gate.max_drop:g} points",
             f"{result.gate.drop:.2f}",
             "convert with more calibration images, or look at the report",
         )
+
+
+def _render_values(result: Comparison, as_json: bool, files: Mapping[str, Path | None]) -> None:
+    """Print; `files` are options for what there is no page of."""
+    from rich.console import Console
+
+    from edgedense.report import terminal
+
+    if given := [name for name, path in files.items() if path is not None]:
+        raise EdgedenseError(
+            f"files that tell classes apart for {' and '.join(given)}",
+            "files that give values",
+            "leave it out, or use --json",
+        )
+    if as_json:
+        print(result.to_json())
+    else:
+        terminal.print_values(result, Console())

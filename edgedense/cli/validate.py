@@ -13,6 +13,7 @@ from edgedense.cli.thresholds import Choice
 from edgedense.converters.opening import TrustModel
 from edgedense.errors import EdgedenseError, GateError
 from edgedense.flags import Flag, changed
+from edgedense.report.about import PANEL, About
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
@@ -49,6 +50,16 @@ Masks = Annotated[
         needs=("--data",),
     ),
 ]
+CardFile = Annotated[
+    Path | None,
+    Flag(
+        "Also write a model card in Markdown: what the file is, on what it was measured, its figures, its limits and "
+        "its hashes. The page of --report holds it too.",
+        panel=PANEL,
+        metavar="FILE.md",
+        writes="file",
+    ),
+]
 
 
 def validate(
@@ -65,6 +76,8 @@ def validate(
     table: LabelTable,
     trust: TrustModel = False,
     choice: Choice,
+    card: CardFile = None,
+    about: About,
 ) -> None:
     """Measure a deployed file on labelled images; with --reference, what the conversion lost.
 
@@ -74,17 +87,18 @@ def validate(
 
     chosen: dict[str, Any] = {"reference": reference, "max_drop": max_drop, "labels": labels, "masks": masks}
     if choice.operating_point is not None:
-        choice.make(model, table.of(data), {**chosen, "report": report}, threads, as_json)
+        choice.make(model, table.of(data), {**chosen, "report": report, "card": card}, threads, as_json)
         return
     if data is None:
-        measures = report or changed(table) or any(value is not None for value in chosen.values())
+        measures = report or card or changed(table) or any(value is not None for value in chosen.values())
         _replay(model, bool(measures), threads, as_json)
         return
     check_page(report)
     pictures = table.of(data)
+    check_page(card)
     noise = reference is not None and report is not None
     result = edgedense.validate(model, pictures, threads=threads, layer_noise=noise, trust=trust, **chosen)
-    render(result, as_json, report, pictures)
+    render(result, as_json, report, pictures, card, about)
 
 
 def _replay(model: Path, measures: bool, threads: int | None, as_json: bool) -> None:

@@ -39,7 +39,8 @@ class Report:
     None without one. Where a picture shows any number of classes it is `findings`, which hold both, and the two others
     are None. Without a limit `gate` is None. `layer_noise` holds pairs (layer, signal-to-noise ratio in dB) from input
     to output, where it was measured. `recipe` is how the file says that it was made. `patients` is how many patients
-    the pictures are of, 0 where that is not known.
+    the pictures are of, 0 where that is not known. `sha256` is the hash of the file under test, and `measured_with` the
+    version of edgedense that measured it.
     `operating_points` are what the thresholds that the file under test carries do here, beside what they did where they
     were chosen. `masks` says where the models look on pictures of which people have marked a part.
     """
@@ -54,6 +55,8 @@ class Report:
     findings: Findings | None = None
     patients: int = 0
     masks: Focus | None = None
+    sha256: str = ""
+    measured_with: str = ""
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -88,6 +91,8 @@ class Report:
             "drift": asdict(self.drift) if self.drift else None,
             "findings": asdict(self.findings) if self.findings else None,
             "patients": self.patients,
+            "sha256": self.sha256,
+            "measured_with": self.measured_with,
             "gate": {**asdict(self.gate), "passed": self.gate.passed} if self.gate else None,
             "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in self.layer_noise],
             "operating_points": [asdict(one) for one in self.operating_points],

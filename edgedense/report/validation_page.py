@@ -12,6 +12,7 @@ from edgedense.measures.drift import Changed, Drift, Evaluation
 from edgedense.measures.findings import ChangedFindings, Findings
 from edgedense.measures.result import Report
 from edgedense.report import masks_section, plots, several, wording
+from edgedense.report.card import ModelCard
 from edgedense.report.figures import figures, verdict
 from edgedense.report.noise_page import noise_profile
 from edgedense.report.template import render
@@ -47,10 +48,15 @@ class Card:
     picture: str
 
 
-def to_html(report: Report, thumbnails: Mapping[str, bytes] | None = None, further: Sequence[Section] = ()) -> str:
+def to_html(
+    report: Report,
+    thumbnails: Mapping[str, bytes] | None = None,
+    further: Sequence[Section] = (),
+    card: ModelCard | None = None,
+) -> str:
     """The page. `thumbnails` has JPEG bytes by the image names that `report.changed` uses, `further` what else is
-    to be shown before the recipe."""
-    return render("validation.html", **content(report, thumbnails or {}, further))
+    to be shown before the recipe, and `card` the model card, if there is to be one."""
+    return render("validation.html", **{**content(report, thumbnails or {}, further), "card": card})
 
 
 def content(report: Report, thumbnails: Mapping[str, bytes], further: Sequence[Section] = ()) -> dict[str, Any]:
@@ -76,6 +82,7 @@ def content(report: Report, thumbnails: Mapping[str, bytes], further: Sequence[S
             *([masks_section.section(report.masks)] if report.masks else []),
             *further,
         ),
+        "card": None,
         "recipe": wording.recipe_rows(report.recipe),
     }
 

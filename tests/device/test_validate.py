@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -252,3 +253,23 @@ def test_a_file_with_several_findings_is_measured_class_by_class(
     assert "Confusion" not in page
     call("validate", findings, "--data", table)
     assert "Decisions at the thresholds" in capsys.readouterr().out
+
+
+def test_a_model_card_is_written_and_stands_in_the_report(
+    colours: Path, cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, page = tmp_path / "card.md", tmp_path / "report.html"
+    stated = ("--owner", "Ward 7", "--licence", "none", "--population", "Cards.", "--not-for", "people")
+    call("validate", colours, "--data", cards, "--card", card, "--report", page, *stated, "--intended-use", "Sorting")
+    text = card.read_text("utf-8")
+    assert text.startswith("# Model card: colours.tflite\n")
+    for part in ("| owner | Ward 7 |", "| not for | people |", "| intended use | Sorting |", "| licence | none |"):
+        assert part in text
+    assert hashlib.sha256(colours.read_bytes()).hexdigest() in text
+    assert "Where they come from: Cards.\n" in text
+    assert "Ward 7" in page.read_text("utf-8")
+    assert "model card: " in capsys.readouterr().err
+    with pytest.raises(EdgedenseError, match="--card with --owner"):
+        call("validate", colours, "--data", cards, "--owner", "Ward 7")
+    with pytest.raises(EdgedenseError, match="images to measure on"):
+        call("validate", colours, "--card", card)

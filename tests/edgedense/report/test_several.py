@@ -149,8 +149,8 @@ def test_whiskers_and_curves_stand_in_percent() -> None:
 @pytest.mark.parametrize("labelled", [True, False])
 def test_page_of_a_conversion_says_how_alike_the_models_decide(labelled: bool, tmp_path: Path) -> None:
     html = pages.conversion(tmp_path, labelled=labelled, activation="sigmoid").partition("</style>")[2]
-    for part in OF_CLASSES:
-        assert part not in html.replace("accuracy</th>", "")  # a column of the steps
+    for part in OF_CLASSES[1:]:  # the steps on that page have an accuracy
+        assert part not in html
     assert "scores moved" in html
     assert ("nobody knows what is right" in html) is not labelled
     assert ("AUROC, class by class" in html) is labelled
