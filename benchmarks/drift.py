@@ -22,7 +22,7 @@ from edgedense.deployed import bundle
 from edgedense.device import Classifier
 from edgedense.device.engines.replay import keeping_interpreter, replay
 from edgedense.images.preprocessing import load_image
-from edgedense.measures import drift, labelled, layer_noise, metrics, validation
+from edgedense.measures import drift, findings, labelled, layer_noise, metrics, validation
 from edgedense.notes import tell
 from edgedense.progress import progress
 
@@ -88,6 +88,33 @@ def beside_scikit_learn(found: drift.Drift, scores: np.ndarray, labels: np.ndarr
         print(f"{name}: largest difference from scikit-learn {np.abs(np.asarray(mine) - np.asarray(theirs)).max():.1e}")
 
 
+def findings_beside_scikit_learn(scores: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """Print how far the figures of several findings are from scikit-learn's, with each class taken as scored alone."""
+    from sklearn import metrics as sk
+
+    truth, images = np.eye(len(names))[labels], [str(i) for i in range(len(labels))]
+    found = findings.measure([scores], truth, [0.5] * len(names), names, models=["file"], images=images, draws=1)
+    largest = dict.fromkeys(findings.FIGURES, 0.0)
+    for k, finding in enumerate(found.scored.classes):
+        real, score = truth[:, k], scores[:, k]
+        said = score >= 0.5
+        theirs = {
+            "auroc": sk.roc_auc_score(real, score),
+            "average_precision": sk.average_precision_score(real, score),
+            "sensitivity": sk.recall_score(real, said),
+            "specificity": sk.recall_score(real, said, pos_label=0),
+            "positive_predictive_value": sk.precision_score(real, said, zero_division=np.nan),
+            "negative_predictive_value": sk.precision_score(real, said, pos_label=0, zero_division=np.nan),
+            "f1": sk.f1_score(real, said),
+        }
+        for name, value in theirs.items():
+            own = getattr(finding.figures, name).value
+            if own is not None:
+                largest[name] = max(largest[name], abs(own - value))
+    for name, difference in largest.items():
+        print(f"{name} of each class alone: largest difference from scikit-learn {difference:.1e}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
@@ -125,6 +152,7 @@ def main() -> None:
                 f"{found.kl_mean:.5f}: gate {'passed' if found.drop <= arguments.max_drop else 'FAILED'}"
             )
             beside_scikit_learn(found, scores, images.labels)
+            findings_beside_scikit_learn(scores, images.labels, images.names)
         layers = layer_noise.between(keeping_interpreter(content.model), keeping_interpreter(data), pictures)
         print(f"\nnoise layer by layer begins at {layer_noise.sudden_fall(layers)}, of {len(layers)} layers")
         for path in (arguments.file, spoiled):

@@ -57,13 +57,13 @@ def compared(classes: int, images: int = 400) -> tuple[Report, dict[str, bytes]]
 
 
 def with_findings(classes: int = 14, images: int = 600) -> tuple[Report, dict[str, bytes]]:
-    """A report on two models with several findings a picture, three pictures a patient; one class has no positives,
-    another one is never reported."""
+    """A report on two models with several findings a picture, three pictures a patient; the last class but one has no
+    positives, and the last is never reported."""
     random = np.random.default_rng(1)
     truth = (random.random((images, classes)) < np.linspace(0.3, 0.03, classes)).astype(float)
     logits = random.normal(-1.2, 1, truth.shape) + np.linspace(2.5, 0.5, classes) * truth
     truth[random.random(truth.shape) < 0.05] = np.nan
-    truth[truth[:, 2] == 1, 2] = 0
+    truth[truth[:, classes - 2] == 1, classes - 2] = 0
     scored = [1 / (1 + np.exp(-values)) for values in (logits, logits + random.normal(0, 0.2, logits.shape))]
     found = findings.measure(
         scored,

@@ -141,7 +141,8 @@ def sections(found: Findings) -> tuple[Section, ...]:
     ranked = Section(
         "Findings",
         f"How well the scores of {scored.model} tell pictures with a finding from those without, whatever the "
-        f"threshold. {_drawn(found)}",
+        f"threshold. {_drawn(found)} The macro average is the mean over the classes, the micro average takes all pairs "
+        "of a picture and a class in one heap.",
         ("class", "with it", "without", "not known", *(NAMES[name] for name in RANKED)),
         tuple(
             (c.name, str(c.positives), str(c.negatives), str(c.unknown), *(figure(c.figures, n) for n in RANKED))
@@ -199,7 +200,7 @@ def _means(scored: Scored) -> tuple[tuple[str, Figures], ...]:
     """The last rows of a table of classes; of a single class there is nothing to average."""
     if len(scored.classes) < 2:
         return ()
-    return ("mean of the classes (macro)", scored.macro), ("all decisions in one heap (micro)", scored.micro)
+    return ("macro average", scored.macro), ("micro average", scored.micro)
 
 
 def _threshold(finding: Finding) -> str:

@@ -84,15 +84,16 @@ Measured on 4 pictures, 2 patients. Where they come from: not stated.
 ## Findings
 
 How well the scores of chest\\_x.tflite tell pictures with a finding from those without, whatever the threshold. In \
-brackets are 95 % intervals, of 20 bootstrap draws of whole patients.
+brackets are 95 % intervals, of 20 bootstrap draws of whole patients. The macro average is the mean over the classes, \
+the micro average takes all pairs of a picture and a class in one heap.
 
 | class | with it | without | not known | AUROC | average precision |
 | --- | --- | --- | --- | --- | --- |
 | edema | 2 | 2 | 0 | 1.000 | 1.000 |
 | mass\\|left | 0 | 3 | 1 | – | – |
 | hernia | 1 | 3 | 0 | – | – |
-| mean of the classes (macro) |  |  |  | 1.000 | 1.000 |
-| all decisions in one heap (micro) |  |  |  | 0.900 | 0.833 |
+| macro average |  |  |  | 1.000 | 1.000 |
+| micro average |  |  |  | 0.900 | 0.833 |
 """
 LOST = """## Lost in conversion
 
