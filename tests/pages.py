@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,7 +20,8 @@ from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.train import Options, Training
 from edgedense.images.preprocessing import Preprocessing
-from edgedense.measures import drift, findings
+from edgedense.measures import drift, findings, masks
+from edgedense.measures.masks import Case, Focus, Seen
 from edgedense.measures.result import Gate, Report
 from edgedense.report import noise_page, thumbnails, validation_page
 from edgedense.report.wording import Section
@@ -92,13 +94,26 @@ def jpeg() -> bytes:
     return target.getvalue()
 
 
+def focus(*models: str, images: int = 5) -> Focus:
+    """Where one model looks, or two, on pictures with masks."""
+    random = np.random.default_rng(0)
+    cases = []
+    for number in range(images):
+        *before, after = (Seen(share, share > 0.5) for share in random.uniform(0.2, 0.9, len(models)).tolist())
+        case = Case(f"{LONG}/picture_{number:05}.jpg", LONG, 0.05, after, pictures=(jpeg(),) * len(models))
+        cases.append(replace(case, before=before[0], correlation=0.99) if before else case)
+    return masks.summarized(cases, models)
+
+
 def validation(classes: int) -> str:
-    return validation_page.to_html(*compared(classes))
+    report, shown = compared(classes)
+    return validation_page.to_html(replace(report, masks=focus("chest.keras", "chest.tflite")), shown)
 
 
 def alone() -> str:
     _, after, truth = scores(40, 3)
-    return validation_page.to_html(Report("m.tflite", drift.evaluate(after, truth, names(3), model="m.tflite")))
+    evaluation = drift.evaluate(after, truth, names(3), model="m.tflite")
+    return validation_page.to_html(Report("m.tflite", evaluation, masks=focus("m.tflite")))
 
 
 def noise() -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgedense.converters.training import train
 from tests import models
@@ -73,6 +74,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     for name in names:
         save(folder / name, random)
+    for name in ("photo_masks/0280_mask.png", *(f"masks/{label}/0001.png" for label in range(10))):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.tri(50, 60, dtype=np.uint8)).save(path)
     return folder
 
 

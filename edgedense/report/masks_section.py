@@ -31,6 +31,7 @@ def section(focus: Focus) -> Section:
         headings,
         tuple(rows),
         tuple(_shown(case) for case in focus.cases if case.pictures),
+        _caption(focus),
     )
 
 
@@ -55,6 +56,15 @@ def verdict(focus: Focus) -> str:
     return f"{seen} marked {'less' if high < 0 else 'more'} than {other} does, by more than chance."
 
 
+def _caption(focus: Focus) -> str:
+    """What is said above the pictures."""
+    line = "The line around what is marked is the mask's outline."
+    if focus.before is None:
+        return f"{line} The pictures of which the least is inside, beside the mask's area, come first."
+    sides = f"On the left is the heatmap of {focus.before.model}, on the right that of {focus.after.model}."
+    return f"{line} {sides} The pictures that lost most come first."
+
+
 def _share(figure: Estimate) -> str:
     if figure.value is None or figure.low is None or figure.high is None:
         return percent(figure.value)
@@ -65,10 +75,15 @@ def _points(figure: Estimate | None) -> str:
     """A difference of shares, in points of 100."""
     if figure is None or figure.value is None:
         return "–"
-    said = f"{100 * figure.value:+.2f}"
     if figure.low is None or figure.high is None:
-        return said
-    return f"{said} ({100 * figure.low:+.2f} to {100 * figure.high:+.2f})"
+        return _signed(figure.value)
+    return f"{_signed(figure.value)} ({_signed(figure.low)} to {_signed(figure.high)})"
+
+
+def _signed(share: float) -> str:
+    """With three digits, so that an interval fits a phone."""
+    points = 100 * share
+    return f"{points:+.{2 if abs(points) < 9.995 else 1}f}"
 
 
 def _shown(case: Case) -> Shown:

@@ -30,13 +30,15 @@ class Shown:
 
 @dataclass(frozen=True)
 class Section:
-    """A table with its title and what it says, for the terminal and for a page; below it on a page are pictures."""
+    """A table with its title and what it says, for the terminal and for a page; below it on a page are pictures with a
+    caption."""
 
     title: str
     said: str
     headings: Row
     rows: tuple[Row, ...]
     shown: tuple[Shown, ...] = ()
+    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,20 +45,21 @@ def test_two_models() -> None:
     found = section(BOTH)
     assert found.headings == ("", "m.keras", "m.tflite", "change, in points")
     assert found.rows == (
-        ("heatmap inside", "50.0 % (40.0 to 60.0)", "40.0 % (30.0 to 50.0)", "-10.00 (-20.00 to -5.00)"),
-        ("peak inside", "100.0 % (100.0 to 100.0)", "75.0 % (50.0 to 100.0)", "-25.00 (-50.00 to +0.00)"),
+        ("heatmap inside", "50.0 % (40.0 to 60.0)", "40.0 % (30.0 to 50.0)", "-10.0 (-20.0 to -5.00)"),
+        ("peak inside", "100.0 % (100.0 to 100.0)", "75.0 % (50.0 to 100.0)", "-25.0 (-50.0 to +0.00)"),
         ("area of the mask", "10.0 % (5.0 to 20.0)", "10.0 % (5.0 to 20.0)", ""),
         ("no evidence", "0", "1", ""),
         ("correlation", "", "", "0.9500, at least 0.9000"),
     )
     assert found.shown[0].said[0] == "cat: 50.0% → 40.0% inside"
+    assert "On the left is the heatmap of m.keras, on the right that of m.tflite." in found.caption
     assert len(found.shown[0].pictures) == 2
 
 
 def test_figures_without_an_interval_and_without_a_correlation() -> None:
     known = replace(BOTH, inside_change=Estimate(None), hits_change=Estimate(0.5), correlation=Estimate(None))
     found = section(replace(known, area=Estimate(0.1)))
-    assert [row[3] for row in found.rows] == ["–", "+50.00", "", ""]
+    assert [row[3] for row in found.rows] == ["–", "+50.0", "", ""]
     assert found.rows[2][1] == "10.00 %"
 
 
