@@ -300,6 +300,15 @@ class Options:
             panel=TARGET,
         ),
     ] = False
+    unit: Annotated[
+        str | None,
+        Flag(
+            "What the values of a model are measured in, such as months: edgedense run and the reports name it. It is "
+            "for models that give values (--activation none), and the same for all of a model's.",
+            panel=TARGET,
+            metavar="NAME",
+        ),
+    ] = None
     golden_images: Annotated[
         int,
         Flag(

@@ -65,6 +65,7 @@ from edgedense.measures.temperature import Temperature, tempered
 from edgedense.measures.temperature import chosen as temperature_of
 from edgedense.progress import progress
 
+LONGEST_UNIT = 32  # letters: it stands beside every value
 QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
 
 
@@ -280,6 +281,7 @@ def _read(
     """Model and pictures, and remarks for the user."""
     source, added = settled(door.read(model, options.opening), options.opening.activation)
     added = (*added, *_channel_notes(source), *_float_head_notes(source, options))
+    _check_unit(options.unit, source)
     if source.gives_values:
         _refuse_accuracy(options, validation)
     preprocessing = _preprocessing(source, options)
@@ -468,8 +470,20 @@ def _refuse_accuracy(options: Options, validation: LabelledLike | None) -> None:
         raise EdgedenseError(
             f"a model that tells classes apart for {' and '.join(used)}",
             "one that gives values (--activation none), which are not right or wrong",
-            f"leave {' and '.join(used)} out; edgedense validate --reference measures how far the values move",
+            f"leave {' and '.join(used)} out; edgedense validate --data TABLE.csv measures how far off the values are",
         )
+
+
+def _check_unit(unit: str | None, source: Source) -> None:
+    """EdgedenseError for a unit of what are no values, or that would spoil the line it is printed on."""
+    if unit is None:
+        return
+    if not source.gives_values:
+        raise EdgedenseError(
+            "a model that gives values for --unit", f"one that ends in {source.activation}", "leave it out"
+        )
+    if not unit.strip() or unit != unit.strip() or not unit.isprintable() or len(unit) > LONGEST_UNIT:
+        raise EdgedenseError(f"a unit of up to {LONGEST_UNIT} letters, such as months, on one line", repr(unit))
 
 
 def _apart(source: Source) -> attempts.Apart:
@@ -710,6 +724,7 @@ def _recipe(
         "edgedense": version("edgedense"),
         "preprocessing": given.preprocessing.to_dict(),
         "activation": source.activation,
+        **({} if options.unit is None else {"unit": options.unit}),
         **_thresholds(given, stored),
         **({} if found is None else {TEMPERATURE: found.entry}),
         "source": {

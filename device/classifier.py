@@ -31,7 +31,8 @@ class Classifier:
     whether there are heatmaps.
 
     `activation` is what the scores come from: "softmax" where classes exclude each other, "sigmoid" where each is
-    scored alone, "none" where they are values and no probabilities, as those of a regression. A network with one output
+    scored alone, "none" where they are values and no probabilities, as those of a regression; `unit` is then what
+    they are measured in, where the file says it. A network with one output
     and two labels is binary, its output being the probability of the second class; it then scores both, and they
     exclude each other. Thresholds that the file carries decide when a class is seen (see `rule`).
 
@@ -58,6 +59,7 @@ class Classifier:
         self.preprocessing = self._checked_preprocessing(content.preprocessing, shape)
         self.outputs = outputs
         self._thresholds = self._checked_thresholds(content.thresholds, outputs)
+        self.unit = content.unit
         self._is_pair = outputs == 1 and len(self.labels) == 2
         self.invoke_seconds = 0.0
 
@@ -106,7 +108,7 @@ class Classifier:
     def rule(self, threshold: float | None = None) -> Rule:
         """When a class counts as seen. `threshold` is that of every class in place of the file's or the usual one; of
         two classes that one sigmoid tells apart it is the second one's."""
-        return rule(self.labels, self.activation, self.outputs, threshold, self._thresholds)
+        return rule(self.labels, self.activation, self.outputs, threshold, self._thresholds, self.unit)
 
     def predict(self, image: Pixels, top: int = 1, threshold: float | None = None) -> Prediction:
         """uint8 [height, width, C] as for `classify` -> what is seen: the `top` best classes, or where each class is

@@ -31,12 +31,14 @@ class Rule:
     second class is the answer where its score reaches its threshold, and else the first is.
     "each": every class is scored alone, and all that reach their thresholds are seen. The thresholds may differ. A
     class with the threshold NEVER is not named at all.
-    "values": the numbers are no probabilities, as those of a regression. All are listed, in the model's own order.
+    "values": the numbers are no probabilities, as those of a regression. All are listed, in the model's own order, with
+    their `unit` where the file names one.
     """
 
     labels: tuple[str, ...]
     thresholds: tuple[float, ...]
     kind: Literal["best", "pair", "each", "values"] = "best"
+    unit: str = ""
 
     @property
     def independent(self) -> bool:
@@ -55,7 +57,8 @@ class Prediction:
 
     `below` are further classes that were asked for and do not reach their thresholds, best first, where classes are
     scored alone (`independent`): never empty there when `top` is. `are_values`: the scores are no probabilities, and
-    `top` has all of them in the model's own order. `thresholds` are those that decided, by label.
+    `top` has all of them in the model's own order, in `unit` where it is known. `thresholds` are those that decided, by
+    label.
     """
 
     top: tuple[tuple[str, float], ...]
@@ -63,6 +66,7 @@ class Prediction:
     independent: bool = False
     are_values: bool = False
     thresholds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    unit: str = ""
 
     @property
     def label(self) -> str | None:
@@ -84,7 +88,9 @@ class Prediction:
 
     def said(self, score: float) -> str:
         """One of the scores for people."""
-        return text(score) if self.are_values else f"{score:.1%}"
+        if not self.are_values:
+            return f"{score:.1%}"
+        return f"{text(score)} {self.unit}" if self.unit else text(score)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ def rule(
     outputs: int,
     threshold: float | None = None,
     own: Sequence[float | None] = (),
+    unit: str = "",
 ) -> Rule:
     """The rule for a network with so many `outputs` that come from `activation` ("softmax", "sigmoid", or "none" for
     values).
@@ -109,11 +116,11 @@ def rule(
     `threshold` is that of every class, or of the second one of a pair. By default it is that of the model's `own`, one
     for each output, where it has them, else 0.5 for sigmoids, and there is none where classes exclude each other. A
     class of several sigmoids whose own is None is never seen. Two labels for one sigmoid are a pair, and so are those
-    of a softmax of two for whose second output the model has a threshold.
+    of a softmax of two for whose second output the model has a threshold. `unit` is that of values.
     """
     names, open_ended = tuple(labels), float("-inf")
     if activation == NONE:
-        return Rule(names, (open_ended,) * len(names), "values")
+        return Rule(names, (open_ended,) * len(names), "values", unit)
     single = activation == "sigmoid" and outputs == 1
     if len(names) == 2 and (single or (activation == "softmax" and own and own[-1] is not None)):
         threshold = own[-1] if threshold is None and own else threshold
@@ -141,7 +148,7 @@ def decide(scores: NDArray[np.float32], rule: Rule, top: int = 1) -> Prediction:
     scored alone each finding is listed, and the next best ones until there are `top`.
     """
     if rule.kind == "values":
-        return Prediction(_listed(scores, rule, range(len(rule.labels))), are_values=True)
+        return Prediction(_listed(scores, rule, range(len(rule.labels))), are_values=True, unit=rule.unit)
     found = seen(scores, rule)
     others = [i for i in _ranked(scores) if i not in found and rule.thresholds[i] != NEVER]
     limits = dict(zip(rule.labels, rule.thresholds, strict=True)) if rule.kind in ("each", "pair") else {}

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from edgedense.measures.result import Report as Report
     from edgedense.measures.values import Comparison as Comparison
     from edgedense.measures.values import Difference as Difference
+    from edgedense.measures.values import ValueReport as ValueReport
     from edgedense.report.card import ModelCard as ModelCard
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
@@ -82,6 +83,7 @@ _PLACES = {
     "Gate": "edgedense.measures.result",
     "Comparison": "edgedense.measures.values",
     "Difference": "edgedense.measures.values",
+    "ValueReport": "edgedense.measures.values",
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "ModelCard": "edgedense.report.card",

@@ -23,7 +23,8 @@ from edgedense.images.preprocessing import Preprocessing
 from edgedense.measures import drift, findings, masks
 from edgedense.measures.masks import Case, Focus, Seen
 from edgedense.measures.result import Gate, Report
-from edgedense.report import noise_page, thumbnails, validation_page
+from edgedense.measures.values import ValueReport, measured
+from edgedense.report import noise_page, thumbnails, validation_page, values_page
 from edgedense.report.wording import Section
 
 LONG = "pneumothorax_with_a_very_long_name_that_has_no_space_in_it"
@@ -114,6 +115,30 @@ def alone() -> str:
     _, after, truth = scores(40, 3)
     evaluation = drift.evaluate(after, truth, names(3), model="m.tflite")
     return validation_page.to_html(Report("m.tflite", evaluation, masks=focus("m.tflite")))
+
+
+def values_of(images: int = 1200, models: int = 2, count: int = 2) -> ValueReport:
+    """A report on values, of two pictures a patient; of the second a few pictures alone have a right one."""
+    random = np.random.default_rng(2)
+    right = random.gamma(6, 20, (images, count))
+    right[20:, 1:] = np.nan
+    before = np.nan_to_num(right) * 0.97 + random.normal(3, 9, right.shape)
+    given = [before, before + random.normal(0, 1, right.shape)][-models:]
+    return measured(
+        ("bone-age-densenet169.keras", "bone-age-densenet169.tflite")[-models:],
+        given,
+        right,
+        ("age", LONG)[:count],
+        [f"hand/<b>{i:05}</b>.png" for i in range(images)],
+        [str(i // 2) for i in range(images)],
+        unit="months",
+        recipe=RECIPE,
+    )
+
+
+def values() -> str:
+    report = replace(values_of(), layer_noise=layers())
+    return values_page.to_html(report, {one.image: jpeg() for one in report.worst})
 
 
 def noise() -> str:

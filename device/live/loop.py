@@ -210,6 +210,7 @@ class LiveRun:
             "top": (best.top + best.below),
             "seen": len(best.top) if best.independent else None,
             "values": best.are_values,
+            "unit": best.unit,
             "latency_ms": self._classifier.invoke_seconds * 1e3,
         }
         self._heat = None

@@ -56,7 +56,8 @@ class FrameResult:
 def _prediction_entries(prediction: Prediction, latency: float) -> dict[str, Any]:
     if prediction.are_values:  # float32 holds seven digits
         given = {label: float(f"{value:.7g}") for label, value in prediction.top}
-        return {"values": given, "latency_ms": round(latency * 1e3, 3)}
+        unit = {"unit": prediction.unit} if prediction.unit else {}
+        return {"values": given, **unit, "latency_ms": round(latency * 1e3, 3)}
     seen, below = (_scored(classes, prediction.thresholds) for classes in (prediction.top, prediction.below))
     best = {"label": prediction.label, "score": None if prediction.score is None else round(prediction.score, 6)}
     findings = {"findings": seen} if prediction.independent else {}

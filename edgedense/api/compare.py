@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.layer_noise import LayerNoise
     from edgedense.measures.result import Report
-    from edgedense.measures.values import Comparison
+    from edgedense.measures.values import Comparison, ValueReport
 
 NOISE_PICTURES = 4  # on which layers are compared
 
@@ -32,20 +32,22 @@ def compare(
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-) -> Report | Comparison:
+) -> Report | ValueReport | Comparison:
     """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
 
     `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
     file's accuracy may be below the first's, or of files whose classes are scored alone its mean AUROC:
     `Report.gate.passed` says whether that is kept.
 
-    Files that give values are compared value by value, a `Comparison`: `data` are then pictures without labels.
+    Of files that give values a table or pairs (picture, values) say the right ones, and the result is a `ValueReport`.
+    On pictures without them they are compared value by value, a `Comparison`.
 
     Raises EdgedenseError and DeviceError as `validate` does, and when the files have different labels.
     """
     from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
+    from edgedense.images.tables import Table
     from edgedense.measures import labelled, validation
 
     first, second = Path(first), Path(second)
@@ -66,10 +68,16 @@ def compare(
             )
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
         models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
+        result: Report | ValueReport
         if _give_values(old, new):
             new.each[0].require_classes({"--max-drop": max_drop is not None})
-            return measuring.differ("comparing", data, models, new.labels)
-        result, images = measuring.judge("comparing", data, models, old, content, max_drop)
+            _check_units(old.each[0].unit, new.each[0].unit)
+            data = data if isinstance(data, str | Path | Table) else list(data)
+            if not measuring.says_values(data):
+                return measuring.differ("comparing", data, models, new.labels)
+            result, images = measuring.of_values("comparing", data, models, new.labels, content.recipe)
+        else:
+            result, images = measuring.judge("comparing", data, models, old, content, max_drop)
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(labelled.missing_notes(images))
     return result
@@ -82,6 +90,12 @@ def _give_values(old: Classifiers, new: Classifiers) -> bool:
         kinds = " and ".join("values" if gives_values else "probabilities" for gives_values in both)
         raise EdgedenseError("two files that give the same kind of numbers", kinds)
     return both[0]
+
+
+def _check_units(first: str, second: str) -> None:
+    """Raise EdgedenseError where the values of two files are known to be measured in different units."""
+    if first and second and first != second:
+        raise EdgedenseError("two files whose values have the same unit", f"{first} and {second}")
 
 
 def _noise_between(

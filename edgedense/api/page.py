@@ -11,22 +11,29 @@ if TYPE_CHECKING:
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.result import Report
+    from edgedense.measures.values import ValueReport
     from edgedense.report.card import ModelCard
 
 
-def to_html(result: Report | Conversion, data: LabelledLike | None = None, card: ModelCard | None = None) -> str:
+def to_html(
+    result: Report | ValueReport | Conversion, data: LabelledLike | None = None, card: ModelCard | None = None
+) -> str:
     """A result as one HTML page without outside parts: figures, tables, plots, and for a conversion how it was made.
 
     `data` are the labelled pictures that `validate` or `compare` were given: with them the page shows those whose label
-    changed. `card` is a model card that the page of a report is to hold. Raises EdgedenseError when one of the pictures
-    can no longer be read.
+    changed, or whose value is furthest from the right one. `card` is a model card that the page of a report is to hold.
+    Raises EdgedenseError when one of the pictures can no longer be read.
     """
     from edgedense.measures.result import Report
-    from edgedense.report import thumbnails, validation_page
+    from edgedense.measures.values import ValueReport
+    from edgedense.report import thumbnails, validation_page, values_page
 
-    if isinstance(result, Report):
+    if isinstance(result, Report | ValueReport):
         depth = result.recipe.get("preprocessing", {}).get("depth", 8)
-        shown = {} if data is None else thumbnails.changed(result.changed, _places(data), depth)
+        pictures = result.changed if isinstance(result, Report) else result.worst
+        shown = {} if data is None else thumbnails.changed(pictures, _places(data), depth)
+        if isinstance(result, ValueReport):
+            return values_page.to_html(result, shown)
         return validation_page.to_html(result, shown, card=card)
     from edgedense.converters import conversion_page
 

@@ -14,6 +14,7 @@ from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
+    from edgedense.device.classifier import Classifier
     from edgedense.device.classifiers import Classifiers
     from edgedense.images.pictures import LabelledLike
     from edgedense.images.preprocessing import Preprocessing
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from edgedense.measures.masks import Focus
     from edgedense.measures.result import Report
     from edgedense.measures.validation import Model
-    from edgedense.measures.values import Comparison
+    from edgedense.measures.values import Comparison, ValueReport
 
 
 @overload
@@ -42,7 +43,7 @@ def validate(
     masks: Path | str | None = None,
     trust: bool = False,
     progress: Progress | None = None,
-) -> Report | Comparison: ...
+) -> Report | ValueReport | Comparison: ...
 
 
 def validate(
@@ -57,7 +58,7 @@ def validate(
     masks: Path | str | None = None,
     trust: bool = False,
     progress: Progress | None = None,
-) -> Report | Comparison | Replay:
+) -> Report | ValueReport | Comparison | Replay:
     """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
 
     `data` is a folder with a sub-folder per class, named like the file's labels, or a table (`Table`, or the path of a
@@ -79,8 +80,9 @@ def validate(
     class that a picture shows, or of each of several, lies inside the mask, for the file, which `convert` made with
     `explain=True`, and for the reference.
 
-    A file that gives values (`activation="none"`) is compared with its reference value by value, a `Comparison`:
-    `data` are then pictures without labels.
+    Of a file that gives values (`activation="none"`) a table or pairs (picture, values) say the right ones, and the
+    result is a `ValueReport`. On pictures without them, a folder or a list, it is compared with its reference value by
+    value, a `Comparison`.
 
     Of a file whose classes are scored alone, as by several sigmoids, the report has `Report.findings` in place of an
     evaluation. A picture of which one class is known then counts as one without the others.
@@ -100,36 +102,48 @@ def validate(
     from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
+    from edgedense.images.tables import Table
     from edgedense.measures import labelled, validation
 
     content = bundle.read(file)
     with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
         tell(classifiers.notes, file)
         models = [validation.deployed(Path(file).name, classifiers.each)]
-        gives_values = classifiers.each[0].gives_values
-        if gives_values:
+        if gives_values := classifiers.each[0].gives_values:
+            data = data if isinstance(data, str | Path | Table) else list(data)  # type: ignore[assignment]
+            has_right = measuring.says_values(data)
             needing = {
                 "--max-drop": max_drop is not None,
-                "the noise of layers (--report)": layer_noise,
+                "the noise of layers (--report)": layer_noise and not has_right,
                 "--masks": masks is not None,
             }
-            classifiers.each[0].require_classes(needing)
-            if reference is None:
-                raise EdgedenseError(
-                    "--reference MODEL.keras with a file that gives values, of which folders do not say the right ones",
-                    "--data alone",
-                    f"edgedense validate {file} --data FOLDER --reference MODEL.keras",
-                )
+            _check_values(classifiers.each[0], file, needing, has_right or reference is not None)
         if reference is not None:
             models.insert(0, _reference(reference, classifiers.preprocessing, content.recipe, trust))
-        if gives_values:
+        result: Report | ValueReport
+        if gives_values and not has_right:
             return measuring.differ("validating", data, models, classifiers.labels)
-        look = None if masks is None else _looking(masks, models, classifiers, reference, content.recipe, trust)
-        result, images = measuring.judge("validating", data, models, classifiers, content, max_drop, look)
+        if gives_values:
+            result, images = measuring.of_values("validating", data, models, classifiers.labels, content.recipe)
+        else:
+            look = None if masks is None else _looking(masks, models, classifiers, reference, content.recipe, trust)
+            result, images = measuring.judge("validating", data, models, classifiers, content, max_drop, look)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
     tell(labelled.missing_notes(images))
     return result
+
+
+def _check_values(classifier: Classifier, file: Path | str, needing: Mapping[str, bool], has_measure: bool) -> None:
+    """Raise EdgedenseError for what cannot be measured of a file that gives values: what options are `needing` classes
+    for, and anything without a measure, right values or a reference."""
+    classifier.require_classes(needing)
+    if not has_measure:
+        raise EdgedenseError(
+            "a table with the right values, or --reference MODEL.keras, with a file that gives values",
+            "--data with pictures alone",
+            f"edgedense validate {file} --data TABLE.csv",
+        )
 
 
 def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any], trust: bool) -> Model:

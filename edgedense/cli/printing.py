@@ -15,7 +15,7 @@ from edgedense.notes import LOG
 if TYPE_CHECKING:
     from edgedense.images.tables import Table
     from edgedense.measures.result import Report
-    from edgedense.measures.values import Comparison
+    from edgedense.measures.values import Comparison, ValueReport
     from edgedense.report.about import About
 
 
@@ -43,7 +43,7 @@ def check_page(page: Path | None) -> None:
 
 
 def render(
-    result: Report | Comparison,
+    result: Report | ValueReport | Comparison,
     as_json: bool,
     page: Path | None,
     pictures: Path | Table,
@@ -56,12 +56,12 @@ def render(
 
     from edgedense.api.page import to_html
     from edgedense.files import write_atomically
-    from edgedense.measures.values import Comparison
+    from edgedense.measures.result import Report
     from edgedense.report import terminal
     from edgedense.report.card import model_card
 
-    if isinstance(result, Comparison):
-        _render_values(result, as_json, {"--report": page, "--card": card})
+    if not isinstance(result, Report):
+        _render_values(result, as_json, page, pictures, card)
         return
     made = None if card is None else model_card(result, about)
     if page is not None:
@@ -83,19 +83,33 @@ def render(
         )
 
 
-def _render_values(result: Comparison, as_json: bool, files: Mapping[str, Path | None]) -> None:
-    """Print; `files` are options for what there is no page of."""
+def _render_values(
+    result: ValueReport | Comparison, as_json: bool, page: Path | None, pictures: Path | Table, card: Path | None
+) -> None:
+    """Print, and write the page where the right values are known. EdgedenseError for what there is not: a model card,
+    and a page of what is only compared."""
     from rich.console import Console
 
+    from edgedense.api.page import to_html
+    from edgedense.files import write_atomically
+    from edgedense.measures.values import ValueReport
     from edgedense.report import terminal
 
-    if given := [name for name, path in files.items() if path is not None]:
+    if card is not None:
+        raise EdgedenseError("files that tell classes apart for --card", "files that give values", "leave it out")
+    if page is not None and not isinstance(result, ValueReport):
         raise EdgedenseError(
-            f"files that tell classes apart for {' and '.join(given)}",
-            "files that give values",
-            "leave it out, or use --json",
+            "a table with the right values for --report, with files that give values",
+            "pictures without them",
+            "--data TABLE.csv, or leave --report out",
         )
+    if page is not None and isinstance(result, ValueReport):
+        write_atomically(page, to_html(result, pictures).encode())
     if as_json:
         print(result.to_json())
+    elif isinstance(result, ValueReport):
+        terminal.print_value_report(result, Console())
     else:
         terminal.print_values(result, Console())
+    if page is not None:
+        print(f"report: {page}", file=sys.stderr)

@@ -59,6 +59,15 @@ class Bundle:
             raise EdgedenseError("thresholds between 0 and 1 in the recipe", repr(entry), "convert the model again")
         return tuple(entry)
 
+    @property
+    def unit(self) -> str:
+        """What values are measured in, such as months; empty where the recipe does not say. Raises EdgedenseError for
+        anything but text."""
+        entry = self.recipe.get("unit", "")
+        if not isinstance(entry, str):
+            raise EdgedenseError("the name of a unit in the recipe", repr(entry), "convert the model again")
+        return entry
+
 
 def _is_threshold(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1)

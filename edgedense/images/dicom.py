@@ -160,9 +160,11 @@ def _needed_bytes(header: Any) -> int:
     """How much memory decoding will take: the values as read, decoded and put in order, in float32 too where colours
     are converted; and the levels, which Pillow copies."""
     samples = int(header.get("SamplesPerPixel") or 1)
-    stored = 3 * -(-int(header.BitsAllocated) // 8) * samples + (8 * samples if samples > 1 else 0)
+    copies = 3 if header.file_meta.TransferSyntaxUID.is_encapsulated else 2 if samples > 1 else 1
+    stored = copies * -(-int(header.BitsAllocated) // 8) * samples
+    converted = 8 * samples if str(header.PhotometricInterpretation).startswith("YBR_FULL") else 0
     levels = 2 * (3 if header.PhotometricInterpretation == _INDEXED else samples)
-    return int(header.Rows) * int(header.Columns) * (stored + levels)
+    return int(header.Rows) * int(header.Columns) * (stored + converted + levels)
 
 
 def _looked_up(stored: NDArray[Any], header: Any) -> Pixels:

@@ -168,12 +168,19 @@ def differ(
     """Two models that give values, a reference and the one under test, on pictures that need no labels. `names` are the
     values'. Raises EdgedenseError when a model gives more or fewer of them."""
     before, after = models
-    scores = score(pictures, models, tick)
-    for model, given in zip(models, scores, strict=True):
-        if given.shape[1] != len(names):
-            raise EdgedenseError(f"{len(names)} values ({listed(names)})", f"{given.shape[1]} in {model.name}")
-    found = differences(scores[0], scores[1], names, image_names(pictures))
-    return Comparison(before.name, after.name, len(pictures), found)
+    first, second = given(pictures, models, names, tick)
+    return Comparison(before.name, after.name, len(pictures), differences(first, second, names, image_names(pictures)))
+
+
+def given(
+    pictures: Sequence[Picture], models: Sequence[Model], names: Sequence[str], tick: Callable[[int], None]
+) -> list[Floats]:
+    """The values [N, K] that each model gives, K of which `names` are. Raises EdgedenseError for another number."""
+    found = score(pictures, models, tick)
+    for model, values in zip(models, found, strict=True):
+        if values.shape[1] != len(names):
+            raise EdgedenseError(f"{len(names)} values ({listed(names)})", f"{values.shape[1]} in {model.name}")
+    return found
 
 
 def score(

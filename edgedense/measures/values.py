@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from edgedense.measures import bootstrap
 from edgedense.measures.bootstrap import Estimate, estimate
+from edgedense.measures.layer_noise import LayerNoise
 from edgedense.measures.metrics import Floats
 
 NONE = "none"  # the activation, in a recipe, of a file that gives values
 AGREEMENT = 1.96  # standard deviations: 95 % of a normal distribution lie within so many on either side of its mean
-WORST = 20  # pictures that are listed in JSON
+WORST = 20  # pictures of each value that are listed
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,9 @@ class ValueReport:
     test.
 
     `patients` is how many patients the images are of, 0 where that is not known. `unit` is that of all values, empty
-    where nobody named it. `differences` tell how far the two models are apart; there are none for one alone. `recipe`
-    is how the file under test says that it was made.
+    where nobody named it. `differences` tell how far the two models are apart; there are none for one alone.
+    `layer_noise` holds pairs (layer, signal-to-noise ratio in dB), where it was measured. `recipe` is how the file
+    under test says that it was made.
     """
 
     title: str
@@ -126,11 +128,19 @@ class ValueReport:
     values: tuple[Measured, ...]
     differences: tuple[Difference, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    layer_noise: LayerNoise = ()
+
+    @property
+    def worst(self) -> tuple[Pictured, ...]:
+        """Of each value the pictures with the largest errors, each picture once."""
+        found = {one.image: one for value in self.values for one in value.pictures[:WORST]}
+        return tuple(found.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as dictionaries, lists, numbers and text, but of the pictures the 20 worst of each value alone."""
         shown = tuple(replace(value, pictures=value.pictures[:WORST]) for value in self.values)
-        return {**asdict(replace(self, values=shown)), "recipe": dict(self.recipe)}
+        noise = [{"layer": name, "sqnr_db": value} for name, value in self.layer_noise]
+        return {**asdict(replace(self, values=shown)), "layer_noise": noise, "recipe": dict(self.recipe)}
 
     def to_json(self) -> str:
         """`to_dict` as one JSON object on one line."""
@@ -196,11 +206,11 @@ def measured(
     arrays, truth = [_checked(one) for one in given], _checked(right)
     found = []
     for k, name in enumerate(names):
-        known = np.flatnonzero(~np.isnan(truth[:, k]))
-        if known.size:
-            of = [[labels[i] for i in known] for labels in (images, patients) if labels]
+        known = np.flatnonzero(~np.isnan(truth[:, k])).tolist()
+        if known:
             columns = [array[known, k] for array in arrays]
-            found.append(_measured(name, columns, truth[known, k], of[0], of[1] if patients else ()))
+            whose = [patients[i] for i in known] if patients else []
+            found.append(_measured(name, columns, truth[known, k], [images[i] for i in known], whose))
     return ValueReport(
         models[-1],
         tuple(models),
@@ -208,7 +218,7 @@ def measured(
         len(set(patients)),
         unit,
         tuple(found),
-        differences(*arrays, names, images) if len(arrays) == 2 else (),
+        differences(arrays[0], arrays[1], names, images) if len(arrays) == 2 else (),
         recipe or {},
     )
 

@@ -16,10 +16,12 @@ from edgedense.measures.bootstrap import Estimate
 from edgedense.measures.drift import Evaluation
 from edgedense.measures.findings import Finding
 from edgedense.measures.metrics import ReliabilityBin
+from edgedense.measures.values import Measured
 
 MOST_CLASSES = 60  # of a confusion matrix; a larger one would be millions of cells, and nobody reads it
 MOST_MISTAKES = 20  # of the list of confusions
 MOST_CURVES = 24  # ROC curves side by side
+MOST_DOTS = 1000  # pictures in a plot: each is some 100 bytes of the page
 _EXACT = 60.0  # dB at which a layer's curve is cut off: what is exact would flatten the rest
 
 
@@ -44,8 +46,20 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A dashed line across a plot, at `y` percent from the top. What it is stands above its right end, or below it, or
+    with `left` above its left one."""
+
+    y: float
+    said: str
+    below: bool = False
+    left: bool = False
+
+
+@dataclass(frozen=True)
 class Plot:
-    """Lines over two axes. A tick is (place in percent, text); `marked` is where a dashed line stands upright."""
+    """Lines over two axes. A tick is (place in percent, text); `marked` is where a dashed line stands upright, and
+    `levels` are those that lie."""
 
     title: str
     across: str
@@ -55,6 +69,7 @@ class Plot:
     lines: tuple[Line, ...]
     diagonal: bool = False
     marked: float | None = None
+    levels: tuple[Level, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,6 +307,59 @@ def learning_curves(
         tuple(lines),
         marked=places[best],
     )
+
+
+def bland_altman(value: Measured, model: int, unit: str = "") -> Plot:
+    """The error of one of the models over the mean of right and given value, a dot for each picture; dashed the bias
+    and the limits of agreement (Bland and Altman, 1986). The axes are the same for each model. Of more than MOST_DOTS
+    pictures so many are drawn, evenly from the largest error to the smallest."""
+    step = max(1.0, len(value.pictures) / MOST_DOTS)
+    drawn = [value.pictures[int(i * step)] for i in range(min(len(value.pictures), MOST_DOTS))]
+    middles = [(one.right + given) / 2 for one in drawn for given in one.given]
+    apart = [given - one.right for one in drawn for given in one.given]
+    lines = [
+        [number for number in (errors.lower.value, errors.bias.value, errors.upper.value) if number is not None]
+        for errors in value.errors
+    ]
+    left, right = _widened(middles)
+    low, high = _widened([0.0, *apart, *(number for each in lines for number in each)])
+
+    def place(y: float) -> float:
+        return 100 - 100 * (y - low) / (high - low)
+
+    dots = tuple(
+        Dot(
+            100 * ((one.right + one.given[model]) / 2 - left) / (right - left),
+            place(one.given[model] - one.right),
+            2.5,
+            f"{one.image}: {one.given[model]:.4g}, right is {one.right:.4g}",
+        )
+        for one in drawn
+    )
+    errors = value.errors[model]
+    levels = [
+        Level(place(found.value), f"{name} {found.value:+.3g}", below=name == "lower", left=name == "bias")
+        for name, found in (("upper", errors.upper), ("bias", errors.bias), ("lower", errors.lower))
+        if found.value is not None
+    ]
+    kind = "before" if model < len(value.errors) - 1 else "after"
+    of = f", {unit}" if unit else ""
+    return Plot(
+        f"Errors of {value.name} over its size",
+        f"mean of right and given value{of}",
+        f"error{of}",
+        tuple((100 * share, f"{left + share * (right - left):.3g}") for share in (0, 0.25, 0.5, 0.75, 1)),
+        ticks(low, high),
+        (Line(kind, (), dots),),
+        levels=tuple(levels),
+    )
+
+
+def _widened(numbers: Sequence[float]) -> tuple[float, float]:
+    """The range of some numbers with a twentieth of it on either side; not empty."""
+    low, high = min(numbers), max(numbers)
+    margin = 0.05 * (high - low) or max(abs(high), 1.0)
+    return low - margin, high + margin
 
 
 def ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:

@@ -11,8 +11,8 @@ from rich.table import Table
 from edgedense.deployed.golden import Replay
 from edgedense.measures.drift import Evaluation
 from edgedense.measures.result import Report
-from edgedense.measures.values import Comparison
-from edgedense.report import masks_section, several
+from edgedense.measures.values import Comparison, ValueReport
+from edgedense.report import masks_section, several, values
 from edgedense.report.figures import summary_rows, verdict
 from edgedense.report.wording import (
     THRESHOLD_HEADINGS,
@@ -83,6 +83,16 @@ def print_values(result: Comparison, console: Console) -> None:
     """How far two models that give values are apart. Which values are right is not known, and so not told."""
     title = f"{result.after} against {result.before}, on {result.images} images"
     console.print(table(title, VALUE_HEADINGS, map(value_row, result.values)))
+
+
+def print_value_report(report: ValueReport, console: Console) -> None:
+    """Values against the right ones: of each its figures and the pictures with the largest errors."""
+    for value in report.values:
+        console.print(table(values.title(report, value), ("", *report.models), values.rows(report, value)))
+        print_section(values.worst_section(report, value), console)
+    if report.layer_noise:
+        console.print(noise_verdict(report.layer_noise), highlight=False)
+    console.print(values.verdict(report), highlight=False)
 
 
 def print_replay(model: str, result: Replay, console: Console) -> None:

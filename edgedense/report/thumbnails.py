@@ -12,12 +12,15 @@ from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import open_picture
 from edgedense.measures.drift import Changed
 from edgedense.measures.findings import ChangedFindings
+from edgedense.measures.values import Pictured
 
 SHOWN = 60  # changed images on a page; at some 3 kB each the file stays easy to mail
 
 
 def changed(
-    changes: Sequence[Changed] | Sequence[ChangedFindings], place: Callable[[str], Picture], depth: Depth = 8
+    changes: Sequence[Changed] | Sequence[ChangedFindings] | Sequence[Pictured],
+    place: Callable[[str], Picture],
+    depth: Depth = 8,
 ) -> dict[str, bytes]:
     """A small JPEG of each image that the page shows of `changes`, by its name; `place` says where it lies, and `depth`
     how the file under test reads grey pictures of 16 bits."""

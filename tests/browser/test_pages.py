@@ -45,6 +45,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "several findings": lambda _: pages.several(),
     "one finding": lambda _: pages.several(2),
     "one model": lambda _: pages.alone(),
+    "values": lambda _: pages.values(),
     "training": lambda _: pages.training(),
     "noise": lambda _: pages.noise(),
     "benchmark": lambda _: benchmark_plot.page(runs(), NAME),

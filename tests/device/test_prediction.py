@@ -144,3 +144,12 @@ def test_two_classes_are_unsure_below_three_quarters() -> None:
     """The better of two scores that sum to 1 is never below one half: with that limit nothing would be kept."""
     assert usual_doubt(rule(LABELS, "softmax", 3)) == 0.5
     assert usual_doubt(rule(("no", "yes"), "softmax", 2)) == usual_doubt(rule(LABELS, "sigmoid", 3)) == 0.75
+
+
+def test_values_are_told_with_their_unit() -> None:
+    aged = rule(("age", "size"), "none", 2, unit="months")
+    prediction = decide(np.float32([120.04, -3]), aged)
+    assert names(prediction.top) == ["age", "size"]
+    assert prediction.said(120.04) == "120 months"
+    assert prediction.answer == ("age 120 months", "size -3 months")
+    assert decide(np.float32([120.04, -3]), rule(("age", "size"), "none", 2)).said(-3) == "-3"

@@ -55,9 +55,9 @@ def deployed(folder: Path) -> Path:
     return path
 
 
-def of_keras(folder: Path) -> np.ndarray:
-    """The model's own values [6, 2] of the pictures."""
-    recipe = bundle.read(folder / "values.tflite").preprocessing
+def of_keras(folder: Path, file: Path | None = None) -> np.ndarray:
+    """The model's own values [6, 2] of the pictures, read as a file made of it reads them."""
+    recipe = bundle.read(file or folder / "values.tflite").preprocessing
     assert recipe is not None
     pixels = np.stack([load_image(path, recipe) for path in find_images(folder / "pictures")])
     model = keras.models.load_model(folder / "values.keras", compile=False)
@@ -197,6 +197,110 @@ def test_another_number_of_labels_is_refused(folder: Path, tmp_path: Path) -> No
         "--labels", tmp_path / "three.txt",
     )  # fmt: skip
     assert "2 labels" in said
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> Path:
+    """A file of values in millimetres, and `right.csv`, which has the model's own values of the pictures, each a little
+    off: the first of `width` is unknown, and pictures come in pairs of one patient."""
+    out = folder / "millimetres.tflite"
+    succeeded(
+        "convert", folder / "values.keras", "--calibration", folder / "pictures", "--out", out, "--activation", "none",
+        "--labels", folder / "names.txt", "--unit", "mm", *QUICK,
+    )  # fmt: skip
+    recipe = bundle.read(out).preprocessing
+    assert recipe is not None
+    rows = ["file,patient,height,width"]
+    for number, (path, (width, height)) in enumerate(
+        zip(find_images(folder / "pictures"), of_keras(folder, out), strict=True)
+    ):
+        shown = "" if number == 0 else f"{width + number}"
+        rows.append(f"{path.name},{number // 2},{height - 1},{shown}")
+    (folder / "right.csv").write_text("\n".join(rows) + "\n")
+    return out
+
+
+def test_run_names_the_unit(folder: Path, measured: Path) -> None:
+    assert bundle.read(measured).recipe["unit"] == "mm"
+    lines = [json.loads(line) for line in succeeded("run", measured, folder / "pictures", "--json").out.splitlines()]
+    assert {line["unit"] for line in lines} == {"mm"}
+    _, row, *_ = succeeded("run", measured, folder / "pictures").out.splitlines()
+    width, height = lines[0]["values"].values()
+    assert row.split()[:3] == ["width", f"{width:.4g}", "mm"]
+    assert row.endswith(f"(height {height:.4g} mm)")
+
+
+def test_validate_measures_values_against_a_table(folder: Path, measured: Path, tmp_path: Path) -> None:
+    """The file is off by the table's own differences, and by what int8 does to it."""
+    data = ("validate", measured, "--data", folder / "right.csv", "--images", folder / "pictures")
+    found = json.loads(succeeded(*data, "--json").out)
+    assert (found["models"], found["images"], found["patients"]) == (["millimetres.tflite"], 6, 3)
+    width, height = found["values"]
+    assert (width["name"], width["errors"][0]["images"], width["worse"]) == ("width", 5, None)
+    assert width["errors"][0]["mean_absolute"]["value"] == pytest.approx(3, abs=CLOSE)  # 1 to 5 too little
+    assert width["errors"][0]["bias"]["value"] == pytest.approx(-3, abs=CLOSE)
+    assert height["errors"][0]["bias"]["value"] == pytest.approx(1, abs=CLOSE)
+    assert height["errors"][0]["bias"]["low"] is not None
+    assert width["pictures"][0]["image"] == "005.png"
+    page = tmp_path / "values.html"
+    ended = succeeded(*data, "--reference", folder / "values.keras", "--report", page)
+    for words in ("width, in mm", "R²", "Largest errors, height, in mm", "6 images of 3 patients"):
+        assert words in ended.out
+    assert "accuracy" not in ended.out
+    text = page.read_text("utf-8")
+    for words in ("Bland-Altman", "millimetres.tflite", "values.keras", "data:image/jpeg", "Signal-to-noise"):
+        assert words in text
+
+
+def test_compare_measures_values_against_a_table(folder: Path, deployed: Path, measured: Path) -> None:
+    data = ("--data", folder / "right.csv", "--images", folder / "pictures", "--json")
+    found = json.loads(succeeded("compare", deployed, measured, *data).out)
+    assert found["unit"] == "mm"
+    assert abs(found["values"][0]["worse"]["value"]) < CLOSE
+    assert len(found["differences"]) == 2
+
+
+def test_values_in_two_units_are_not_compared(folder: Path, measured: Path, tmp_path: Path) -> None:
+    content = bundle.read(measured)
+    other = tmp_path / "inches.tflite"
+    recipe = {**content.recipe, "unit": "inches"}
+    entries = {name: data for name, data in content.entries.items() if name not in (bundle.LABELS, bundle.RECIPE)}
+    other.write_bytes(bundle.pack(bundle.without_archive(content.model), content.labels, recipe, entries))
+    assert "found mm and inches" in refused("compare", measured, other, "--data", folder / "pictures")
+
+
+def test_values_need_a_table_or_a_reference(folder: Path, measured: Path) -> None:
+    said = refused_after_notes("validate", measured, "--data", folder / "pictures")
+    assert "a table with the right values, or --reference" in said
+    table = ("--data", folder / "right.csv", "--images", folder / "pictures")
+    reference = ("--reference", folder / "values.keras")
+    assert "--max-drop" in refused_after_notes("validate", measured, *table, *reference, "--max-drop", 1)
+
+
+def test_pairs_say_the_right_values_too(folder: Path, measured: Path) -> None:
+    from edgedense import validate
+
+    pairs = ((path, (0.0, float("nan"))) for path in find_images(folder / "pictures"))
+    report = validate(measured, pairs)
+    assert [value.name for value in report.values] == ["width"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("unit", "words"), [("", "a unit of"), ("two\nlines", "a unit of"), ("m" * 33, "a unit of")])
+def test_a_unit_that_would_spoil_a_line_is_refused(folder: Path, tmp_path: Path, unit: str, words: str) -> None:
+    out = tmp_path / "m.tflite"
+    said = refused(
+        "convert", folder / "values.keras", "--calibration", folder / "pictures", "--out", out, "--activation", "none",
+        "--unit", unit,
+    )  # fmt: skip
+    assert words in said
+
+
+def test_a_unit_is_for_values(folder: Path, tmp_path: Path) -> None:
+    said = refused(
+        "convert", folder / "values.keras", "--calibration", folder / "pictures", "--out", tmp_path / "m.tflite",
+        "--activation", "softmax", "--unit", "mm",
+    )  # fmt: skip
+    assert "values for --unit; found one that ends in softmax" in said
 
 
 @pytest.mark.slow

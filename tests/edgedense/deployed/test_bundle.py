@@ -52,6 +52,15 @@ def test_thresholds_are_numbers_between_0_and_1_or_none_at_all() -> None:
             of({"thresholds": wrong})
 
 
+def test_the_unit_of_values_is_text() -> None:
+    def of(recipe: dict[str, object]) -> str:
+        return bundle.parse(bundle.pack(MODEL, LABELS, recipe)).unit
+
+    assert (of(RECIPE), of({"unit": "months"})) == ("", "months")
+    with pytest.raises(EdgedenseError, match="name of a unit in the recipe"):
+        of({"unit": 3})
+
+
 def test_the_flatbuffer_comes_first_and_can_be_taken_out() -> None:
     data = bundle.pack(MODEL, LABELS, RECIPE)
     assert data.startswith(MODEL)

@@ -210,10 +210,10 @@ def test_a_file_that_is_deflated_as_a_whole_is_refused() -> None:
 
 def test_no_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     data = dicom(np.zeros((1000, 1000), np.uint16))
-    monkeypatch.setattr(memory, "available", lambda: 8_000_000)  # six bytes a pixel as stored, two as levels
+    monkeypatch.setattr(memory, "available", lambda: 4_000_000)  # two bytes a pixel as stored, two as levels
     decode(data)
-    monkeypatch.setattr(memory, "available", lambda: 7_999_999)
-    with pytest.raises(EdgedenseError, match="1000x1000 pixels, which needs 8 MB"):
+    monkeypatch.setattr(memory, "available", lambda: 3_999_999)
+    with pytest.raises(EdgedenseError, match="1000x1000 pixels, which needs 4 MB"):
         decode(data)
 
 
