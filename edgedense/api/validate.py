@@ -109,7 +109,8 @@ def validate(
     with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
         tell(classifiers.notes, file)
         models = [validation.deployed(Path(file).name, classifiers.each)]
-        if gives_values := classifiers.each[0].gives_values:
+        gives_values, has_right = classifiers.each[0].gives_values, False
+        if gives_values:
             data = data if isinstance(data, str | Path | Table) else list(data)  # type: ignore[assignment]
             has_right = measuring.says_values(data)
             needing = {

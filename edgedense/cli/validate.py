@@ -23,7 +23,8 @@ Data = Annotated[
     Path | None,
     Flag(
         "A folder of labelled pictures, with one sub-folder per class that is named like the model's label, or a table "
-        "of file names and labels (.csv or .tsv). For a file that gives values it is any folder of pictures.",
+        "of file names and labels (.csv or .tsv). For a file that gives values it is a table of the right ones, or "
+        "with --reference any folder of pictures.",
         metavar="FOLDER|TABLE",
         reads="folder",
     ),
