@@ -44,6 +44,8 @@ TYPES = {
     "Method": "edgedense.images.resampling",
     "Resize": "edgedense.images.resizing",
     "Exif": "edgedense.images.decoding",
+    "Depth": "edgedense.images.depth",
+    "ChosenDepth": "edgedense.images.depth",
     "Size": "edgedense.images.steps",
     "Colour": "edgedense.images.steps",
     "Between": "edgedense.converters.opening",

@@ -111,7 +111,7 @@ def validate(
         models = [validation.deployed(Path(file).name, classifiers.each)]
         gives_values, has_right = classifiers.each[0].gives_values, False
         if gives_values:
-            data = data if isinstance(data, str | Path | Table) else list(data)  # type: ignore[assignment]
+            data = data if isinstance(data, str | Path | Table) else list(data)
             has_right = measuring.says_values(data)
             needing = {
                 "--max-drop": max_drop is not None,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
@@ -34,12 +34,12 @@ def levels(samples: NDArray[Any], depth: Depth) -> NDArray[np.uint8]:
     return ((whole.clip(0, white) * 255 + white // 2) // white).astype(np.uint8)
 
 
-def has_sixteen_bits(image: Image.Image) -> bool:
+def has_sixteen_bits(image: ImageFile.ImageFile) -> bool:
     """Whether an opened image is a grey one whose samples have more than 8 bits, and does not say which is white."""
     return image.mode.startswith("I") and not says_white(image)
 
 
-def says_white(image: Image.Image) -> bool:
+def says_white(image: ImageFile.ImageFile) -> bool:
     """Whether an opened image that was not loaded is of a format that names its white, so that Pillow makes 65535 of
     it: netpbm's (pgm(5)), where that is not 65535 anyway."""
     return image.format == "PPM" and any(tile[0] != "raw" for tile in image.tile)
@@ -79,7 +79,7 @@ def named(depth: Depth) -> ChosenDepth:
     return next(name for name, number in _NUMBERS.items() if number == depth)
 
 
-def refuse_colours(image: Image.Image, depth: Depth) -> None:
+def refuse_colours(image: ImageFile.ImageFile, depth: Depth) -> None:
     """EdgedenseError for an opened image in colour, or with alpha, of 16 bits where 12 of them are used: Pillow reads
     the high byte alone, which holds nearly nothing of it then."""
     is_deep = any(";16" in str(tile[3]) for tile in image.tile)

@@ -15,7 +15,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +133,7 @@ def _stored(file: IO[bytes], header: Any) -> NDArray[Any]:
     hint = f"{_AGAIN}; or, if it is whole, pip install {missing}" if missing else _AGAIN
     with _damage_is_told("one whose picture cannot be decoded", hint):
         try:
-            stored: NDArray[Any] = pixel_array(file, index=0)
+            stored: NDArray[Any] = pixel_array(cast(BinaryIO, file), index=0)
         except MemoryError as error:  # a limit of another kind, such as ulimit -v
             raise memory.too_little(needed, what, "less is free") from error
         return stored
