@@ -24,7 +24,7 @@ Kind = Literal["classes", "several", "values"]
 Floats = NDArray[np.float64]
 
 SUFFIXES = (".csv", ".tsv")
-FILE = ("file", "path", "filename", "image", "image index", "image id")
+FILE = ("file", "path", "filename", "image", "image index", "image id", "image name")
 LABEL = ("label", "labels", "finding labels")
 VALUE = ("value",)
 SPLIT = ("split",)
