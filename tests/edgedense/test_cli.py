@@ -154,8 +154,9 @@ class TestConvertOptions:
 
     def test_all_are_tested_here(self) -> None:
         tested = "".join(inspect.getsource(cls) for cls in (TestConvertOptions, TestGateOption, TestForce))
-        for other in ("explain", "slimming", "sources", "tables", "values"):
-            tested += Path(__file__).with_name(f"test_cli_{other}.py").read_text()
+        here = Path(__file__)
+        for other in (*here.parent.glob("test_cli_*.py"), here.parents[1] / "device" / "test_choose_thresholds.py"):
+            tested += other.read_text()
         for parameter in COMMANDS["convert"].params:
             name = parameter.opts[0]
             if name.startswith("--") and name not in ("--calibration", "--out"):
@@ -251,6 +252,11 @@ class TestGateOption:
         )
         assert "points" in ended.out
         assert "validation_drop_points" in bundle.read(out).recipe["figures"]
+
+    def test_labelled_pictures_are_needed(self, model: Path, folders: Path, tmp_path: Path) -> None:
+        usual = ("convert", model, "--calibration", folders, "--out", tmp_path / "m.tflite")
+        for options in (("--max-drop", "1"), ("--calibrate-confidence",), ("--operating-point", "0.4")):
+            assert f"expected --validation with {options[0]}" in refused(*usual, *options)
 
     def test_failed(self, model: Path, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Exit code 1, what was tried is told, and what was there is kept."""
