@@ -22,7 +22,7 @@ def section(focus: Focus) -> Section:
         ("no evidence", *(str(one.without_evidence) for one in models), *[""] * two),
     ]
     if focus.correlation is not None and focus.correlation.value is not None:
-        least = f"{focus.correlation.value:.4f}, at least {focus.least_correlation:.4f}"
+        least = f"{focus.correlation.value:.5f}, at least {focus.least_correlation:.5f}"
         rows.append(("correlation", "", "", least))
     headings = ("", *(one.model for one in models), *(["change, in points"] * two))
     return Section(
@@ -45,15 +45,20 @@ _MEANING = (
 
 def verdict(focus: Focus) -> str:
     """In a sentence or two: does the model look at what is marked, and does it still?"""
-    seen = f"{focus.images} picture{'' if focus.images == 1 else 's'} with a mask. {focus.after.model} looks at what is"
-    change, inside = focus.inside_change, focus.after.inside
-    if change is None or focus.before is None:
-        low, area = inside.low or 0.0, focus.area.value or 0.0
-        return f"{seen} marked {'more than' if low > area else 'not clearly more than'} chance would."
-    low, high, other = change.low or 0.0, change.high or 0.0, focus.before.model
-    if low <= 0 <= high:
-        return f"{seen} marked as {other} does: the change may be chance."
-    return f"{seen} marked {'less' if high < 0 else 'more'} than {other} does, by more than chance."
+    count = f"{focus.images} picture{'' if focus.images == 1 else 's'} with a mask."
+    after, change = focus.after, focus.inside_change
+    if focus.before is None or change is None or change.value is None:
+        how = "more than" if (after.inside.low or 0.0) > (focus.area.value or 0.0) else "not clearly more than"
+        return f"{count} {after.model} looks at what is marked {how} chance would."
+    points, low, high = (100 * (share or 0.0) for share in (change.value, change.low, change.high))
+    if points == 0:
+        return f"{count} {after.model} has as much of its heatmap inside the mask as {focus.before.model}."
+    side = "less" if points < 0 else "more"
+    real = "may be chance" if low <= 0 <= high else "is more than chance"
+    return (
+        f"{count} {after.model} has {abs(points):.2g} points {side} of its heatmap inside the mask than "
+        f"{focus.before.model}, which {real}."
+    )
 
 
 def _caption(focus: Focus) -> str:

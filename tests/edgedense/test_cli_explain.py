@@ -230,7 +230,7 @@ class TestMasks:
         assert found["correlation"]["value"] > 0.9  # the same heatmaps, but for quantization
         ended = succeeded(*usual, "--report", page)
         assert "heatmap inside" in ended.out
-        assert "5 pictures with a mask. insects.tflite looks at what is" in " ".join(ended.out.split())
+        assert "5 pictures with a mask. insects.tflite has" in " ".join(ended.out.split())
         assert page.read_text().count("data:image/jpeg") >= 10  # both models' heatmaps of five pictures
 
     def test_faults_come_last_and_are_named(self, model: Path, pictures: Path, masks: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_two_models() -> None:
         ("peak inside", "100.0 % (100.0 to 100.0)", "75.0 % (50.0 to 100.0)", "-25.0 (-50.0 to +0.00)"),
         ("area of the mask", "10.0 % (5.0 to 20.0)", "10.0 % (5.0 to 20.0)", ""),
         ("no evidence", "0", "1", ""),
-        ("correlation", "", "", "0.9500, at least 0.9000"),
+        ("correlation", "", "", "0.95000, at least 0.90000"),
     )
     assert found.shown[0].said[0] == "cat: 50.0% → 40.0% inside"
     assert "On the left is the heatmap of m.keras, on the right that of m.tflite." in found.caption
@@ -68,9 +68,13 @@ def test_figures_without_an_interval_and_without_a_correlation() -> None:
     [
         (ALONE, "m.tflite looks at what is marked more than chance would."),
         (replace(ALONE, area=Estimate(0.35)), "m.tflite looks at what is marked not clearly more than chance would."),
-        (BOTH, "m.tflite looks at what is marked less than m.keras does, by more than chance."),
-        (replace(BOTH, inside_change=Estimate(0.1, 0.05, 0.2)), "marked more than m.keras does, by more than chance."),
-        (replace(BOTH, inside_change=Estimate(-0.1, -0.2, 0.1)), "as m.keras does: the change may be chance."),
+        (BOTH, "has 10 points less of its heatmap inside the mask than m.keras, which is more than chance."),
+        (replace(BOTH, inside_change=Estimate(6e-5, 1e-6, 1e-4)), "has 0.006 points more of its heatmap inside"),
+        (
+            replace(BOTH, inside_change=Estimate(0.0, 0.0, 0.0)),
+            "has as much of its heatmap inside the mask as m.keras.",
+        ),
+        (replace(BOTH, inside_change=Estimate(-0.1, -0.2, 0.1)), "than m.keras, which may be chance."),
     ],
 )
 def test_the_verdict(focus: Focus, said: str) -> None:
