@@ -83,12 +83,14 @@ def test_validate_reads_the_reference_as_the_recipe_says(made: Made, tmp_path: P
     pairs = [(path, LABELS[number % 2]) for number, path in enumerate(sorted(made.pictures.iterdir()))]
     report = edgedense.validate(made.file, pairs, reference=made.weights)
     assert isinstance(report, Report)
-    assert report.drift is not None
-    assert [(t.positive, t.before) for t in report.drift.thresholds] == [
+    assert report.findings is not None
+    change = report.findings.change
+    assert change is not None
+    assert [(t.positive, t.before) for t in change.thresholds] == [
         ("effusion", pytest.approx(0.01)),
         ("nodule", pytest.approx(0.99)),
     ]
-    assert report.drift.kl_mean < 0.01
+    assert change.kl_mean < 0.01
 
 
 def test_inspect_and_explain(made: Made) -> None:
