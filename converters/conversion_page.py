@@ -16,10 +16,11 @@ from edgedense.images.pictures import names as names_of
 from edgedense.measures import drift, findings, metrics
 from edgedense.measures.result import Report
 from edgedense.measures.stored_points import THRESHOLDS
+from edgedense.measures.temperature import ENTRY as TEMPERATURE
 from edgedense.report import plots, thumbnails
 from edgedense.report.template import render
 from edgedense.report.validation_page import content
-from edgedense.report.wording import points_section
+from edgedense.report.wording import points_section, temperature_section
 
 NO_LABELS = (
     "The pictures have no labels here: they do not lie in folders named like the classes. What the float model decides "
@@ -49,6 +50,8 @@ def to_html(conversion: Conversion) -> str:
     places = dict(zip(images, pictures.paths, strict=True))
     points = conversion.operating_points
     further = [] if points is None else [points_section(points)]
+    if TEMPERATURE in conversion.recipe:
+        further.insert(0, temperature_section(conversion.recipe[TEMPERATURE]))
     small = thumbnails.changed(report.changed, places.__getitem__, pictures.preprocessing.depth)
     shown = content(report, small, further)
     shown["labels_said"] = "" if labelled else NO_LABELS if report.findings is None else NO_LABELS_OF_FINDINGS

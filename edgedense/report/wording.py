@@ -151,6 +151,22 @@ def points_section(stored: Stored) -> Section:
     return Section(title, _CLINICAL, POINT_HEADINGS, rows)
 
 
+def temperature_section(entry: Mapping[str, Any]) -> Section:
+    """The temperature of a file, as its recipe has it."""
+    said = (
+        "The numbers before they become probabilities (logits) are divided by the temperature, so that scores say how "
+        "often the file is right. The float model's are divided by it here too. The error with it is measured on "
+        "pictures that did not help to choose it (two-fold cross-fitting)."
+    )
+    rows = (
+        ("temperature", f"{entry['value']:g}"),
+        ("fitted on", f"{entry['images']} pictures"),
+        ("calibration error without it", percent(entry["calibration_error_before"])),
+        ("calibration error with it", percent(entry["calibration_error_after"])),
+    )
+    return Section("Confidence", said, ("figure", "value"), rows)
+
+
 def kept_section(found: Sequence[Kept]) -> Section:
     """What a file's thresholds do on these pictures, beside what they did where they were chosen."""
     rows = tuple(row for one in found for row in _kept_rows(one))
