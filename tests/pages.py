@@ -18,6 +18,7 @@ from edgedense.converters.quantization.stages import StageFigures
 from edgedense.converters.training import training_page
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.goal import OneClass, Several
 from edgedense.converters.training.train import Options, Training
 from edgedense.images.preprocessing import Preprocessing
 from edgedense.measures import drift, findings, masks
@@ -145,37 +146,65 @@ def noise() -> str:
     return noise_page.to_html(layers(), "chest.tflite", "chest.keras")
 
 
-def training(classes: int = 4) -> str:
+def trained(classes: int) -> Training:
     _, after, truth = scores(200, classes)
     history = tuple(
         Epoch("head" if i < 3 else "fine-tuning", 1e-3, 2 / (i + 1), 1 - 0.5 / (i + 1), 2.4 / (i + 1), 0.9, 65.0)
         for i in range(23)
     )
-    result = Training(
+    return Training(
         name="brain.keras",
         labels=names(classes),
         history=history,
         best=20,
-        evaluation=drift.evaluate(after, truth, names(classes), model="brain.keras"),
+        goal=OneClass(np.linspace(0.5, 2, classes)),
+        report=Report(
+            "brain.keras on 200 test pictures", drift.evaluate(after, truth, names(classes), model="brain.keras")
+        ),
+        figure=0.87,
         judged_on="test",
         images={"train": 1000, "validation": 100, "test": 200},
         parameters=7_041_604,
         data=b"",
         judged=Side(np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, int), np.zeros(0, int)),
         options=Options(),
-        train_folder=Path("mri/train"),
-        test_folder=Path("mri/test"),
+        calibration=Path("mri/train"),
+        test=Path("mri/test"),
         device="the processor",
         versions={"keras": "3"},
         notes=(),
     )
+
+
+def training(classes: int = 4) -> str:
     beside = Section(
         "brain.keras and ResNet50",
         "Trained under the same conditions.",
         ("", "brain.keras", "ResNet50", "ratio"),
         (("accuracy", "87.00 %", "86.20 %", ""), ("parameters", "7,041,604", "23,595,908", "3.35")),
     )
-    return training_page.to_html(result, [beside])
+    return training_page.to_html(trained(classes), [beside])
+
+
+def training_of_several(classes: int = 14) -> str:
+    """A training whose pictures show several classes, one, or none."""
+    compared = with_findings(classes)[0].findings
+    assert compared is not None
+    found = replace(compared, reference=None, change=None)
+    auroc = found.scored.macro.auroc.value
+    history = tuple(Epoch("all", 1e-3, 2 / (i + 1), None, 2.4 / (i + 1), 0.9 - 0.4 / (i + 1), 65.0) for i in range(9))
+    report = Report("chest.keras on 120 test pictures", None, findings=found, patients=found.patients)
+    return training_page.to_html(
+        replace(
+            trained(classes),
+            name="chest.keras",
+            history=history,
+            best=8,
+            goal=Several(np.linspace(1, 32, classes)),
+            report=report,
+            figure=auroc,
+        )
+    )
 
 
 def stage(name: str, macs: int, accuracy: float | None) -> StageFigures:

@@ -6,18 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgedense.converters.training.augmentation import Augmentation, augment
 from edgedense.converters.training.dataset import Side
-
-Floats = npt.NDArray[np.float64]
-
-
-def class_weights(labels: npt.ArrayLike, classes: int, balanced: bool) -> Floats:
-    """The weight of each class [classes]: N / (classes * N_c), scikit-learn's "balanced"; or ones."""
-    counts = np.bincount(np.asarray(labels), minlength=classes)
-    return counts.sum() / (classes * np.maximum(counts, 1)) if balanced else np.ones(classes)
+from edgedense.converters.training.goal import Goal
 
 
 def steps(side: Side, batch: int) -> int:
@@ -25,8 +17,8 @@ def steps(side: Side, batch: int) -> int:
     return max(len(side) // batch, 1)
 
 
-def batches(side: Side, weights: Floats, batch: int, augmentation: Augmentation, seed: int, epoch: int) -> Any:
-    """float32 [batch, size, size, 3], labels [batch], sample weights [batch]; shuffled and augmented."""
+def batches(side: Side, goal: Goal, batch: int, augmentation: Augmentation, seed: int, epoch: int) -> Any:
+    """float32 [batch, size, size, 3], and the goal's targets and weights of these pictures; shuffled and augmented."""
     import tensorflow as tf
 
     size, count = side.pixels.shape[1], min(batch, len(side))
@@ -35,14 +27,12 @@ def batches(side: Side, weights: Floats, batch: int, augmentation: Augmentation,
         order = np.random.default_rng((seed, epoch)).permutation(len(side))
         for step in range(steps(side, batch)):
             chosen = order[step * batch : step * batch + count]
-            labels = side.labels[chosen]
             draw = np.array([seed, epoch * 1_000_003 + step], np.int64)
-            yield side.pixels[side.rows[chosen]], labels.astype(np.int32), weights[labels].astype(np.float32), draw
+            yield side.pixels[side.rows[chosen]], *goal.targets(side.labels[chosen]), draw
 
     signature = (
         tf.TensorSpec([count, size, size, 3], tf.uint8),
-        tf.TensorSpec([count], tf.int32),
-        tf.TensorSpec([count], tf.float32),
+        *(tf.TensorSpec(part.shape, part.dtype) for part in goal.targets(side.labels[:count])),
         tf.TensorSpec([2], tf.int64),
     )
 

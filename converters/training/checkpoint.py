@@ -17,14 +17,15 @@ from edgedense.files import write_atomically
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: losses are mean cross-entropies in nats, accuracies shares, `rate` the learning rate."""
+    """One epoch: losses are mean cross-entropies in nats, `rate` is the learning rate, and figures are those of the
+    goal, 0 to 1: the accuracy, or the mean AUROC, which is None on training pictures."""
 
     phase: str
     rate: float
     loss: float
-    accuracy: float
+    figure: float | None
     validation_loss: float
-    validation_accuracy: float
+    validation_figure: float | None
     seconds: float
 
 

@@ -20,13 +20,15 @@ from edgedense.converters.options import DEFAULT_IMAGES
 from edgedense.converters.options import Options as ConversionOptions
 from edgedense.converters.tflite import execute
 from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.goal import Goal
 from edgedense.converters.training.networks import RESNET, Architecture
 from edgedense.converters.training.options import Options
 from edgedense.converters.training.train import Training, train
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
-from edgedense.measures import metrics
+from edgedense.images.tables import Table
+from edgedense.measures.metrics import Floats
 from edgedense.progress import progress
 from edgedense.report.wording import Section
 
@@ -38,14 +40,14 @@ Predict = Callable[[Pixels], np.ndarray]  # uint8 [height, width, 3] -> scores [
 
 @dataclass(frozen=True)
 class Entry:
-    """One network: float and int8. Accuracies are shares of the judged pictures, `milliseconds` the median of an
+    """One network: float and int8. Figures are the goal's on the judged pictures, `milliseconds` is the median of an
     inference on one thread of this machine."""
 
     name: str
     converter: str
     parameters: int
-    accuracy: float
-    int8_accuracy: float
+    figure: float | None
+    int8_figure: float | None
     keras_bytes: int
     int8_bytes: int
     milliseconds: float
@@ -57,6 +59,7 @@ class Comparison:
 
     ours: Entry
     peer: Entry
+    goal: Goal
     judged_on: str
     images: int
 
@@ -73,7 +76,7 @@ def check(options: Options) -> None:
 
 def compare(
     ours: Training,
-    data: Path | str,
+    data: Path | str | Table,
     work: Path | str,
     say: Callable[[str], None],
     *,
@@ -91,40 +94,32 @@ def compare(
     say("converting both to int8")
     size = ours.options.size
     with progress("reading calibration pictures", DEFAULT_IMAGES) as tick:
-        pictures = read_calibration(ours.train_folder, Preprocessing(size, size, "none"), tick=tick)
+        pictures = read_calibration(ours.calibration, Preprocessing(size, size, "none"), tick=tick)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ours.keras"
         path.write_bytes(ours.data)
         # The preprocessing is known here, and needs no check.
-        converted = pipeline.convert(path, ours.train_folder, ours.labels, ConversionOptions(force=True))
+        converted = pipeline.convert(path, ours.calibration, ours.labels, ConversionOptions(force=True))
         files = [bundle.without_archive(converted.data), stock_int8(peer.data, pictures.pixels)]
-    with progress("scoring both", 2 * len(ours.judged)) as tick:
-        accuracies = [accuracy(predictor(model), ours.judged, tick) for model in files]
-    chosen = ours.judged.pixels[ours.judged.rows[:PICTURES]]
+    judged = ours.judged
+    with progress("scoring both", 2 * len(judged)) as tick:
+        deployed = [ours.goal.figure(scores(predictor(model), judged, tick), judged.labels) for model in files]
+    chosen = judged.pixels[judged.rows[:PICTURES]]
     with progress("timing both", ROUNDS + WARM_UP) as tick:
         times = interleaved([predictor(model, threads=1) for model in files], chosen, ROUNDS, WARM_UP, tick)
     entries = [
-        Entry(
-            network,
-            converter,
-            result.parameters,
-            result.evaluation.accuracy,
-            right,
-            len(result.data),
-            len(model),
-            milliseconds,
-        )
-        for network, converter, result, right, model, milliseconds in zip(
+        Entry(network, converter, result.parameters, result.figure, figure, len(result.data), len(model), milliseconds)
+        for network, converter, result, figure, model, milliseconds in zip(
             ("DenseNet121", architecture.name),
             ("edgedense convert", "TFLiteConverter"),
             (ours, peer),
-            accuracies,
+            deployed,
             files,
             times,
             strict=True,
         )
     ]
-    return Comparison(entries[0], entries[1], ours.judged_on, len(ours.judged))
+    return Comparison(entries[0], entries[1], ours.goal, ours.judged_on, len(judged))
 
 
 def stock_int8(keras_file: bytes, pixels: Pixels) -> bytes:
@@ -165,13 +160,13 @@ def predictor(model: bytes, threads: int | None = None) -> Predict:
     return predict
 
 
-def accuracy(predict: Predict, side: Side, tick: Callable[[int], None]) -> float:
-    """The share of a side's pictures that are decided right."""
-    scores = []
+def scores(predict: Predict, side: Side, tick: Callable[[int], None]) -> Floats:
+    """Those of a side's pictures, [N, outputs]."""
+    found = []
     for row in side.rows:
-        scores.append(predict(np.asarray(side.pixels[row])))
+        found.append(predict(np.asarray(side.pixels[row])))
         tick(1)
-    return metrics.accuracy(np.stack(scores), side.labels)
+    return np.stack(found).astype(np.float64)
 
 
 def interleaved(
@@ -192,10 +187,10 @@ def interleaved(
 
 def table(found: Comparison) -> Section:
     """Both side by side, and ours as a share of the peer's."""
-    ours, peer = found.ours, found.peer
+    ours, peer, called = found.ours, found.peer, found.goal.called
     rows = (
-        ("accuracy, float", f"{100 * ours.accuracy:.2f} %", f"{100 * peer.accuracy:.2f} %", ""),
-        ("accuracy, int8", f"{100 * ours.int8_accuracy:.2f} %", f"{100 * peer.int8_accuracy:.2f} %", ""),
+        (f"{called}, float", *(found.goal.said(entry.figure) for entry in (ours, peer)), ""),
+        (f"{called}, int8", *(found.goal.said(entry.int8_figure) for entry in (ours, peer)), ""),
         ("parameters", f"{ours.parameters:,}", f"{peer.parameters:,}", f"{ours.parameters / peer.parameters:.2f}"),
         *(
             (name, f"{a / 1e6:.2f} MB", f"{b / 1e6:.2f} MB", f"{a / b:.2f}")

@@ -1,4 +1,4 @@
-"""Which pictures there are, which class each shows, and on which side of the training it stands."""
+"""The pictures that are trained on: decoded once, without those that show the same on two sides."""
 
 from __future__ import annotations
 
@@ -12,45 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedense.converters.training import duplicates, split
-from edgedense.errors import EdgedenseError
-from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
-
-VALIDATION_NAMES = ("val", "validation", "valid")
-
-Integers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Pictures below `root`, one sub-folder per class, and the class of each, [N], as an index into the names."""
-
-    root: Path
-    paths: tuple[Path, ...]
-    labels: Integers
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a data folder holds. Without `validation` a part of `train` is held out."""
-
-    names: tuple[str, ...]
-    train: Folder
-    validation: Folder | None
-    test: Folder | None
-
-    @property
-    def folders(self) -> tuple[Folder, ...]:
-        """Training first, then what there is of the others."""
-        return tuple(folder for folder in (self.train, self.validation, self.test) if folder is not None)
+from edgedense.converters.training.goal import Labels
+from edgedense.converters.training.layout import Layout, Part, check_known
+from edgedense.images.preprocessing import Preprocessing, load_image
+from edgedense.measures.metrics import Integers
 
 
 @dataclass(frozen=True)
 class Side:
-    """Pictures of one side: uint8 [N, size, size, 3] (`pixels[rows]`) and labels [N]."""
+    """Pictures of one side: uint8 [N, size, size, 3] (`pixels[rows]`), with labels and patients as in `layout.Part`."""
 
     pixels: npt.NDArray[np.uint8]
     rows: Integers
-    labels: Integers
+    labels: Labels
+    patients: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,55 +33,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Data:
-    """All that is trained on. `fingerprint` stands for the files and the split; `notes` are worth telling."""
+    """All that is trained on. `fingerprint` stands for files, labels and split; `notes` are worth telling."""
 
     names: tuple[str, ...]
     train: Side
     validation: Side
     test: Side | None
-    train_folder: Path
-    test_folder: Path | None
     fingerprint: str
     notes: tuple[str, ...]
-
-
-def find(folder: Path) -> Layout:
-    """A folder per class; or below it train, and val or test or both, each with a folder per class.
-
-    Raises EdgedenseError when there are fewer than two classes, or when the parts have different ones.
-    """
-    train = folder / "train"
-    if not train.is_dir():
-        paths, labels, names = find_labelled(folder)
-        return Layout(_classes(names, labels, folder), Folder(folder, tuple(paths), labels), None, None)
-    paths, labels, names = find_labelled(train)
-    classes = _classes(names, labels, train)
-    validation = next((folder / name for name in VALIDATION_NAMES if (folder / name).is_dir()), None)
-    test = folder / "test" if (folder / "test").is_dir() else None
-    return Layout(classes, Folder(train, tuple(paths), labels), _part(validation, classes), _part(test, classes))
-
-
-def _classes(names: Sequence[str], labels: Integers, folder: Path) -> tuple[str, ...]:
-    counts = np.bincount(labels, minlength=len(names))
-    if len(names) < 2 or counts.min() < 2:
-        few = [f"{name}: {count}" for name, count in zip(names, counts, strict=True) if count < 2]
-        raise EdgedenseError(
-            "two classes or more, each a folder with two pictures or more", f"{', '.join(few) or 'one'} in {folder}"
-        )
-    return tuple(names)
-
-
-def _part(folder: Path | None, classes: tuple[str, ...]) -> Folder | None:
-    if folder is None:
-        return None
-    paths, labels, names = find_labelled(folder)
-    if tuple(names) != classes:
-        raise EdgedenseError(
-            f"the class folders of train ({', '.join(classes)})",
-            f"{', '.join(names)} in {folder}",
-            "the same folders in both",
-        )
-    return Folder(folder, tuple(paths), labels)
 
 
 def prepare(
@@ -114,59 +48,56 @@ def prepare(
 ) -> Data:
     """Decode all pictures once into a file in `work`, find duplicates, and split.
 
-    Training pictures that are also in the validation or test folder are left out.
+    Training pictures that are also in the validation or test part are left out.
     """
-    paths = [path for folder in layout.folders for path in folder.paths]
-    labels = np.concatenate([folder.labels for folder in layout.folders])
+    parts = layout.parts
+    paths = [path for part in parts for path in part.paths]
+    labels = np.concatenate([part.labels for part in parts])
     pixels, fingerprint = read_pixels(paths, size, work, tick)
-    part = np.repeat(np.arange(len(layout.folders)), [len(folder.paths) for folder in layout.folders])
+    number = np.repeat(np.arange(len(parts)), [len(part.paths) for part in parts])
     same = same_pictures(pixels)
-    train = np.flatnonzero((part == 0) & ~np.isin(same, same[part > 0]))
-    notes = [*_duplicate_notes(same, labels), *_left_out_notes(int(np.sum(part == 0)) - len(train))]
-    groups, shared = same[train], list[str]()
-    if group_by:
-        groups, shared = _joined_groups(layout, train, groups, group_by)
+    train = np.flatnonzero((number == 0) & ~np.isin(same, same[number > 0]))
+    notes = [*_duplicate_notes(same, labels), *_left_out_notes(len(layout.train.paths) - len(train))]
+    groups, shared = _groups(parts, train, same[train], group_by)
     if layout.validation is not None:
-        training, validation = train, np.flatnonzero(part == 1)
+        training, validation = train, np.flatnonzero(number == 1)
     else:
-        held = split.held_out(labels[train], groups, share, seed)
+        held = split.held_out(labels[train], groups, share, seed, layout.names)
         training, validation = train[~held], train[held]
-    counts = np.bincount(labels[training], minlength=len(layout.names))
-    if counts.min() == 0:
-        raise EdgedenseError(
-            "training pictures of every class",
-            f"none of {layout.names[int(counts.argmin())]}",
-            "pictures that are not also in the folders beside train",
-        )
-    test = np.flatnonzero(part == len(layout.folders) - 1) if layout.test is not None else None
-    digest = hashlib.sha256(fingerprint.encode() + training.tobytes() + validation.tobytes()).hexdigest()
+    check_known(labels[training], layout.names, "pictures of it that do not also validate or test")
+    test = np.flatnonzero(number == len(parts) - 1) if layout.test is not None else None
+    content = (fingerprint.encode(), *(array.tobytes() for array in (labels, training, validation)))
+    digest = hashlib.sha256(b"".join(content)).hexdigest()
+
+    patients = [patient for part in parts for patient in part.patients]
 
     def side(rows: Integers) -> Side:
-        return Side(pixels, rows, labels[rows])
+        return Side(pixels, rows, labels[rows], tuple(patients[row] for row in rows) if patients else ())
 
     return Data(
         layout.names,
         side(training),
         side(validation),
         None if test is None else side(test),
-        layout.train.root,
-        layout.test.root if layout.test else None,
         digest,
-        (*notes, *shared),
+        (*layout.notes, *notes, *shared),
     )
 
 
-def _joined_groups(layout: Layout, train: Integers, same: Integers, group_by: str) -> tuple[Integers, list[str]]:
-    """The group of each training picture: one patient's pictures, and those that show the same, together."""
-    named = [
-        split.named_groups([path.relative_to(folder.root).as_posix() for path in folder.paths], group_by)
-        for folder in layout.folders
-    ]
+def _groups(parts: Sequence[Part], train: Integers, same: Integers, group_by: str | None) -> tuple[Integers, list[str]]:
+    """The group of each training picture: one patient's pictures, and those that show the same, together. And what to
+    tell of patients on two sides."""
+    if group_by:
+        named = [split.named_groups(part.names, group_by) for part in parts]
+    elif parts[0].patients:
+        named = [list(part.patients) for part in parts]
+    else:
+        return same, []
     pairs = duplicates.equal_pairs([named[0][row] for row in train])
     groups = duplicates.joined(len(train), [pairs, duplicates.equal_pairs(same.tolist())])
     shared = len(set(named[0]) & {name for some in named[1:] for name in some})
-    # Told and not taken apart: numbering may start anew in each folder.
-    note = f"{shared} groups of train are also beside it: if they are the same patients, the figures flatter"
+    # Told and not taken apart: numbering may start anew in each part.
+    note = f"{shared} groups of train are also on another side: if they are the same patients, the figures flatter"
     return groups, [note] if shared else []
 
 
@@ -177,7 +108,7 @@ def same_pictures(pixels: npt.NDArray[np.uint8]) -> Integers:
     return duplicates.joined(len(pixels), [equal, near])
 
 
-def _duplicate_notes(same: Integers, labels: Integers) -> list[str]:
+def _duplicate_notes(same: Integers, labels: Labels) -> list[str]:
     counts = np.bincount(same)
     notes = []
     if twice := int(np.sum(counts[counts > 1])):
@@ -185,14 +116,14 @@ def _duplicate_notes(same: Integers, labels: Integers) -> list[str]:
             f"{twice} pictures show the same as another, {int(np.sum(counts > 1))} different ones: "
             "they stay on one side"
         )
-    classes = np.unique(np.stack([same, labels], axis=1), axis=0)[:, 0]
-    if disputed := int(np.sum(np.bincount(classes) > 1)):
-        notes.append(f"{disputed} pictures lie in two classes")
+    told = np.unique(np.column_stack([same, np.nan_to_num(labels, nan=-1)]), axis=0)[:, 0].astype(np.int64)
+    if disputed := int(np.sum(np.bincount(told) > 1)):
+        notes.append(f"{disputed} pictures {'lie in two classes' if labels.ndim == 1 else 'have different labels'}")
     return notes
 
 
 def _left_out_notes(left_out: int) -> list[str]:
-    return [f"{left_out} training pictures are also in the folders beside train and are left out"] if left_out else []
+    return [f"{left_out} training pictures are also on another side and are left out"] if left_out else []
 
 
 def read_pixels(

@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgedense.converters.training import batches, checkpoint, networks, schedule
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.goal import Goal
 from edgedense.converters.training.schedule import Phase, Schedule
-from edgedense.measures.metrics import distribution, predicted
+from edgedense.measures.metrics import Floats
 from edgedense.progress import progress
 
 LAST, BEST = "last.npz", "best.npz"
-SMALLEST = 1e-7  # a probability below counts as this in the loss, as in Keras
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Plan:
     patience: int
     batch: int
     augmentation: Augmentation
-    weights: Floats
+    goal: Goal
     seed: int
     settings: str
 
@@ -91,9 +88,8 @@ def _compile(model: Any, train: Side, phase: Phase, plan: Plan) -> Any:
     momentum = float(np.clip(1 - 2 / batches.steps(train, plan.batch), 0.8, 0.99))
     networks.set_phase(model, phase.whole, momentum)
     optimizer = keras.optimizers.Adam(phase.rate)
-    single = model.output_shape[-1] == 1
-    loss = "binary_crossentropy" if single else "sparse_categorical_crossentropy"
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    loss, figures = plan.goal.compiled
+    model.compile(optimizer, loss, metrics=figures)
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -113,7 +109,7 @@ def _epoch(
     count = batches.steps(train, plan.batch)
     with progress(f"epoch {number + 1}, {phase.name}", count) as tick:
         logs = model.fit(
-            batches.batches(train, plan.weights, plan.batch, plan.augmentation, plan.seed, number),
+            batches.batches(train, plan.goal, plan.batch, plan.augmentation, plan.seed, number),
             shuffle=False,
             verbose=0,
             callbacks=[_ticking(tick)],
@@ -123,9 +119,9 @@ def _epoch(
         phase.name,
         rate,
         float(logs["loss"][0]),
-        float(logs["accuracy"][0]),
-        cross_entropy(scores, validation.labels),
-        float(np.mean(predicted(scores) == validation.labels)),
+        float(logs["accuracy"][0]) if "accuracy" in logs else None,
+        plan.goal.loss(scores, validation.labels),
+        plan.goal.figure(scores, validation.labels),
         time.monotonic() - started,
     )
 
@@ -160,13 +156,6 @@ def scorer(model: Any, batch: int = 32) -> Callable[[Side], Floats]:
     return score
 
 
-def cross_entropy(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Mean of -log p(true class), in nats; scores [N, C] or [N, 1]."""
-    spread = distribution(scores)
-    true = np.take_along_axis(spread, np.asarray(labels, np.int64)[:, None], axis=1)
-    return float(-np.log(np.maximum(true, SMALLEST)).mean())
-
-
 def _line(history: Sequence[Epoch], plan: Plan) -> str:
     last = history[-1]
     best = schedule.best_epoch([epoch.validation_loss for epoch in history]) == len(history) - 1
@@ -175,8 +164,12 @@ def _line(history: Sequence[Epoch], plan: Plan) -> str:
     later = plan.phases[plan.phases.index(phase) + 1 :]
     left = (phase.epochs - len(here) + sum(p.epochs for p in later)) * last.seconds
     return (
-        f"epoch {len(history)} ({last.phase} {len(here)}/{phase.epochs}): loss {last.loss:.4f}, accuracy "
-        f"{100 * last.accuracy:.1f} %, validation loss {last.validation_loss:.4f}, accuracy "
-        f"{100 * last.validation_accuracy:.1f} %{' (best)' if best else ''}, rate {last.rate:.2g}, "
+        f"epoch {len(history)} ({last.phase} {len(here)}/{phase.epochs}): loss {last.loss:.4f}"
+        f"{_shown(plan, last.figure)}, validation loss {last.validation_loss:.4f}"
+        f"{_shown(plan, last.validation_figure)}{' (best)' if best else ''}, rate {last.rate:.2g}, "
         f"{last.seconds:.0f} s, at most {left / 60:.0f} min left"
     )
+
+
+def _shown(plan: Plan, figure: float | None) -> str:
+    return "" if figure is None else f", {plan.goal.called} {plan.goal.said(figure)}"

@@ -59,6 +59,14 @@ class Options:
     sigmoid: Annotated[
         bool, Flag("With two classes: end in one output with a sigmoid, in place of two with a softmax.", panel=NETWORK)
     ] = False
+    multi_label: Annotated[
+        bool,
+        Flag(
+            "A picture may show several classes, one, or none, as the table says: the network ends in a sigmoid for "
+            "each. What the table leaves open counts neither in training nor in the figures.",
+            panel=NETWORK,
+        ),
+    ] = False
     normalize: Annotated[
         Normalization,
         Flag(
@@ -127,7 +135,8 @@ class Options:
     validation: Annotated[
         float,
         Flag(
-            "The share of the training pictures that validates in their place where there is no folder val.",
+            "The share of the training pictures that validates in their place where there is no folder val, and no "
+            "row of the split val.",
             panel=SPLIT,
             metavar="SHARE",
             above=0,
@@ -139,7 +148,7 @@ class Options:
         Flag(
             "Pictures of one patient must not be on both sides of the split. Give a regular expression whose brackets "
             r"enclose what names the patient in the file name, such as '(person\d+)', or a CSV file with the columns "
-            "file and group.",
+            "file and group. A table with a column patient needs neither.",
             panel=SPLIT,
             metavar="REGEX|FILE.csv",
         ),
@@ -148,6 +157,7 @@ class Options:
         bool,
         Flag(
             "How much a picture counts. balanced: more in a rare class than in a frequent one, so that all classes "
+            "count the same; with --multi-label, more where it shows a class than where it does not, so that both "
             "count the same. none: all pictures count the same.",
             name="--class-weights",
             panel=TRAINING,

@@ -11,6 +11,7 @@ from edgedense.converters.training.options import Options
 from edgedense.converters.training.train import Training, clear, train
 from edgedense.errors import EdgedenseError
 from edgedense.files import check_writable, write_atomically
+from edgedense.images.tables import Table
 from edgedense.report.wording import Section
 
 
@@ -24,7 +25,7 @@ class Produced:
 
 
 def produce(
-    data: Path,
+    data: Path | Table,
     out: Path,
     options: Options,
     *,

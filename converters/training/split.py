@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgedense.converters.training.goal import Labels
 from edgedense.errors import EdgedenseError
+from edgedense.measures.metrics import Integers
 
-Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -58,17 +59,18 @@ def _from_table(names: Sequence[str], path: Path) -> list[str | None]:
     return [table.get(name, table.get(name.rsplit("/", 1)[-1])) or None for name in names]
 
 
-def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike, share: float, seed: int) -> Mask:
+def held_out(labels: Labels, groups: npt.ArrayLike, share: float, seed: int, names: Sequence[str]) -> Mask:
     """Which pictures validate, [N]: `share` of each class, and of each group all or none.
 
-    labels [N] are class indices, groups [N] any integers. Groups are taken in random order, whatever their size, as
-    long as that brings the classes nearer to their share. The same input gives the same split. Raises EdgedenseError
-    when a class cannot be on both sides.
+    labels are class indices [N], or of several findings [N, K] 1, 0 and NaN where nobody knows: then it is the share of
+    the pictures with each finding and of those without it. groups [N] are any integers, `names` the classes'. Groups
+    are taken in random order, whatever their size, as long as that brings the classes nearer to their share. That is
+    simpler than the iterative stratification of Sechidis et al. (2011), which knows no groups. The same input gives the
+    same split. Raises EdgedenseError when a class cannot be on both sides.
     """
-    classes, group = np.asarray(labels, np.int64), np.unique(groups, return_inverse=True)[1]
-    total = np.bincount(classes)
-    members = np.zeros((group.max(initial=-1) + 1, len(total)), np.int64)
-    np.add.at(members, (group, classes), 1)
+    group = np.unique(groups, return_inverse=True)[1]
+    members, kinds = _counts(np.asarray(labels), group, names)
+    total = members.sum(axis=0)
     goal = np.minimum(np.maximum(np.round(share * total), total > 0), np.maximum(total - 1, 0))
     weight = 1 / np.maximum(total, 1) ** 2  # a class's deviation counts as a share of the class
     held, chosen = np.zeros(len(total), np.int64), np.zeros(len(members), bool)
@@ -80,8 +82,20 @@ def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike, share: float, seed: i
         if held[index] == 0 or held[index] == total[index]:
             raise EdgedenseError(
                 "pictures of every class for training and for validation",
-                f"class number {index + 1} with {total[index]} pictures in "
-                f"{np.count_nonzero(members[:, index])} groups, which are not taken apart",
-                "more pictures, or folders train and val of your own",
+                f"{total[index]} pictures {kinds[index]}, in {np.count_nonzero(members[:, index])} groups that are not "
+                "taken apart",
+                "more pictures, another --seed, or sides of your own: folders train and val, or a column split",
             )
     return chosen[group]
+
+
+def _counts(labels: Labels, group: Integers, names: Sequence[str]) -> tuple[Integers, list[str]]:
+    """Pictures of each kind in each group, [groups, kinds], and the kinds in words: of each class; or of several
+    findings those with each of them, and those without it."""
+    if labels.ndim == 2:
+        members = np.zeros((group.max(initial=-1) + 1, 2 * len(names)), np.int64)
+        np.add.at(members, group, np.concatenate([labels == 1, labels == 0], axis=1))
+        return members, [f"{word} {name}" for word in ("with", "without") for name in names]
+    members = np.zeros((group.max(initial=-1) + 1, len(names)), np.int64)
+    np.add.at(members, (group, labels), 1)
+    return members, [f"of {name}" for name in names]

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from edgedense import flags
-from edgedense.converters.training import batches, dataset, fit, graph_weights, networks, schedule
+from edgedense.converters.training import dataset, fit, goal, graph_weights, layout, networks, schedule
 from edgedense.converters.training.checkpoint import Epoch
 from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.goal import Goal, OneClass
+from edgedense.converters.training.layout import Layout, Source
 from edgedense.converters.training.networks import DENSENET, Architecture
 from edgedense.converters.training.options import Options
-from edgedense.errors import EdgedenseError
-from edgedense.measures import drift
-from edgedense.measures.drift import Evaluation
+from edgedense.errors import EdgedenseError, listed
+from edgedense.images.tables import Table
+from edgedense.measures import drift, findings
+from edgedense.measures.metrics import Floats
+from edgedense.measures.result import Report
 from edgedense.progress import progress
 
 
@@ -27,30 +31,33 @@ from edgedense.progress import progress
 class Training:
     """A trained model and everything worth telling about it.
 
-    `evaluation` is on the pictures `judged`, which `judged_on` names: test, or validation where there is no test
-    folder. Their pixels lie in the work folder.
+    `report` and the goal's `figure` are of the pictures `judged`, which `judged_on` names: test, or validation where
+    there are none to test on. Their pixels lie in the work folder. `calibration` is what `edgedense convert` takes to
+    calibrate by: the pictures that were trained on, with those that were held out of them. `test` are those to test on.
     """
 
     name: str
     labels: tuple[str, ...]
+    goal: Goal
     history: tuple[Epoch, ...]
     best: int
-    evaluation: Evaluation
+    report: Report
+    figure: float | None
     judged_on: str
     images: dict[str, int]
     parameters: int
     data: bytes = field(repr=False)
     judged: Side = field(repr=False)
     options: Options
-    train_folder: Path
-    test_folder: Path | None
+    calibration: Source
+    test: Source | None
     device: str
     versions: dict[str, str]
     notes: tuple[str, ...]
 
 
 def train(
-    data: Path | str,
+    data: Path | str | Table,
     work: Path | str,
     options: Options | None = None,
     *,
@@ -60,20 +67,20 @@ def train(
 ) -> Training:
     """Read, split, build, train and judge. Writes checkpoints and decoded pictures into `work`, and nothing else.
 
+    `data` is a folder (`layout.of_folder`) or a table (`layout.of_table`; a path that ends in .csv or .tsv is one).
     Called again after a kill with the same `work` it goes on where it was. Raises EdgedenseError when pictures,
     weights or options are unusable, or when `work` belongs to another training.
     """
     options, architecture = options or Options(), architecture or DENSENET
     flags.check(options)
     work = Path(work)
-    layout = dataset.find(Path(data))
-    if options.sigmoid and len(layout.names) != 2:
-        raise EdgedenseError("two classes for --sigmoid", str(len(layout.names)), "leave --sigmoid out: a softmax")
+    pictures = layout.find(data, options.multi_label)
+    _check(options, pictures)
     begin = networks.start(options.weights, architecture, options.normalize, options.size, options.opening)
     work.mkdir(parents=True, exist_ok=True)
-    with progress("reading pictures", sum(len(folder.paths) for folder in layout.folders)) as tick:
+    with progress("reading pictures", sum(len(part.paths) for part in pictures.parts)) as tick:
         found = dataset.prepare(
-            layout,
+            pictures,
             options.size,
             work,
             share=options.validation,
@@ -83,6 +90,7 @@ def train(
         )
     for note in (*begin.notes, *found.notes):
         say(note)
+    say(f"{len(found.names)} classes: {listed(found.names, 20)}")
     say(
         f"{len(found.train)} pictures to train on, {len(found.validation)} to validate on"
         + (f", {len(found.test)} to test on" if found.test else "")
@@ -90,32 +98,32 @@ def train(
     import keras
 
     keras.utils.set_random_seed(options.seed)
+    planned = plan(options, found, architecture)
     model = networks.build(
         architecture,
         begin,
         size=options.size,
-        outputs=1 if options.sigmoid else len(layout.names),
-        activation="sigmoid" if options.sigmoid else "softmax",
+        outputs=planned.goal.outputs,
+        activation=planned.goal.activation,
         head=options.head,
         dropout=options.dropout,
     )
     if begin.measures:
         graph_weights.measure(model, graph_weights.sample(found.train))
-    planned = plan(options, found, architecture)
     say(f"{architecture.name} with {model.count_params():,} parameters, at most {planned.epochs} epochs on {device()}")
     score = fit.scorer(model)
     history = fit.fit(model, found.train, found.validation, planned, checkpoints(work, architecture), score, say)
-    judged = found.test or found.validation
-    evaluation = drift.evaluate(
-        score(judged), judged.labels, found.names, model=name, activation="sigmoid" if options.sigmoid else "softmax"
-    )
+    judged, judged_on = (found.test, "test") if found.test else (found.validation, "validation")
+    scores = score(judged)
     return Training(
         name=name,
         labels=found.names,
+        goal=planned.goal,
         history=history,
         best=schedule.best_epoch([epoch.validation_loss for epoch in history]),
-        evaluation=evaluation,
-        judged_on="test" if found.test else "validation",
+        report=report(planned.goal, scores, judged, found.names, name, judged_on),
+        figure=planned.goal.figure(scores, judged.labels),
+        judged_on=judged_on,
         images={
             side: len(part)
             for side, part in (("train", found.train), ("validation", found.validation), ("test", found.test))
@@ -125,12 +133,47 @@ def train(
         data=saved(model),
         judged=judged,
         options=options,
-        train_folder=found.train_folder,
-        test_folder=found.test_folder,
+        calibration=pictures.train.source,
+        test=None if pictures.test is None else pictures.test.source,
         device=device(),
         versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
         notes=found.notes,
     )
+
+
+def _check(options: Options, pictures: Layout) -> None:
+    """EdgedenseError for options that do not fit the pictures or each other."""
+    if options.sigmoid and options.multi_label:
+        raise EdgedenseError(
+            "--sigmoid or --multi-label", "both", "leave --sigmoid out: with --multi-label every class has a sigmoid"
+        )
+    if options.sigmoid and len(pictures.names) != 2:
+        raise EdgedenseError("two classes for --sigmoid", str(len(pictures.names)), "leave --sigmoid out: a softmax")
+    if options.group_by and pictures.train.patients:
+        raise EdgedenseError(
+            "one thing that says whose a picture is",
+            "--group-by, and a column for the patient in the table",
+            "leave --group-by out, or rename the column",
+        )
+
+
+def report(aim: Goal, scores: Floats, judged: Side, names: tuple[str, ...], model: str, judged_on: str) -> Report:
+    """The figures of scores [N, outputs] on the pictures of a side."""
+    title = f"{model} on {len(judged)} {judged_on} pictures"
+    patients = len(set(judged.patients))
+    if isinstance(aim, OneClass):
+        found = drift.evaluate(scores, judged.labels, names, model=model, activation=aim.activation)
+        return Report(title, found, patients=patients)
+    several = findings.measure(
+        [scores],
+        judged.labels,
+        [0.5] * len(names),
+        names,
+        models=[model],
+        images=[str(row) for row in judged.rows],
+        patients=judged.patients,
+    )
+    return Report(title, None, findings=several, patients=patients)
 
 
 def plan(options: Options, data: dataset.Data, architecture: Architecture) -> fit.Plan:
@@ -147,7 +190,7 @@ def plan(options: Options, data: dataset.Data, architecture: Architecture) -> fi
         options.patience,
         options.batch,
         options.augmentation,
-        batches.class_weights(data.train.labels, len(data.names), options.balanced),
+        goal.of_labels(data.train.labels, len(data.names), balanced=options.balanced, single=options.sigmoid),
         options.seed,
         settings,
     )

@@ -7,16 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from edgedense.converters.training.train import Training
-from edgedense.measures.result import Report
 from edgedense.report import plots
 from edgedense.report.template import render
 from edgedense.report.validation_page import judged
 from edgedense.report.wording import Section, recipe_rows
-
-
-def title(result: Training) -> str:
-    """What the figures are of."""
-    return f"{result.name} on {result.images[result.judged_on]} {result.judged_on} pictures"
 
 
 def summary(result: Training) -> str:
@@ -24,52 +18,54 @@ def summary(result: Training) -> str:
     best = result.history[result.best]
     said = (
         f"{result.parameters:,} parameters, epoch {result.best + 1} of {len(result.history)}, validation loss "
-        f"{best.validation_loss:.4f}, accuracy {100 * best.validation_accuracy:.2f} %."
+        f"{best.validation_loss:.4f}, {result.goal.called} {result.goal.said(best.validation_figure)}."
     )
     if result.judged_on == "validation":
-        said += " There is no test folder: these pictures also chose the epoch, so new ones may do worse."
+        said += " There are no test pictures: these also chose the epoch, so new ones may do worse."
     return said
 
 
 def to_html(result: Training, further: Sequence[Section] = ()) -> str:
     """The page: figures, learning curves, classes, confusion, reliability, every epoch, how it was made."""
-    history = result.history
-    curves = (
-        plots.learning_curves([e.loss for e in history], [e.validation_loss for e in history], result.best, "Loss"),
-        plots.learning_curves(
-            [e.accuracy for e in history], [e.validation_accuracy for e in history], result.best, "Accuracy", top=1.0
-        ),
-    )
     return render(
         "training.html",
-        **judged(Report(title(result), result.evaluation)),
+        **judged(result.report),
         summary=summary(result),
-        curves=curves,
+        learning=_curves(result),
         further=(*further, _epochs(result)),
         recipe=recipe_rows(_recipe(result)),
     )
 
 
+def _curves(result: Training) -> list[plots.Plot]:
+    """The loss; and the figure where the validation pictures have one."""
+    history, best = result.history, result.best
+    curves = [plots.learning_curves([e.loss for e in history], [e.validation_loss for e in history], best, "Loss")]
+    training = [e.figure for e in history if e.figure is not None]
+    if validation := [e.validation_figure for e in history if e.validation_figure is not None]:
+        called = result.goal.called
+        title = called[0].upper() + called[1:]
+        curves.append(plots.learning_curves(training, validation, best, title, top=1.0))
+    return curves
+
+
 def _epochs(result: Training) -> Section:
-    rows = tuple(
-        (
-            str(i + 1),
-            e.phase,
-            f"{e.rate:.2g}",
-            f"{e.loss:.4f}",
-            f"{100 * e.accuracy:.1f} %",
-            f"{e.validation_loss:.4f}",
-            f"{100 * e.validation_accuracy:.1f} %",
-            f"{e.seconds:.0f} s",
-        )
-        for i, e in enumerate(result.history)
-    )
-    return Section(
-        "Epochs",
-        "The rate is the size of training's steps. On training pictures the loss counts rare classes more.",
-        ("epoch", "phase", "rate", "loss", "accuracy", "validation loss", "validation accuracy", "time"),
-        rows,
-    )
+    goal, history = result.goal, result.history
+    columns = [
+        ("epoch", [str(i + 1) for i in range(len(history))]),
+        ("phase", [e.phase for e in history]),
+        ("rate", [f"{e.rate:.2g}" for e in history]),
+        ("loss", [f"{e.loss:.4f}" for e in history]),
+        (goal.called, [goal.said(e.figure) for e in history]),
+        ("validation loss", [f"{e.validation_loss:.4f}" for e in history]),
+        (f"validation {goal.called}", [goal.said(e.validation_figure) for e in history]),
+        ("time", [f"{e.seconds:.0f} s" for e in history]),
+    ]
+    if all(e.figure is None for e in history):
+        del columns[4]
+    headings, cells = zip(*columns, strict=True)
+    said = f"The rate is the size of training's steps. {goal.counted}".rstrip()
+    return Section("Epochs", said, headings, tuple(zip(*cells, strict=True)))
 
 
 def _recipe(result: Training) -> Mapping[str, Any]:

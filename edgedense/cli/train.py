@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgedense.cli.tables import LabelTable
 from edgedense.converters.training.options import TRAINING, Options
 from edgedense.flags import Flag
+from edgedense.images.tables import Table
 from edgedense.notes import LOG
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgedense.converters.training.layout import Source
     from edgedense.converters.training.train import Training
     from edgedense.report.wording import Section
 
@@ -22,7 +26,8 @@ Data = Annotated[
     Path,
     Flag(
         "Pictures in one sub-folder per class. Or a folder with the sub-folders train and val or test or both, "
-        "each with one sub-folder per class.",
+        "each with one sub-folder per class. Or a table (.csv or .tsv) of file names and labels, with a column split "
+        "where it is known which picture is for what, and a column patient where it is known of whom it is.",
         argument=True,
         reads="folder",
     ),
@@ -50,8 +55,21 @@ Peer = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class TrainingTable(LabelTable):
+    """How the table of a training is read: all its splits are used."""
+
+    split: None = None
+
+
 def train(
-    data: Data, out: Out, options: Options, report: ReportFile = None, work: Work = None, compare: Peer = None
+    data: Data,
+    out: Out,
+    options: Options,
+    table: TrainingTable,
+    report: ReportFile = None,
+    work: Work = None,
+    compare: Peer = None,
 ) -> None:
     """Train a DenseNet121 on labelled pictures.
 
@@ -62,8 +80,9 @@ def train(
 
     from edgedense.converters.training.produce import produce
 
+    pictures = table.of(data)
     try:
-        made = produce(data, out, options, work=work, report=report, with_peer=compare is not None, say=LOG.info)
+        made = produce(pictures, out, options, work=work, report=report, with_peer=compare is not None, say=LOG.info)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     _print_result(made.training, out, made.compared, Console())
@@ -72,10 +91,9 @@ def train(
 def _print_result(result: Training, out: Path, compared: Section | None, console: Console) -> None:
     """The classification report and the confusion matrix for people, a comparison, and what to do next."""
     from edgedense.converters.training import training_page
-    from edgedense.measures.result import Report
     from edgedense.report import terminal
 
-    terminal.print_tables(Report(training_page.title(result), result.evaluation), console)
+    terminal.print_tables(result.report, console)
     console.print(
         f"{out}: {len(result.data) / 1e6:.1f} MB. {training_page.summary(result)}", highlight=False, soft_wrap=True
     )
@@ -87,7 +105,25 @@ def _print_result(result: Training, out: Path, compared: Section | None, console
 
 def convert_line(result: Training, out: Path) -> str:
     """The command that makes the deployed file of this model."""
-    words = ["edgedense", "convert", str(out), "--calibration", str(result.train_folder)]
-    if result.test_folder:
-        words += ["--validation", str(result.test_folder), "--max-drop", "1"]
+    words = ["edgedense", "convert", str(out), "--calibration", _place(result.calibration)]
+    if result.test is not None:
+        words += ["--validation", _place(result.test), "--max-drop", "1"]
+    words += _table_words(result.calibration, result.test, out.with_suffix(".labels.txt"))
     return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])
+
+
+def _place(source: Source) -> str:
+    return str(source.file if isinstance(source, Table) else source)
+
+
+def _table_words(shown: Source, held: Source | None, labels: Path) -> list[str]:
+    """How a table is to be read: as here. The split to calibrate by need not be named, because it is the usual one."""
+    if not isinstance(shown, Table):
+        return []
+    options = {
+        "--labels": labels,
+        "--images": shown.images,
+        "--uncertain": None if shown.uncertain == Table.uncertain else shown.uncertain,
+        "--split": held.split if isinstance(held, Table) else None,
+    }
+    return [word for name, value in options.items() if value is not None for word in (name, str(value))]

@@ -286,16 +286,17 @@ def layer_profile(layers: Sequence[tuple[str, float]], mark: int = 3) -> Plot:
 def learning_curves(
     training: Sequence[float], validation: Sequence[float], best: int, title: str, top: float | None = None
 ) -> Plot:
-    """A figure over the epochs, on training pictures (`before`) and on validation pictures (`after`); the dashed line
-    marks epoch number `best`, counted from 0. The axis goes from 0 to `top` or the largest value."""
+    """A figure over the epochs, on training pictures (`before`; empty where it is not measured on them) and on
+    validation pictures (`after`); the dashed line marks epoch number `best`, counted from 0. The axis goes from 0 to
+    `top` or the largest value."""
     high = top or max([*training, *validation, 1e-9])
-    places = _spread(len(training))
+    places = _spread(len(validation))
     every = max(1, math.ceil(len(places) / 10))
     lines = []
     for kind, name, values in (("before", "training", training), ("after", "validation", validation)):
         dots = tuple(
             Dot(x, 100 - 100 * min(v / high, 1), 3, f"epoch {i + 1}, {name}: {v:.4f}")
-            for i, (x, v) in enumerate(zip(places, values, strict=True))
+            for i, (x, v) in enumerate(zip(places if values else (), values, strict=True))
         )
         lines.append(Line(kind, dots, dots))
     return Plot(

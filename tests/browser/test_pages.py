@@ -47,6 +47,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "one model": lambda _: pages.alone(),
     "values": lambda _: pages.values(),
     "training": lambda _: pages.training(),
+    "training of several findings": lambda _: pages.training_of_several(),
     "noise": lambda _: pages.noise(),
     "benchmark": lambda _: benchmark_plot.page(runs(), NAME),
     "conversion": lambda folder: pages.conversion(folder, labelled=False),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgedense.converters.training.augmentation import Augmentation, augment
-from edgedense.converters.training.batches import batches, class_weights, steps
+from edgedense.converters.training.batches import batches, steps
 from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.goal import OneClass, Several
 
 NOTHING = Augmentation("none", 0, 0, 0, 0)
 
@@ -19,7 +20,8 @@ def pixels() -> np.ndarray:
 
 def seen(side: Side, epoch: int, augmentation: Augmentation = NOTHING, weights: tuple[float, ...] = (1, 1)) -> list:
     return [
-        tuple(part.numpy() for part in batch) for batch in batches(side, np.array(weights), 4, augmentation, 7, epoch)
+        tuple(part.numpy() for part in batch)
+        for batch in batches(side, OneClass(np.array(weights)), 4, augmentation, 7, epoch)
     ]
 
 
@@ -41,19 +43,22 @@ class TestBatches:
         assert (first == again).all()
         assert (first != other).any()
 
+    def test_several_labels_a_picture_come_with_a_weight_each(self, side: Side) -> None:
+        labels = np.array([[1, 0], [0, np.nan], [0, 1], [1, 1], [np.nan, 0], [0, 0], [1, 0]])
+        aim = Several(np.array([3.0, 5.0]))
+        ((_, truth, weights),) = [
+            tuple(part.numpy() for part in batch)
+            for batch in batches(Side(side.pixels, side.rows, labels), aim, 4, NOTHING, 7, 0)
+        ]
+        chosen = np.random.default_rng((7, 0)).permutation(7)[:4]
+        expected = aim.targets(labels[chosen])
+        assert (truth == expected[0]).all()
+        assert (weights == expected[1]).all()
+
     def test_fewer_pictures_than_a_batch_are_one(self, side: Side) -> None:
         few = Side(side.pixels, side.rows[:3], side.labels[:3])
         assert steps(few, 4) == 1
         assert seen(few, 0)[0][0].shape[0] == 3
-
-
-def test_class_weights_are_scikit_learns() -> None:
-    from sklearn.utils.class_weight import compute_class_weight
-
-    labels = np.array([0, 0, 0, 1, 2, 2])
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
-    assert class_weights(labels, 3, True) == pytest.approx(expected)
-    assert class_weights(labels, 3, False).tolist() == [1, 1, 1]
 
 
 class TestAugment:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from edgedense.converters.training import compare, fit
+from edgedense.converters.training import compare, dataset, fit
 from edgedense.converters.training import train as module
 from edgedense.converters.training.networks import Architecture
-from tests.converters.training.conftest import SMALL, fill_classes
+from edgedense.images.tables import Table
+from tests.converters.training.conftest import SMALL, fill_classes, fill_findings
 from tests.edgedense.test_cli import edgedense, refused, succeeded
 
 QUICK = ("--weights", "none", "--size", "32", "--batch", "6", "--epochs", "1", "--validation", "0.25")
@@ -78,6 +79,39 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(
     assert f"is kept in {tmp_path / 'm.work'}" in ended.err
     assert not (tmp_path / "m.keras").exists()
     assert list((tmp_path / "m.work").glob("pixels-*.npy"))
+
+
+def test_a_table_and_how_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options reach the table, and what it gives reaches the training."""
+    (tmp_path / "pictures").mkdir()
+    table = fill_findings(tmp_path / "pictures" / "red and green").rename(tmp_path / "labels.csv")
+    given: list[Any] = []
+
+    def stop(data: Any, *arguments: Any, **options: Any) -> None:
+        given.append(data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "prepare", stop)
+    out, images = tmp_path / "m.keras", tmp_path / "pictures" / "red and green"
+    ended = edgedense("train", table, "--images", images, "--uncertain", "zero", "--multi-label", "--out", out, *QUICK)
+    assert ended.code == 130
+    (pictures,) = given
+    assert pictures.names == ("red", "green")
+    assert pictures.train.paths[0] == images / "0.png"
+    assert pictures.train.source == Table(table, images, "train", "zero")
+    assert pictures.train.labels[7].tolist() == [1, 0]  # whether it is green stands nowhere
+
+
+def test_what_is_refused_of_a_table(tmp_path: Path, data: Path) -> None:
+    out = tmp_path / "m.keras"
+    table = fill_findings(tmp_path / "findings")
+    assert "Try: --multi-label" in refused("train", table, "--out", out, *QUICK)
+    assert "for --multi-label" in refused("train", data, "--multi-label", "--out", out, *QUICK)
+    assert "a table (.csv or .tsv) for --uncertain" in refused(
+        "train", data, "--uncertain", "one", "--out", out, *QUICK
+    )
+    assert "--group-by" in refused("train", table, "--multi-label", "--group-by", "(.)", "--out", out, *QUICK)
+    assert not out.with_suffix(".work").exists()
 
 
 def test_what_is_refused_before_anything_is_written(tmp_path: Path, data: Path) -> None:

@@ -10,15 +10,17 @@ import pytest
 from edgedense.converters.training import compare
 from edgedense.converters.training.compare import Comparison, Entry
 from edgedense.converters.training.dataset import Side
+from edgedense.converters.training.goal import OneClass, Several
 from edgedense.converters.training.train import Options
 from edgedense.errors import EdgedenseError
 
 OURS = Entry("DenseNet121", "edgedense convert", 7_000_000, 0.9, 0.895, 30_000_000, 7_500_000, 4.0)
+GOAL = OneClass(np.ones(2), single=True)
 PEER = Entry("ResNet50", "TFLiteConverter", 23_500_000, 0.85, 0.84, 95_000_000, 24_000_000, 8.0)
 
 
 def test_the_table_has_both_and_their_ratio() -> None:
-    rows = {row[0]: row[1:] for row in compare.table(Comparison(OURS, PEER, "test", 394)).rows}
+    rows = {row[0]: row[1:] for row in compare.table(Comparison(OURS, PEER, GOAL, "test", 394)).rows}
     assert rows == {
         "accuracy, float": ("90.00 %", "85.00 %", ""),
         "accuracy, int8": ("89.50 %", "84.00 %", ""),
@@ -30,7 +32,7 @@ def test_the_table_has_both_and_their_ratio() -> None:
 
 
 def test_the_sentence_says_what_was_measured_on() -> None:
-    said = compare.table(Comparison(OURS, PEER, "validation", 30)).said
+    said = compare.table(Comparison(OURS, PEER, GOAL, "validation", 30)).said
     assert "30 validation pictures" in said
     assert "ResNet50 by TFLiteConverter" in said
 
@@ -57,5 +59,12 @@ def test_networks_are_timed_in_turns_after_a_warm_up() -> None:
 def test_a_single_sigmoid_is_scored_at_a_half() -> None:
     side = Side(np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1), np.array([0, 1, 3]), np.array([0, 1, 1]))
     predict = {0: 0.4, 1: 0.6, 3: 0.2}
-    found = compare.accuracy(lambda pixels: np.array([predict[int(pixels[0, 0, 0])]]), side, lambda n: None)
-    assert found == pytest.approx(2 / 3)
+    found = compare.scores(lambda pixels: np.array([predict[int(pixels[0, 0, 0])]]), side, lambda n: None)
+    assert found.tolist() == [[0.4], [0.6], [0.2]]
+    assert GOAL.figure(found, side.labels) == pytest.approx(2 / 3)
+
+
+def test_several_findings_are_compared_by_their_auroc() -> None:
+    rows = compare.table(Comparison(OURS, PEER, Several(np.ones(2)), "test", 394)).rows
+    assert rows[0] == ("mean AUROC, float", "0.9000", "0.8500", "")
+    assert rows[1] == ("mean AUROC, int8", "0.8950", "0.8400", "")

@@ -9,72 +9,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgedense.converters.training import dataset
+from edgedense.converters.training import dataset, layout
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, load_image
-from tests.converters.training.conftest import fill_classes
+from edgedense.images.tables import Table
+from tests.converters.training.conftest import fill_classes, fill_findings
 from tests.pictures import opened
 
 
 def prepare(folder: Path, work: Path, **options: object) -> dataset.Data:
     work.mkdir(exist_ok=True)
     given = {"share": 0.25, "group_by": None, "seed": 0, **options}
-    return dataset.prepare(dataset.find(folder), 32, work, tick=lambda n: None, **given)  # type: ignore[arg-type]
+    return dataset.prepare(layout.of_folder(folder), 32, work, tick=lambda n: None, **given)  # type: ignore[arg-type]
 
 
 def shown(side: dataset.Side) -> set[bytes]:
     return {side.pixels[row].tobytes() for row in side.rows}
 
 
-@pytest.fixture
-def parts(tmp_path: Path) -> Path:
-    """train and test with other pictures."""
-    fill_classes(tmp_path / "parts" / "train", seed=1)
-    fill_classes(tmp_path / "parts" / "test", count=4, seed=2)
-    return tmp_path / "parts"
-
-
-class TestFind:
-    def test_a_folder_per_class(self, data: Path) -> None:
-        layout = dataset.find(data)
-        assert layout.names == ("c0", "c1")
-        assert (layout.validation, layout.test) == (None, None)
-        assert layout.train.labels.tolist() == [0] * 12 + [1] * 12
-
-    @pytest.mark.parametrize("name", ["val", "validation", "valid"])
-    def test_parts(self, parts: Path, name: str) -> None:
-        assert dataset.find(parts).validation is None
-        fill_classes(parts / name, count=3, seed=3)
-        layout = dataset.find(parts)
-        assert [len(folder.paths) for folder in layout.folders] == [24, 6, 8]
-        assert layout.test is not None
-        assert layout.test.root == parts / "test"
-
-    def test_parts_with_other_classes_are_refused(self, parts: Path) -> None:
-        (parts / "test" / "c1").rename(parts / "test" / "d1")
-        with pytest.raises(EdgedenseError, match=r"train \(c0, c1\); found c0, d1"):
-            dataset.find(parts)
-
-    def test_one_class_is_refused(self, data: Path) -> None:
-        shutil.rmtree(data / "c1")
-        with pytest.raises(EdgedenseError, match="two classes or more"):
-            dataset.find(data)
-
-    def test_a_class_of_one_picture_is_refused(self, data: Path) -> None:
-        for path in sorted((data / "c1").iterdir())[1:]:
-            path.unlink()
-        with pytest.raises(EdgedenseError, match="c1: 1"):
-            dataset.find(data)
-
-
 class TestPixels:
     def test_they_are_what_the_deployed_model_sees(self, data: Path, tmp_path: Path) -> None:
-        paths = dataset.find(data).train.paths
+        paths = layout.of_folder(data).train.paths
         pixels, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
         assert (pixels[3] == load_image(paths[3], Preprocessing(32, 32, "none"))).all()
 
     def test_they_are_read_once(self, data: Path, tmp_path: Path) -> None:
-        paths = dataset.find(data).train.paths
+        paths = layout.of_folder(data).train.paths
         first, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
         stamp = paths[0].stat()
         paths[0].write_bytes(b"x" * stamp.st_size)
@@ -85,7 +45,7 @@ class TestPixels:
         assert (again == first).all()
 
     def test_a_changed_picture_or_size_is_read_again(self, data: Path, tmp_path: Path) -> None:
-        paths = dataset.find(data).train.paths
+        paths = layout.of_folder(data).train.paths
         before, fingerprint = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
         Image.new("RGB", (50, 50), "red").save(paths[0])
         after, other = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
@@ -97,7 +57,7 @@ class TestPixels:
         broken = data / "c0" / "p0_0.png"
         broken.write_bytes(b"no picture")
         with pytest.raises(EdgedenseError, match=r"p0_0\.png"):
-            dataset.read_pixels(dataset.find(data).train.paths, 32, tmp_path, lambda n: None)
+            dataset.read_pixels(layout.of_folder(data).train.paths, 32, tmp_path, lambda n: None)
 
 
 class TestPrepare:
@@ -113,7 +73,6 @@ class TestPrepare:
         found = prepare(parts, tmp_path / "work")
         assert found.test is not None
         assert (len(found.train), len(found.validation), len(found.test)) == (24, 6, 8)
-        assert (found.train_folder, found.test_folder) == (parts / "train", parts / "test")
 
     def test_without_val_a_part_of_train_validates_and_not_of_test(self, parts: Path, tmp_path: Path) -> None:
         found = prepare(parts, tmp_path / "work")
@@ -141,11 +100,11 @@ class TestPrepare:
         assert found.test is not None
         assert len(found.train) + len(found.validation) == 24
         assert not shown(found.test) & (shown(found.train) | shown(found.validation))
-        assert "1 training pictures are also in the folders beside train and are left out" in found.notes
+        assert "1 training pictures are also on another side and are left out" in found.notes
 
     def test_a_patients_pictures_stay_together(self, data: Path, tmp_path: Path) -> None:
         found = prepare(data, tmp_path / "work", group_by=r"(p\d+)_")
-        paths = dataset.find(data).train.paths
+        paths = layout.of_folder(data).train.paths
         train, validation = (
             {paths[row].name.split("_")[0] for row in side.rows} for side in (found.train, found.validation)
         )
@@ -154,7 +113,7 @@ class TestPrepare:
 
     def test_patients_on_both_sides_of_given_folders_are_told(self, parts: Path, tmp_path: Path) -> None:
         found = prepare(parts, tmp_path / "work", group_by=r"(p\d+)_")
-        assert any("2 groups of train are also beside it" in note for note in found.notes)
+        assert any("2 groups of train are also on another side" in note for note in found.notes)
 
     def test_the_fingerprint_stands_for_the_split(self, data: Path, tmp_path: Path) -> None:
         first, again, other = (prepare(data, tmp_path / "work", seed=seed).fingerprint for seed in (0, 0, 1))
@@ -163,8 +122,54 @@ class TestPrepare:
     def test_a_class_that_is_all_in_test_is_refused(self, parts: Path, tmp_path: Path) -> None:
         shutil.rmtree(parts / "train" / "c1")
         shutil.copytree(parts / "test" / "c1", parts / "train" / "c1")
-        with pytest.raises(EdgedenseError, match=r"class number|none of c1"):
+        with pytest.raises(EdgedenseError, match="training pictures with c1; found none"):
             prepare(parts, tmp_path / "work")
+
+
+class TestSeveral:
+    """A table of findings, with patients and the splits train and test."""
+
+    @pytest.fixture
+    def table(self, tmp_path: Path) -> Path:
+        return fill_findings(tmp_path / "table")
+
+    def prepare(self, table: Path, work: Path) -> dataset.Data:
+        work.mkdir(exist_ok=True)
+        found = layout.of_table(Table(table), True)
+        return dataset.prepare(found, 32, work, share=0.25, group_by=None, seed=0, tick=lambda n: None)
+
+    def test_a_patients_pictures_stay_together(self, table: Path, tmp_path: Path) -> None:
+        found = self.prepare(table, tmp_path / "work")
+        assert found.test is not None
+        assert len(found.train) + len(found.validation) == 18
+        assert len(found.test) == 6
+        train, validation, test = (set(side.patients) for side in (found.train, found.validation, found.test))
+        assert not train & validation
+        assert test == {"p9", "p10", "p11"}
+        assert len(found.validation) == 2 * len(validation)
+
+    def test_labels_follow_their_pictures(self, table: Path, tmp_path: Path) -> None:
+        found = self.prepare(table, tmp_path / "work")
+        rows = np.array([[n % 2, np.nan if n % 8 == 7 else n // 2 % 2] for n in range(24)])
+        for side in (found.train, found.validation):
+            np.testing.assert_array_equal(side.labels, rows[side.rows])
+
+    def test_patients_on_two_sides_are_told(self, table: Path, tmp_path: Path) -> None:
+        table.write_text(table.read_text().replace(",p11,", ",p0,"))
+        note = "1 groups of train are also on another side: if they are the same patients, the figures flatter"
+        assert note in self.prepare(table, tmp_path / "work").notes
+
+    def test_what_the_table_leaves_open_is_told(self, table: Path, tmp_path: Path) -> None:
+        assert any("3 blank cells" in note for note in self.prepare(table, tmp_path / "work").notes)
+
+    def test_one_picture_with_two_kinds_of_labels_is_told(self, table: Path, tmp_path: Path) -> None:
+        shutil.copy(table.parent / "1.png", table.parent / "2.png")
+        assert "1 pictures have different labels" in self.prepare(table, tmp_path / "work").notes
+
+    def test_the_fingerprint_stands_for_the_labels(self, table: Path, tmp_path: Path) -> None:
+        first, again = (self.prepare(table, tmp_path / "work").fingerprint for _ in range(2))
+        table.write_text(table.read_text().replace("3.png,1,1,", "3.png,1,0,"))
+        assert first == again != self.prepare(table, tmp_path / "work").fingerprint
 
 
 def test_equal_pictures_are_one_group() -> None:

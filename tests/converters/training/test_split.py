@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedense.converters.training.split import held_out, named_groups
+from edgedense.converters.training import split
+from edgedense.converters.training.split import named_groups
 from edgedense.errors import EdgedenseError
+
+NAMES = ("a", "b", "c")
+
+
+def held_out(labels: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    return split.held_out(labels, groups, share, seed, NAMES)
 
 
 @pytest.fixture(params=range(5))
@@ -67,8 +74,52 @@ def test_a_rare_class_is_on_both_sides() -> None:
 
 def test_a_class_that_is_one_group_is_refused() -> None:
     labels, groups = np.repeat([0, 1], 10), np.concatenate([np.arange(10), np.full(10, 99)])
-    with pytest.raises(EdgedenseError, match=r"class number 2 with 10 pictures in 1 groups"):
+    with pytest.raises(EdgedenseError, match=r"10 pictures of b, in 1 groups"):
         held_out(labels, groups, 0.2, 0)
+
+
+class TestSeveral:
+    """Pictures that show any number of three findings, one of them rare, of patients with one to about eight each."""
+
+    @pytest.fixture(params=range(5))
+    def crowd(self, request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+        random = np.random.default_rng(request.param)
+        labels = (random.random((600, 3)) < (0.02, 0.2, 0.5)).astype(float)
+        labels[random.random((600, 3)) < 0.1] = np.nan
+        return labels, random.integers(0, 150, 600)
+
+    def test_a_patient_is_on_one_side(self, crowd: tuple[np.ndarray, np.ndarray]) -> None:
+        labels, patients = crowd
+        held = held_out(labels, patients, 0.2, 0)
+        assert not set(patients[held]) & set(patients[~held])
+
+    def test_each_finding_keeps_its_share(self, crowd: tuple[np.ndarray, np.ndarray]) -> None:
+        labels, patients = crowd
+        held = held_out(labels, patients, 0.2, 0)
+        for shown in (*(labels == 1).T, *(labels == 0).T):
+            # A share can be missed by one patient of eight pictures, and more findings pull in other directions: on
+            # forty such crowds by at most 6 % of the pictures that are not few.
+            assert abs(held[shown].sum() - 0.2 * shown.sum()) <= max(0.06 * shown.sum(), 2)
+            assert 0 < held[shown].sum() < shown.sum()
+
+    def test_two_pictures_with_a_finding_are_parted(self) -> None:
+        labels = np.zeros((100, 3))
+        labels[:2, 0] = labels[::2, 1] = labels[::3, 2] = 1
+        for seed in range(5):
+            assert held_out(labels, np.arange(100), 0.1, seed)[:2].sum() == 1
+
+    def test_what_nobody_knows_counts_on_no_side(self) -> None:
+        labels = np.tile([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], (50, 1))
+        labels[20:, 0] = np.nan
+        held = held_out(labels, np.arange(100), 0.2, 0)
+        assert held[:20].sum() == 4  # of the twenty whose first finding is known
+        assert held.sum() == 20
+
+    def test_a_finding_of_one_patient_is_refused(self) -> None:
+        labels = np.zeros((20, 3))
+        labels[:10, 1] = labels[::2, 0] = labels[::2, 2] = 1
+        with pytest.raises(EdgedenseError, match=r"10 pictures with b, in 1 groups"):
+            held_out(labels, np.concatenate([np.zeros(10, int), np.arange(1, 11)]), 0.2, 0)
 
 
 class TestNamedGroups:

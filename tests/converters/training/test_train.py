@@ -13,15 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.options import Options as ConversionOptions
+from edgedense.converters.pipeline import convert
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.training import checkpoint, dataset, fit, graph_weights
+from edgedense.converters.training import checkpoint, dataset, fit, goal, graph_weights, layout
 from edgedense.converters.training.augmentation import Augmentation
 from edgedense.converters.training.train import Options, Training, clear, plan, train
+from edgedense.device import Classifier
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing, find_labelled, load_image
-from edgedense.measures import metrics
+from edgedense.images.tables import Table
+from edgedense.measures import findings, metrics
+from edgedense.measures.labelled import read_labelled
 from tests import state_dicts
-from tests.converters.training.conftest import SMALL, fill_classes
+from tests.converters.training.conftest import SMALL, fill_classes, fill_findings
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +61,18 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
     return run(pictures, tmp_path_factory.mktemp("whole"))
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures that show two findings, one, or none."""
+    return fill_findings(tmp_path_factory.mktemp("several") / "data", 40)
+
+
+@pytest.fixture(scope="module")
+def several(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """A training on them."""
+    return run(table, tmp_path_factory.mktemp("work"), replace(OPTIONS, multi_label=True, epochs=2))
+
+
 def weights(result: Training, folder: Path) -> list[np.ndarray]:
     import keras
 
@@ -73,9 +90,49 @@ def test_the_figures_are_those_of_the_written_file(whole: Training, pictures: Pa
     scores = keras_reader.read(path).predict(pixels)
     assert whole.labels == tuple(names)
     assert whole.judged_on == "test"
-    assert whole.evaluation.accuracy == metrics.accuracy(scores, labels)
-    assert whole.evaluation.images == whole.images["test"] == 10
+    assert whole.report.evaluation is not None
+    assert whole.report.evaluation.accuracy == whole.figure == metrics.accuracy(scores, labels)
+    assert whole.report.evaluation.images == whole.images["test"] == 10
     assert whole.images == {"train": 18, "validation": 6, "test": 10}
+
+
+class TestSeveral:
+    """Two findings, of which a picture may show both or none."""
+
+    def test_the_figures_are_those_of_the_written_file(self, several: Training, table: Path, tmp_path: Path) -> None:
+        path = tmp_path / "m.keras"
+        path.write_bytes(several.data)
+        images = read_labelled(Table(table, split="test"), several.labels, "several")
+        pixels = np.stack([load_image(p, Preprocessing(32, 32, "none")) for p in images.paths])
+        source = keras_reader.read(path)
+        assert (source.activation, source.network.classes) == ("sigmoid", 2)
+        assert several.labels == ("red", "green")
+        assert several.figure == findings.mean_auroc(source.predict(pixels), images.truth)
+        found = several.report.findings
+        assert found is not None
+        assert found.scored.macro.auroc.value == several.figure
+        assert (found.images, found.patients) == (10, 5)
+        assert [(one.positives, one.negatives, one.unknown) for one in found.scored.classes] == [(5, 5, 0), (4, 5, 1)]
+
+    def test_patients_stay_on_one_side(self, several: Training) -> None:
+        assert several.images == {"train": 22, "validation": 8, "test": 10}  # a quarter of 15 patients, whole
+
+    def test_epochs_are_judged_by_the_loss_and_tell_the_auroc(self, several: Training) -> None:
+        assert [epoch.figure for epoch in several.history] == [None, None]
+        assert several.history[1].loss < several.history[0].loss
+        assert all(
+            0 <= epoch.validation_figure <= 1 for epoch in several.history if epoch.validation_figure is not None
+        )
+        assert several.best == min(range(2), key=lambda i: several.history[i].validation_loss)
+
+    def test_it_converts_to_a_file_that_scores_each_class(self, several: Training, table: Path, tmp_path: Path) -> None:
+        path = tmp_path / "m.keras"
+        path.write_bytes(several.data)
+        options = ConversionOptions(ranges="minmax", headroom=1, force=True)
+        converted = convert(path, Table(table, split="train"), several.labels, options)
+        converted.save(tmp_path / "m.tflite")
+        with Classifier(tmp_path / "m.tflite") as classifier:
+            assert (classifier.rule().kind, classifier.rule().labels) == ("each", ("red", "green"))
 
 
 def test_it_learns(whole: Training) -> None:
@@ -103,7 +160,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(whole: Training, pict
 def test_the_best_epoch_is_kept(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second epoch is said to be the best: the file has its weights, and not those of the last."""
     losses = iter((0.5, 0.2, 0.9))
-    monkeypatch.setattr(fit, "cross_entropy", lambda scores, labels: next(losses))
+    monkeypatch.setattr(goal.OneClass, "loss", lambda self, scores, labels: next(losses))
     result = run(pictures, tmp_path, replace(OPTIONS, epochs=3))
     assert result.best == 1
     settings = json.loads(np.load(tmp_path / "small" / fit.LAST)["text"].tobytes())["settings"]
@@ -127,7 +184,8 @@ def test_two_phases_from_a_file_and_again_after_a_kill_between_them(
     result = run(pictures, tmp_path / "work", options)
     assert [epoch.phase for epoch in result.history] == ["head", "fine-tuning"]
     assert [epoch.rate for epoch in result.history] == pytest.approx([3e-3, 3e-4])
-    assert result.evaluation.rankings[0].positive == "c1"
+    assert result.report.evaluation is not None
+    assert result.report.evaluation.rankings[0].positive == "c1"
     path = tmp_path / "second.keras"
     path.write_bytes(result.data)
     source = keras_reader.read(path)
@@ -166,7 +224,9 @@ def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
 def test_every_option_is_part_of_what_a_checkpoint_stands_for(
     pictures: Path, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    data = dataset.prepare(dataset.find(pictures), 32, tmp_path, share=0.25, group_by=None, seed=0, tick=lambda n: None)
+    data = dataset.prepare(
+        layout.of_folder(pictures), 32, tmp_path, share=0.25, group_by=None, seed=0, tick=lambda n: None
+    )
     first, again, changed = (
         plan(options, data, SMALL).settings for options in (OPTIONS, OPTIONS, replace(OPTIONS, **other))
     )
@@ -188,6 +248,17 @@ def test_clear_leaves_what_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").unlink()
     clear(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_options_that_exclude_each_other(tmp_path: Path) -> None:
+    table = fill_findings(tmp_path / "data")
+    for wrong, message in (
+        ({"multi_label": True, "sigmoid": True}, "--sigmoid or --multi-label; found both"),
+        ({"multi_label": True, "group_by": "(.)"}, "found --group-by, and a column for the patient"),
+    ):
+        with pytest.raises(EdgedenseError, match=message):
+            run(table, tmp_path / "work", replace(OPTIONS, **wrong))  # type: ignore[arg-type]
+    assert not (tmp_path / "work").exists()
 
 
 def test_sigmoid_takes_two_classes(tmp_path: Path) -> None:
