@@ -14,8 +14,10 @@ import numpy.typing as npt
 from edgedense.converters.training import duplicates, split
 from edgedense.converters.training.goal import Labels
 from edgedense.converters.training.layout import Layout, Part, check_known
+from edgedense.images import depth as depths
 from edgedense.images.preprocessing import Preprocessing, load_image
 from edgedense.measures.metrics import Integers
+from edgedense.notes import tell
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,12 @@ def read_pixels(
 ) -> tuple[npt.NDArray[np.uint8], str]:
     """uint8 [N, size, size, 3], as the deployed model will see them, kept in `work`; and what stands for the files.
 
-    The file is mapped and not read, so that more pictures fit than memory holds.
+    The file is mapped and not read, so that more pictures fit than memory holds. Which value is white in grey pictures
+    of 16 bits is found out as `convert` does by default, and told.
     """
-    digest = hashlib.sha256(f"{size}".encode())
+    depth, notes = depths.chosen("auto", paths)
+    tell(notes)
+    digest = hashlib.sha256(f"{size}{'' if depth == 8 else f' of {depth} bits'}".encode())
     for path in paths:
         entry = path.stat()
         digest.update(f"{path}\0{entry.st_size}\0{entry.st_mtime_ns}\n".encode())
@@ -142,7 +147,7 @@ def read_pixels(
     if kept.exists():
         tick(len(paths))
         return np.load(kept, mmap_mode="r"), fingerprint
-    preprocessing = Preprocessing(size, size, "none")
+    preprocessing = Preprocessing(size, size, "none", depth=depth)
     partial = kept.with_suffix(".partial")
     pixels = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(paths), size, size, 3))
     for row, path in enumerate(paths):

@@ -33,6 +33,17 @@ class TestPixels:
         pixels, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
         assert (pixels[3] == load_image(paths[3], Preprocessing(32, 32, "none"))).all()
 
+    def test_twelve_of_sixteen_bits_are_found_out(
+        self, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        paths = dataset.find(data).train.paths
+        _, fingerprint = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        Image.fromarray(np.full((50, 50), 4095, np.uint16)).save(paths[0])
+        pixels, other = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
+        assert (pixels[0] == 255).all()
+        assert other != fingerprint
+        assert "use 12" in caplog.text
+
     def test_they_are_read_once(self, data: Path, tmp_path: Path) -> None:
         paths = layout.of_folder(data).train.paths
         first, _ = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)

@@ -82,6 +82,14 @@ def test_the_depth_is_found_in_all_pictures_together() -> None:
     assert chosen("auto", [PictureInMemory("a", pgm(SAMPLES.clip(0, 99), 99))]) == (8, [])
 
 
+def test_of_very_many_pictures_some_are_looked_at() -> None:
+    """Every second of 600, the first among them, and no more than are needed of a few."""
+    dark, bright = (picture(np.full((1, 1), value, np.uint16)) for value in (200, 60000))
+    assert chosen("auto", [dark, bright] * 300)[0] == 12
+    assert chosen("auto", [bright, dark] * 300)[0] == 8
+    assert chosen("auto", [dark, bright] * 150)[0] == 8
+
+
 def test_a_depth_that_was_named_stands() -> None:
     assert chosen("16", [picture(SAMPLES)]) == (16, [])
     assert [named(chosen(asked, [])[0]) for asked in ("8", "12", "16")] == ["8", "12", "16"]  # type: ignore[arg-type]
