@@ -36,7 +36,7 @@ class TestPixels:
     def test_twelve_of_sixteen_bits_are_found_out(
         self, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        paths = dataset.find(data).train.paths
+        paths = layout.of_folder(data).train.paths
         _, fingerprint = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
         Image.fromarray(np.full((50, 50), 4095, np.uint16)).save(paths[0])
         pixels, other = dataset.read_pixels(paths, 32, tmp_path, lambda n: None)
