@@ -221,16 +221,13 @@ class TestMasks:
             (masks / name).mkdir(parents=True)
             Image.fromarray(marked).save(masks / name / "000.png")
         usual = ("validate", deployed, "--data", data, "--reference", model, "--masks", masks)
-        found = json.loads(succeeded(*usual, "--json").out)["masks"]
+        found = json.loads(succeeded(*usual, "--json", "--report", page).out)["masks"]
         assert (found["before"]["model"], found["after"]["model"]) == ("insects.keras", "insects.tflite")
         assert found["area"] == {"value": 0.5, "low": 0.5, "high": 0.5}
         changes = [case["after"]["inside"] - case["before"]["inside"] for case in found["cases"]]
         assert changes == sorted(changes)
         assert found["inside_change"]["value"] == pytest.approx(np.mean(changes))
         assert found["correlation"]["value"] > 0.9  # the same heatmaps, but for quantization
-        ended = succeeded(*usual, "--report", page)
-        assert "heatmap inside" in ended.out
-        assert "5 pictures with a mask. insects.tflite has" in " ".join(ended.out.split())
         assert page.read_text().count("data:image/jpeg") >= 10  # both models' heatmaps of five pictures
 
     def test_faults_come_last_and_are_named(self, model: Path, pictures: Path, masks: Path, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from edgedense.measures.bootstrap import Estimate
 from edgedense.measures.masks import Case, Focus, ModelFocus, Seen
-from edgedense.report import masks_section, validation_page
+from edgedense.report import masks_section, terminal, validation_page
 from edgedense.report.masks_section import section, verdict
 from tests.pages import compared
 
@@ -90,3 +92,13 @@ def test_the_page_shows_it_and_escapes_names() -> None:
     assert "a/&lt;b&gt;.png" in page
     assert page.count("data:image/jpeg") == len(shown) + 2
     assert masks_section.TITLE not in validation_page.to_html(report, shown)
+
+
+def test_the_terminal_says_it_too() -> None:
+    report, _ = compared(3)
+    console = Console(file=io.StringIO(), width=120)
+    terminal.print_tables(replace(report, masks=BOTH), console)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "-10.0 (-20.0 to -5.00)" in said
+    assert "m.tflite has 10 points less of its heatmap inside the mask" in " ".join(said.split())
