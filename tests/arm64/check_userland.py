@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -227,6 +228,38 @@ def test_the_board_computes_what_this_machine_computes(
     )
     assert not flipped
     assert difference.max() <= ALLOWED[model]
+
+
+@pytest.fixture(scope="session")
+def program(userlands: None) -> str:
+    """examples/cpp, cross-compiled for bookworm with the library of the wheel there: its path there."""
+    root, build = WORK / "bookworm/root", WORK / "bookworm/root/work/cpp"
+    runtime = next((root / "work/venv/lib").glob("python3*/site-packages/ai_edge_litert"))
+    source = ROOT / "examples/cpp"
+    configure = ["cmake", "-S", source, "-B", build, f"-DCMAKE_TOOLCHAIN_FILE={source / 'aarch64.cmake'}"]
+    # The cross-compiler's libstdc++ may be newer than the userland's.
+    settings = [f"-DCMAKE_SYSROOT={root}", f"-DLITERT_DIR={runtime}", "-DCMAKE_EXE_LINKER_FLAGS=-static-libstdc++"]
+    for command in ([*configure, *settings], ["cmake", "--build", build]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copy(runtime / "libLiteRt.so", build)
+    return "/work/cpp/classify"
+
+
+@each_board
+@each_model
+def test_the_program_in_cpp_computes_what_python_computes_there(
+    model: str, board: str, program: str, there: dict[tuple[str, str, str], Future[Any]]
+) -> None:
+    """On five pictures. The same library computes both, and Python writes six digits: half of the last one is 5e-7."""
+    expected, _ = there["bookworm", board, model].result()
+    chosen = [f"/work/images/{path.relative_to(IMAGES)}" for path in images(PICTURES["bookworm"])[:5]]
+    command = ["env", "LD_LIBRARY_PATH=/work/cpp", program, f"/work/{model}", *chosen, "--top", "10", "--threads", "1"]
+    found = scores(enter("bookworm", board, *command).stdout)
+    difference = max(float(np.abs(found[name] - expected[name]).max()) for name in found)
+    tell(f"bookworm {board} ({CORES[board]}), {model}: classify in C++ on {len(found)} images: {difference:.1e} apart")
+    assert len(found) == len(chosen)
+    assert difference <= 1e-6
 
 
 @each_board
