@@ -77,6 +77,8 @@ def compare(
                 return measuring.differ("comparing", data, models, new.labels)
             result, images = measuring.of_values("comparing", data, models, new.labels, content.recipe)
         else:
+            if old.thresholds != new.thresholds:
+                tell([f"the files have different thresholds: both are judged by those of {called[0]}"], second)
             result, images = measuring.judge("comparing", data, models, old, content, max_drop)
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(labelled.missing_notes(images))

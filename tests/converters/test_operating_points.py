@@ -221,3 +221,28 @@ def test_classes_that_exclude_each_other_have_no_thresholds(pictures: Path) -> N
         edgedense.convert(
             model, pictures, labels=labels, validation=filed(pictures, labels), operating_point="youden", **QUICK
         )
+
+
+def test_validate_says_class_by_class_what_the_conversion_changed(
+    findings: tuple[edgedense.Conversion, Path], pictures: Path
+) -> None:
+    conversion, file = findings
+    report = edgedense.validate(
+        file,
+        [(path, [label]) for path, label in filed(pictures, conversion.labels)],
+        reference=models.densenet(head=KINDS["each"][0]),
+        max_drop=100,
+    )
+    assert isinstance(report, Report)
+    assert report.findings is not None
+    change = report.findings.change
+    assert change is not None
+    assert [finding.threshold for finding in report.findings.scored.classes] == conversion.recipe["thresholds"]
+    assert change.agreement > 0.8  # thresholds lie on pictures' own scores, so that one or two may tip
+    assert change.kl_mean < 0.01
+    assert report.gate is not None
+    assert (report.gate.of, report.gate.passed) == ("mean AUROC", True)
+    assert report.gate.drop == pytest.approx(change.drop.value, abs=1e-9)
+    text = edgedense.model_card(report).to_markdown()
+    assert "| thresholds | chosen by sensitivity=0.8 on 18 pictures; see the operating points |" in text
+    assert conversion.recipe["source"]["sha256"] in text

@@ -273,3 +273,17 @@ def test_a_model_card_is_written_and_stands_in_the_report(
         call("validate", colours, "--data", cards, "--owner", "Ward 7")
     with pytest.raises(EdgedenseError, match="images to measure on"):
         call("validate", colours, "--card", card)
+
+
+def test_two_files_with_different_thresholds_are_judged_by_those_of_the_first(
+    findings: Path, cards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, other = bundle.read(findings), tmp_path / "other.tflite"
+    recipe = {**content.recipe, "thresholds": [0.1, 0.2, 0.3]}
+    other.write_bytes(bundle.pack(bundle.without_archive(content.model), content.labels, recipe))
+    call("compare", findings, other, "--data", cards, "--json")
+    out, err = capsys.readouterr()
+    assert "both are judged by those of findings.tflite" in err
+    assert [one["threshold"] for one in json.loads(out)["findings"]["scored"]["classes"]] == [0.5, 0.5, 0.5]
+    call("compare", findings, findings, "--data", cards, "--json")
+    assert "thresholds" not in capsys.readouterr().err
