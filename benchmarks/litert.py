@@ -13,7 +13,8 @@ from edgedense.images.preprocessing import Pixels, Preprocessing
 
 def convert_edgedense(job: Job) -> Path:
     from edgedense.converters.opening import Opening
-    from edgedense.converters.pipeline import Options, convert
+    from edgedense.converters.options import Options
+    from edgedense.converters.pipeline import convert
 
     opening = Opening(trust=job.trust)
     options = Options(opening=opening, preprocess=job.preprocessing.normalize, calibration_images=job.images)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.pipeline import Conversion
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.quantization import stages
 from edgedense.converters.quantization.stages import StageFigures
 from edgedense.errors import EdgedenseError

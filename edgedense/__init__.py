@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from edgedense.api.page import to_html as to_html
     from edgedense.api.thresholds import choose_thresholds as choose_thresholds
     from edgedense.api.validate import validate as validate
+    from edgedense.converters.conversion import Conversion as Conversion
     from edgedense.converters.features import Features as Features
     from edgedense.converters.opening import Opening as Opening
     from edgedense.converters.options import Options as Options
     from edgedense.converters.options import Slimming as Slimming
-    from edgedense.converters.pipeline import Conversion as Conversion
     from edgedense.converters.readers.summary import Summary as Summary
     from edgedense.converters.tflite.edgetpu import Compiled as Compiled
     from edgedense.deployed.golden import Replay as Replay
@@ -77,7 +77,7 @@ _PLACES = {
     "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",
     "Preprocessing": "edgedense.images.preprocessing",
-    "Conversion": "edgedense.converters.pipeline",
+    "Conversion": "edgedense.converters.conversion",
     "Compiled": "edgedense.converters.tflite.edgetpu",
     "Report": "edgedense.measures.result",
     "Gate": "edgedense.measures.result",

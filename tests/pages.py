@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from edgedense.converters import conversion_page
-from edgedense.converters.pipeline import Conversion
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.quantization.attempts import Attempt
 from edgedense.converters.quantization.stages import StageFigures
 from edgedense.converters.training import training_page

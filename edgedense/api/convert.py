@@ -12,7 +12,8 @@ from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
     from edgedense.converters.calibration.pictures import CalibrationLike
-    from edgedense.converters.pipeline import Conversion, Options
+    from edgedense.converters.conversion import Conversion
+    from edgedense.converters.options import Options
     from edgedense.images.pictures import LabelledLike
 
 
@@ -54,8 +55,9 @@ def convert(
     attempt keeps `max_drop`; TypeError for an unknown option.
     """
     from edgedense.converters import pipeline
+    from edgedense.converters.options import Options
 
-    chosen = with_values(options or pipeline.Options(), values)
+    chosen = with_values(options or Options(), values)
     check_choices(chosen)
     with reporting(progress):
         result = pipeline.convert(model, calibration, labels_of(labels), chosen, validation)

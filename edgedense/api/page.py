@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgedense.converters.pipeline import Conversion
+    from edgedense.converters.conversion import Conversion
     from edgedense.images.in_memory import Picture
     from edgedense.images.pictures import LabelledLike
     from edgedense.measures.result import Report

@@ -18,7 +18,7 @@ from edgedense.flags import Flag
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgedense.converters.pipeline import Conversion
+    from edgedense.converters.conversion import Conversion
 
 
 TrainedModel = Annotated[

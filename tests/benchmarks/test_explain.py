@@ -12,8 +12,7 @@ from benchmarks import deletion, explain, randomization
 from edgedense.converters import explain as keras_explain
 from edgedense.converters import pipeline
 from edgedense.converters.opening import Opening
-from edgedense.converters.options import Resizing
-from edgedense.converters.pipeline import Options
+from edgedense.converters.options import Options, Resizing
 from edgedense.deployed import gradcam
 from edgedense.device import Classifier
 from edgedense.device.engines.contents import contents

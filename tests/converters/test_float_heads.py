@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.conversion_page import to_html
 from edgedense.converters.options import Options
-from edgedense.converters.pipeline import Conversion, convert
+from edgedense.converters.pipeline import convert
 from edgedense.converters.slimming import Slimming
 from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle

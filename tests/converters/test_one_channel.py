@@ -12,6 +12,7 @@ from PIL import Image
 
 import edgedense
 from edgedense.converters import pipeline
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.opening import Opening
 from edgedense.converters.options import Options, Resizing
 from edgedense.converters.passes.rewriting import GREY_TOLERANCE
@@ -56,7 +57,7 @@ class Made:
 
     model: Path
     file: Path
-    conversion: pipeline.Conversion
+    conversion: Conversion
 
     def scores(self, paths: list[Path]) -> np.ndarray:
         with Classifier(self.file) as classifier:

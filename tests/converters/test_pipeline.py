@@ -14,11 +14,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edgedense.converters import pipeline
 from edgedense.converters.calibration import normalization
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.opening import Opening
+from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import TOLERANCE
-from edgedense.converters.pipeline import Conversion, Options
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.scores import settled
 from edgedense.converters.readers.source import Source

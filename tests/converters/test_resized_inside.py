@@ -13,7 +13,9 @@ from PIL import Image
 
 from edgedense.cli import app
 from edgedense.converters import explain as converted_explain
-from edgedense.converters.pipeline import Conversion, Options, convert
+from edgedense.converters.conversion import Conversion
+from edgedense.converters.options import Options
+from edgedense.converters.pipeline import convert
 from edgedense.converters.slimming import Slimming
 from edgedense.deployed import bundle
 from edgedense.device import explain as device_explain

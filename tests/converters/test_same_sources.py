@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgedense.converters import pipeline
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.opening import Opening
 from edgedense.converters.options import Options
-from edgedense.converters.pipeline import Conversion
 from edgedense.deployed import bundle
 from tests import models, onnx_graphs, state_dicts
 

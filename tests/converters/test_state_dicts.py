@@ -11,8 +11,8 @@ import pytest
 
 import edgedense
 from edgedense import cli
+from edgedense.converters.conversion import Conversion
 from edgedense.converters.opening import Opening
-from edgedense.converters.pipeline import Conversion
 from edgedense.converters.readers.summary import Summary
 from edgedense.measures.result import Report
 from tests.pictures import fill

@@ -16,7 +16,7 @@ from PIL import Image
 
 from edgedense.converters import pipeline
 from edgedense.converters.opening import Opening
-from edgedense.converters.pipeline import Options
+from edgedense.converters.options import Options
 from edgedense.deployed import bundle
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.results import ImageResult

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgedense.converters.network.stock import converted
-from edgedense.converters.pipeline import Options, convert
+from edgedense.converters.options import Options
+from edgedense.converters.pipeline import convert
 from edgedense.converters.readers.keras import files, reader
 from edgedense.converters.tflite.flatbuffer import Operator, Quantization, Tensor, write
 from tests import models

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgedense.converters import explain, pipeline
 from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.program import lower
-from edgedense.converters.pipeline import Options
+from edgedense.converters.options import Options
 from edgedense.converters.quantization import heads
 from edgedense.converters.tflite import edgetpu, execute
 from edgedense.deployed import bundle, gradcam

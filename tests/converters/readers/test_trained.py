@@ -10,7 +10,8 @@ import pytest
 
 from edgedense.converters.calibration import normalization
 from edgedense.converters.opening import Opening
-from edgedense.converters.pipeline import Options, convert
+from edgedense.converters.options import Options
+from edgedense.converters.pipeline import convert
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.trained import trained
 from edgedense.converters.slimming import Slimming

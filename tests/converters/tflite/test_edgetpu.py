@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedense.converters.pipeline import Options, convert
+from edgedense.converters.options import Options
+from edgedense.converters.pipeline import convert
 from edgedense.converters.tflite.edgetpu import COMPILER, Log, Row, check, compile_model, parse
 from edgedense.converters.tflite.flatbuffer import Operator, Quantization, Tensor, write
 from edgedense.deployed import bundle

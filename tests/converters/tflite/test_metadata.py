@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from edgedense.converters import pipeline
-from edgedense.converters.pipeline import Options
+from edgedense.converters.options import Options
 from edgedense.converters.tflite import execute
 from edgedense.converters.tflite.metadata import model_metadata
 from edgedense.deployed.bundle import parse
