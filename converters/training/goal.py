@@ -108,7 +108,7 @@ class Several:
         """What the loss compares scores with and how much each of it counts, both float32 [B, K]; 0 and 0 where nobody
         knows. The weights are such that Keras' mean over all of them is the mean over those that are known."""
         weights = self._counted(labels)
-        known = max(np.count_nonzero(weights), 1)
+        known = max(int(np.count_nonzero(weights)), 1)
         return np.nan_to_num(labels).astype(np.float32), (weights * (weights.size / known)).astype(np.float32)
 
     def loss(self, scores: Floats, labels: Labels) -> float:
@@ -121,7 +121,7 @@ class Several:
         p = np.clip(scores, SMALLEST, 1 - SMALLEST)
         values = -np.where(labels == 1, np.log(p), np.log(1 - p))
         weights = self._counted(labels)
-        return float(np.sum(weights * values) / max(np.count_nonzero(weights), 1))
+        return float(np.sum(weights * values) / max(int(np.count_nonzero(weights)), 1))
 
     def figure(self, scores: Floats, labels: Labels) -> float | None:
         """The mean AUROC over the classes that have pictures with and without them; None where no class has."""
@@ -142,7 +142,7 @@ Goal = OneClass | Several
 def of_labels(labels: Labels, classes: int, *, balanced: bool, single: bool) -> Goal:
     """That of training labels [N] or [N, K], the latter of several findings; `balanced` weighs the rare ones more."""
     if labels.ndim == 2:
-        return Several(positive_weights(labels) if balanced else np.ones(classes))
+        return Several(positive_weights(labels.astype(np.float64)) if balanced else np.ones(classes))
     return OneClass(class_weights(labels, classes) if balanced else np.ones(classes), single)
 
 

@@ -59,7 +59,7 @@ def find(data: Path | str | Table, several: bool) -> Layout:
     """That of a table or a folder. EdgedenseError for a folder where pictures may show `several` classes: it says of a
     picture that it shows one, and does not say that it shows no other."""
     if tables.is_table(data):
-        return of_table(tables.as_table(data), several)  # type: ignore[arg-type]
+        return of_table(tables.as_table(data), several)
     if several:
         raise EdgedenseError(
             "a table (.csv or .tsv) for --multi-label",
@@ -82,11 +82,11 @@ def of_table(table: Table, several: bool) -> Layout:
     rows = tables.read(table, "several" if several else None)
     labels = rows.truth if several else _exclusive(rows, table)
     places = _places(rows, table)
-    parts = [_rows(rows, labels, places == number, table) for number in range(len(SPLITS))]
-    if parts[0] is None:
+    train, validation, test = (_rows(rows, labels, places == number, table) for number in range(len(SPLITS)))
+    if train is None:
         raise EdgedenseError(f"training pictures in {table.file}", "none of the split train")
-    check_known(parts[0].labels, rows.names, f"leave the class out of {table.file}, or add pictures")
-    return Layout(rows.names, *parts, rows.notes)
+    check_known(train.labels, rows.names, f"leave the class out of {table.file}, or add pictures")
+    return Layout(rows.names, train, validation, test, rows.notes)
 
 
 def _exclusive(rows: Rows, table: Table) -> Integers:
@@ -124,10 +124,13 @@ def _rows(rows: Rows, labels: Labels, chosen: Mask, table: Table) -> Part | None
     if not len(here):
         return None
     split = rows.splits[here[0]] if rows.splits else None
-    paths, names, patients = (
-        tuple(some[i] for i in here) if some else () for some in (rows.paths, rows.image_names, rows.patients)
+    return Part(
+        replace(table, split=split),
+        tuple(rows.paths[i] for i in here),
+        tuple(rows.image_names[i] for i in here),
+        labels[here],
+        tuple(rows.patients[i] for i in here) if rows.patients else (),
     )
-    return Part(replace(table, split=split), paths, names, labels[here], patients)
 
 
 def check_known(labels: Labels, names: Sequence[str], hint: str) -> None:

@@ -69,7 +69,7 @@ def held_out(labels: Labels, groups: npt.ArrayLike, share: float, seed: int, nam
     same split. Raises EdgedenseError when a class cannot be on both sides.
     """
     group = np.unique(groups, return_inverse=True)[1]
-    members, kinds = _counts(np.asarray(labels), group, names)
+    members, kinds = _counts(labels, group, names)
     total = members.sum(axis=0)
     goal = np.minimum(np.maximum(np.round(share * total), total > 0), np.maximum(total - 1, 0))
     weight = 1 / np.maximum(total, 1) ** 2  # a class's deviation counts as a share of the class
@@ -97,5 +97,5 @@ def _counts(labels: Labels, group: Integers, names: Sequence[str]) -> tuple[Inte
         np.add.at(members, group, np.concatenate([labels == 1, labels == 0], axis=1))
         return members, [f"{word} {name}" for word in ("with", "without") for name in names]
     members = np.zeros((group.max(initial=-1) + 1, len(names)), np.int64)
-    np.add.at(members, (group, labels), 1)
+    np.add.at(members, (group, labels.astype(np.int64)), 1)
     return members, [f"of {name}" for name in names]
