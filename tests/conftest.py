@@ -35,8 +35,14 @@ QUICK = {
         "tf_keras-convolution",
     ),
     "converters/readers/keras/test_reader.py::TestHead::test_heads": ("keras-*[02468]", "tf_keras-*1"),
-    "converters/test_pipeline.py::test_float_graph_keeps_keras_logits": NETWORKS,
-    "converters/test_pipeline.py::test_int8_is_close_to_float": NETWORKS,
+    **{
+        f"converters/test_pipeline.py::test_{name}": NETWORKS
+        for name in (
+            *("float_graph_keeps_keras_logits", "int8_is_close_to_float", "exactly_these_operators_are_float"),
+            *("versions_that_old_runtimes_know", "what_only_moves_values_keeps_their_scale", "ends"),
+            *("equal_quantization_vectors_are_stored_once", "what_is_stored_reads_back"),
+        )
+    },
     "edgedense/test_cli.py::TestConvertOptions::test_another_network": ("options0", "options3", "options5"),
     "edgedense/test_cli_explain.py::TestKeras::test_another_heatmap": ("options0",),
 }

@@ -13,6 +13,7 @@ from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.program import lower
 from edgedense.converters.options import Options
 from edgedense.converters.quantization import heads
+from edgedense.converters.readers import door
 from edgedense.converters.tflite import edgetpu, execute
 from edgedense.deployed import bundle, gradcam
 from edgedense.device.classifier import Classifier
@@ -39,7 +40,7 @@ def test_numpy_computes_what_tensorflow_does(name: str, tmp_path: Path) -> None:
     opened = explain.read(saved(models.densenet(size=(64, 64), head=HEADS[name]), tmp_path))
     pictures = sorted(fill(tmp_path / "pictures", 3).iterdir())
     pixels = np.stack([load_image(path, opened.preprocessing) for path in pictures])
-    source = pipeline.door.read(tmp_path / "model.keras")
+    source = door.read(tmp_path / "model.keras")
     head = heads.deployed_head(source.network.head)
     tensor = heads.features_tensor(opened.program)
     features = evaluate(opened.program, pixels, output=tensor)
