@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -27,6 +27,8 @@ from edgedense.report.wording import (
     value_row,
 )
 
+EDGES = 3  # letters of a column that Rich takes for what lies between it and the next
+
 
 def table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
     """A plain table; columns after the first are aligned to the right where they hold numbers."""
@@ -48,13 +50,10 @@ def print_tables(report: Report, console: Console) -> None:
     for section in several.sections(report.findings) if report.findings else ():
         # An interval stands under its figure: side by side they are wider than a terminal.
         rows = [tuple(cell.replace(" (", "\n(") for cell in row) for row in section.rows]
-        console.print(table(section.title, section.headings, rows))
+        _print_in_parts(section.title, section.headings, rows, console)
     if report.drift and report.drift.thresholds:
-        console.print(
-            table(
-                "Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, map(threshold_row, report.drift.thresholds)
-            )
-        )
+        rows = [threshold_row(one) for one in report.drift.thresholds]
+        _print_in_parts("Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, rows, console)
     if report.operating_points:
         print_section(kept_section(report.operating_points), console)
     if report.masks:
@@ -62,6 +61,28 @@ def print_tables(report: Report, console: Console) -> None:
     if report.layer_noise:
         console.print(noise_verdict(report.layer_noise), highlight=False)
     console.print(verdict(report), highlight=False)
+
+
+def _print_in_parts(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+    """A table that may be wider than the terminal: columns that have no room follow in a table of their own, each with
+    the first column before it. Side by side they would be broken in the middle of their words."""
+    for number, chosen in enumerate(parts(headings, rows, console.width)):
+        some = [[row[i] for i in chosen] for row in rows]
+        console.print(table(title if number == 0 else f"{title}, continued", [headings[i] for i in chosen], some))
+
+
+def parts(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """Which columns stand together in a terminal of `width` letters. The first is in each part."""
+    columns = [(heading, *(row[i] for row in rows)) for i, heading in enumerate(headings)]
+    letters = [EDGES + max(len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
+    found, used = [[0]], letters[0]
+    for i in range(1, len(letters)):
+        if used + letters[i] > width and len(found[-1]) > 1:
+            found.append([0])
+            used = letters[0]
+        found[-1].append(i)
+        used += letters[i]
+    return found
 
 
 def print_section(section: Section, console: Console) -> None:

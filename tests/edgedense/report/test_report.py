@@ -170,3 +170,19 @@ def test_noise_page_has_every_layer_with_the_worst_first() -> None:
     assert "the same layer of m.keras" in html
     every = html[html.index("All layers") :]
     assert every.index("&lt;fc&gt;") < every.index("conv1")
+
+
+class TestParts:
+    """Columns of a table in a terminal: each takes its widest line and three letters for what lies between."""
+
+    HEADINGS, ROWS = ("class", "one", "two"), [["ape", "1.00\n(0.50 to 1.00)", "2"]]  # 8, 17 and 6 letters
+
+    def test_what_fits_stays_together(self) -> None:
+        assert terminal.parts(self.HEADINGS, self.ROWS, 31) == [[0, 1, 2]]
+
+    def test_what_has_no_room_follows_behind_the_first_column(self) -> None:
+        assert terminal.parts(self.HEADINGS, self.ROWS, 30) == [[0, 1], [0, 2]]
+
+    def test_a_column_that_is_too_wide_alone_is_broken_by_the_terminal(self) -> None:
+        assert terminal.parts(self.HEADINGS, self.ROWS, 10) == [[0, 1], [0, 2]]
+        assert terminal.parts(("class",), [["ape"]], 3) == [[0]]
