@@ -50,7 +50,7 @@ def inspect_layers(
     reference: Any,
     data: PicturesLike,
     *,
-    calibration_images: int = 16,
+    noise_images: int = 16,
     trust: bool = False,
     progress: Progress | None = None,
 ) -> LayerNoise:
@@ -58,7 +58,7 @@ def inspect_layers(
 
     Pairs (layer, signal-to-quantization-noise ratio in dB), that is 10 log10 of the mean square of the trained model's
     values over that of the difference; 20 dB more are a tenth of the error. `reference` is the model that the
-    file was made from, `data` pictures to compare on as for `convert`, of which at most `calibration_images` are taken,
+    file was made from, `data` pictures to compare on as for `convert`, of which at most `noise_images` are taken,
     evenly. `trust` runs code that the model's file holds.
 
     Raises EdgedenseError when `edgedense.convert` did not make the file, or made it with other weights.
@@ -66,7 +66,7 @@ def inspect_layers(
     from edgedense.converters import layers
 
     with reporting(progress):
-        return layers.inspect_layers(Path(file), reference, data, calibration_images, trust)
+        return layers.inspect_layers(Path(file), reference, data, noise_images, trust)
 
 
 def is_deployed(model: Any) -> bool:

@@ -69,7 +69,7 @@ def inspect(
     layers: ShowNoise = False,
     reference: Reference = None,
     data: Data = None,
-    calibration_images: MostImages = 16,
+    noise_images: MostImages = 16,
     report: ReportFile = None,
     table: PictureTable,
 ) -> None:
@@ -92,7 +92,7 @@ def inspect(
         return
     if reference is None or data is None:
         raise EdgedenseError("what to compare with", "--layers alone", "--reference MODEL.keras --data FOLDER")
-    _compare_layers(file, reference, pictures, calibration_images, trust, report)
+    _compare_layers(file, reference, pictures, noise_images, trust, report)
 
 
 def _compare_layers(
@@ -105,7 +105,7 @@ def _compare_layers(
 
     if report is not None:
         check_writable(report)
-    noise = edgedense.inspect_layers(file, reference, pictures, calibration_images=count, trust=trust)
+    noise = edgedense.inspect_layers(file, reference, pictures, noise_images=count, trust=trust)
     _print_noise(noise, Path(file).name, Console())
     if report is not None:
         from edgedense.report import noise_page

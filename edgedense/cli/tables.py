@@ -44,7 +44,8 @@ class PictureTable:
     def check(self, *data: Any) -> None:
         """Raise EdgedenseError where an option is given and none of `data` is a table."""
         if self.images is not None and not self.images.is_dir():
-            hint = f"--calibration-images {self.images}, for a number of pictures" if f"{self.images}".isdigit() else ""
+            is_count = str(self.images).isdigit()
+            hint = f"--calibration-images {self.images} of convert, for a number of pictures" if is_count else ""
             raise EdgedenseError("--images FOLDER, in which a table's file names begin", str(self.images), hint)
         _need_table(changed(self), data)
 

@@ -196,7 +196,7 @@ def test_confidence_is_calibrated_before_thresholds_are_chosen(pictures: Path, t
     page = conversion_page.to_html(conversion)
     assert "<h2>Confidence</h2>" in page
     assert f"{100 * conversion.recipe['temperature']['calibration_error_after']:.2f} %" in page
-    layers = dict(edgedense.inspect_layers(file, model, pictures, calibration_images=2))
+    layers = dict(edgedense.inspect_layers(file, model, pictures, noise_images=2))
     assert min(layers[name] for name in layers if name.startswith("head/") or name == "scores") > 15
 
 

@@ -379,7 +379,7 @@ class TestInspect:
         assert found.contents.inputs[0].shape == (1, 32, 32, 3)
 
     def test_layers(self, file: Path, model: Path, folders: Path) -> None:
-        found = edgedense.inspect_layers(file, model, folders, calibration_images=4)
+        found = edgedense.inspect_layers(file, model, folders, noise_images=4)
         chosen = sorted(folders.glob("*/*.png"))
         some = [pixels(chosen[i]) for i in (0, 3, 6, 9)]
         assert edgedense.inspect_layers(file, model, some) == found

@@ -384,10 +384,10 @@ class TestInspect:
 
     def test_layers(self, deployed: Path, model: Path, folders: Path, tmp_path: Path) -> None:
         usual = ("inspect", deployed, "--layers", "--reference", model, "--data", folders)
-        words = succeeded(*usual, "--calibration-images", "2", "--report", tmp_path / "noise.html").out
+        words = succeeded(*usual, "--noise-images", "2", "--report", tmp_path / "noise.html").out
         assert "block1/layer1/bottleneck" in words
         assert "block1/layer1/bottleneck" in (tmp_path / "noise.html").read_text()
-        assert succeeded(*usual, "--calibration-images", "1").out != words
+        assert succeeded(*usual, "--noise-images", "1").out != words
 
     def test_layers_needs_all_it_compares_with(self, deployed: Path, model: Path, folders: Path) -> None:
         refused("inspect", deployed, "--layers")

@@ -164,7 +164,7 @@ def test_explain_shows_what_raises_each_value(folder: Path, deployed: Path, tmp_
 def test_inspect_layers_opens_the_model_as_the_recipe_says(folder: Path, deployed: Path) -> None:
     found = succeeded(
         "inspect", "--layers", deployed, "--reference", folder / "values.keras", "--data", folder / "pictures",
-        "--calibration-images", 2,
+        "--noise-images", 2,
     )  # fmt: skip
     assert "signal to noise" in found.out
     assert "Dense 2" in succeeded("inspect", folder / "values.keras").out  # which needs no activation
@@ -327,7 +327,7 @@ def test_every_command_opens_a_trusted_model(folder: Path, tmp_path: Path) -> No
     small(models.softmax_head, before=lambda_model).save(model)
     fill(tmp_path / "data" / "0", 2, seed=3)
     labelled = ("--data", tmp_path / "data", "--reference", model)
-    noise = ("--layers", out, "--reference", model, "--data", pictures, "--calibration-images", 1)
+    noise = ("--layers", out, "--reference", model, "--data", pictures, "--noise-images", 1)
     commands: list[tuple[object, ...]] = [
         ("convert", model, "--calibration", pictures, "--out", out, *QUICK),
         ("inspect", model),
