@@ -99,6 +99,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Pat
     return model, folder / "model.tflite", pictures
 
 
+@pytest.mark.slow
 def test_random_weights_give_other_heatmaps(made: tuple[Path, Path, list[Path]]) -> None:
     """A map of 12x12 that does not depend on the weights would keep a rank correlation of 1; chance leaves 0.1."""
     opened = keras_explain.read(made[0])
@@ -108,6 +109,7 @@ def test_random_weights_give_other_heatmaps(made: tuple[Path, Path, list[Path]])
     assert abs(found["stem"]) < 0.5
 
 
+@pytest.mark.slow
 def test_the_devices_heatmap_is_that_of_keras(made: tuple[Path, Path, list[Path]]) -> None:
     with Classifier(made[1], threads=1) as classifier:
         p = classifier.preprocessing
@@ -119,6 +121,7 @@ def test_the_devices_heatmap_is_that_of_keras(made: tuple[Path, Path, list[Path]
         assert found.max() < 1
 
 
+@pytest.mark.slow
 def test_a_file_without_its_second_output_says_the_same(made: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
     from edgedense.deployed import bundle
 

@@ -72,6 +72,7 @@ def test_it_is_told(conversion: Conversion, tmp_path: Path) -> None:
     assert f"{facts['bytes']:,}" in page
 
 
+@pytest.mark.slow
 def test_the_same_bytes_twice_in_one_process(model: Path, pictures: Path, conversion: Conversion) -> None:
     from edgedense.converters.network.stock import converted
 

@@ -154,6 +154,7 @@ def test_two_classes_and_the_positive_one_is_told(kind: str, output_type: str, p
     assert kept.here.specificity == wilson(passed, 9)
 
 
+@pytest.mark.slow
 def test_confidence_is_calibrated_before_thresholds_are_chosen(pictures: Path, tmp_path: Path) -> None:
     """Every fourth picture is filed under what the network does not say: 0.75 of its answers are right."""
     head, labels = KINDS["softmax"]

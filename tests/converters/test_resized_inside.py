@@ -111,6 +111,7 @@ def test_validate_gives_each_model_its_own(
     assert drift["agreement"] == 1
 
 
+@pytest.mark.slow
 def test_the_gate_is_kept_on_labelled_pictures(folder: Path) -> None:
     labels = tuple(f"class{number}" for number in range(5))
     made = convert(

@@ -62,6 +62,7 @@ def scores(ended: Ended) -> list[list[tuple[str, float]]]:
     return [[(one["label"], one["score"]) for one in line["top"]] for line in lines]
 
 
+@pytest.mark.slow
 def test_every_kind_gives_the_same_scores(folder: Path, deployed: dict[str, tuple[Path, Ended]]) -> None:
     """The files are made from the same pixels, and differ in what they say of how to read them alone."""
     found = {
@@ -73,6 +74,7 @@ def test_every_kind_gives_the_same_scores(folder: Path, deployed: dict[str, tupl
     assert found["dicom"] == found["png"]
 
 
+@pytest.mark.slow
 def test_the_depth_is_found_out_told_and_recorded(deployed: dict[str, tuple[Path, Ended]]) -> None:
     path, ended = deployed["twelve"]
     assert "grey pictures of 16 bits use 12" in ended.err
@@ -98,6 +100,7 @@ def test_explain_finds_the_depth_of_its_pictures(folder: Path, tmp_path: Path) -
     assert [path.read_bytes() for path in written[0]] == [path.read_bytes() for path in written[1]]
 
 
+@pytest.mark.slow
 def test_no_patient_is_found_in_what_is_written(
     folder: Path, deployed: dict[str, tuple[Path, Ended]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -52,6 +52,7 @@ def test_keras_weights_without_layers(folder: Path, tmp_path: Path) -> None:
     assert "--architecture" in refused("inspect", out, "--architecture", "1,1")
 
 
+@pytest.mark.slow
 def test_one_channel(folder: Path, tmp_path: Path) -> None:
     """RGB pictures are made grey inside of the file, or before it: then it takes one channel."""
     model, pictures, out = tmp_path / "grey.keras", folder / "pictures", tmp_path / "grey.tflite"

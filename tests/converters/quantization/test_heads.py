@@ -103,6 +103,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {name: pipeline.convert(model, folder / "pictures", None, one).data for name, one in options.items()}
 
 
+@pytest.mark.slow
 class TestFile:
     def test_has_a_second_output(self, files: dict[str, bytes]) -> None:
         plain, explained, coral = (contents(files[name]).outputs for name in ("plain", "explained", "coral"))

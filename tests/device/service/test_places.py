@@ -173,6 +173,7 @@ def needs_namespaces() -> None:
 
 
 @pytest.mark.usefixtures("needs_namespaces")
+@pytest.mark.slow
 def test_in_a_read_only_system_the_units_command_keeps_its_state(
     home: Path, colours: Path, network_camera: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -695,6 +695,7 @@ class TestUnreadable:
         with pytest.raises(EdgedenseError, match="weights without layers"):
             read(tmp_path / "model.weights.h5")
 
+    @pytest.mark.slow
     def test_saved_model_without_layers(self, tmp_path: Path) -> None:
         models.densenet().export(tmp_path / "exported", verbose=False)
         with pytest.raises(EdgedenseError, match=r"bare functions.*Try: .*model.save"):
@@ -704,6 +705,7 @@ class TestUnreadable:
         with pytest.raises(EdgedenseError, match=r"without saved_model.pb"):
             read(tmp_path)
 
+    @pytest.mark.slow
     def test_saved_model_that_is_cut_off(self, keras_2_folder: Path, tmp_path: Path) -> None:
         path = Path(shutil.copytree(keras_2_folder, tmp_path / "saved_model"))
         (path / "variables" / "variables.data-00000-of-00001").write_bytes(b"")
@@ -772,6 +774,7 @@ class TestSource:
         path = saved(models.densenet(), tmp_path)
         assert read(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
+    @pytest.mark.slow
     def test_hash_of_a_folder_follows_its_contents(self, keras_2_folder: Path, tmp_path: Path) -> None:
         path = Path(shutil.copytree(keras_2_folder, tmp_path / "saved_model"))
         first = read(path).sha256
