@@ -13,6 +13,7 @@ from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
+    from edgedense.deployed.bundle import Bundle
     from edgedense.deployed.golden import Replay
     from edgedense.device.classifier import Classifier
     from edgedense.device.classifiers import Classifiers
@@ -130,7 +131,7 @@ def validate(
             look = None if masks is None else _looking(masks, models, classifiers, reference, content.recipe, trust)
             result, images = measuring.judge("validating", data, models, classifiers, content, max_drop, look)
         if layer_noise:
-            result = replace(result, layer_noise=_noise_against(file, reference, images, trust))
+            result = replace(result, layer_noise=_noise_against(content, file, reference, images, trust))
     tell(labelled.missing_notes(images))
     return result
 
@@ -180,12 +181,14 @@ def _looking(
     return lambda images: looking.focus(masks, images, classifiers, names, before)
 
 
-def _noise_against(file: Path | str, reference: Any, images: LabelledImages, trust: bool, count: int = 8) -> LayerNoise:
-    """Layer by layer against the trained model on a few pictures; nothing for a file that edgedense did not make."""
+def _noise_against(
+    content: Bundle, file: Path | str, reference: Any, images: LabelledImages, trust: bool, count: int = 8
+) -> LayerNoise:
+    """Layer by layer against the trained model on a few pictures; nothing for a file that edgedense did not make.
+    `content` is that of `file`."""
     from edgedense.converters.layers import inspect_layers
     from edgedense.converters.quantization import noise
-    from edgedense.deployed import bundle
 
-    if noise.ENTRY not in bundle.read(file).entries:
+    if noise.ENTRY not in content.entries:
         return ()
     return inspect_layers(Path(file), reference, images.paths, count, trust)

@@ -5,21 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.tables import Table
 from edgedense.measures import labelled
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Grey pictures: cat 10 and 20, fox 30; no dog."""
-    for name, levels in {"cat": (10, 20), "fox": (30,)}.items():
-        (tmp_path / name).mkdir()
-        for level in levels:
-            Image.new("RGB", (8, 8), (level,) * 3).save(tmp_path / name / f"{level}.png")
-    return tmp_path
 
 
 def test_folders_are_matched_by_name_and_not_by_order(folder: Path) -> None:

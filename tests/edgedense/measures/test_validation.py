@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
@@ -13,16 +12,6 @@ from edgedense.measures import labelled, validation
 
 SMALL = Preprocessing(4, 4, "none")
 LARGE = Preprocessing(8, 8, "none")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Grey pictures: cat 10 and 20, fox 30; no dog."""
-    for name, levels in {"cat": (10, 20), "fox": (30,)}.items():
-        (tmp_path / name).mkdir()
-        for level in levels:
-            Image.new("RGB", (8, 8), (level,) * 3).save(tmp_path / name / f"{level}.png")
-    return tmp_path
 
 
 def test_each_model_gets_its_own_pixels_in_order_and_ticks_add_up(folder: Path) -> None:
