@@ -21,7 +21,7 @@ from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import PictureLike, first, one, pairs
 from edgedense.images.pictures import names as picture_names
 from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, find_images, find_labelled, load_bytes
-from edgedense.images.tables import TRAINING, Table, exclusive, is_table, read
+from edgedense.images.tables import TRAINING, Table, exclusive, file_of, is_table, read
 
 # A folder, a table, some pictures, or pairs (picture, class name).
 CalibrationLike: TypeAlias = Path | str | Table | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
@@ -132,7 +132,7 @@ def _in_table(source: Table | Path | str) -> _Found:
     rows = read(source, usual=TRAINING)
     labels = exclusive(rows)
     names = [] if labels is None else list(rows.names)
-    called = str(source.file if isinstance(source, Table) else source)
+    called = file_of(source)
     return _Found(list(rows.paths), rows.image_names, labels, names, called, rows.notes)
 
 

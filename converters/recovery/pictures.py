@@ -17,7 +17,7 @@ from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
 from edgedense.images.preprocessing import Pixels, Preprocessing, find_images, load_bytes
-from edgedense.images.tables import TRAINING, Table, exclusive, is_table, read
+from edgedense.images.tables import TRAINING, Table, exclusive, file_of, is_table, read
 
 IN_MEMORY = 1 << 30  # bytes; more pictures than that are kept in a file
 FEWEST = 16  # a batch norm's statistics of fewer pictures are chance
@@ -108,7 +108,7 @@ def find_pictures(source: Path | str | Table) -> Found:
         rows = read(source, usual=TRAINING)
         classes = exclusive(rows)
         filed = [""] * len(rows.paths) if classes is None else [rows.names[k] for k in classes]
-        called = str(source.file if isinstance(source, Table) else source)
+        called = file_of(source)
         return Found(called, rows.paths, rows.image_names, tuple(filed), rows.notes)
     folder = Path(source)
     if not folder.is_dir():

@@ -12,7 +12,7 @@ import typer
 from edgedense.cli.tables import LabelTable
 from edgedense.converters.training.options import TRAINING, Options
 from edgedense.flags import Flag
-from edgedense.images.tables import Table
+from edgedense.images.tables import Table, file_of
 from edgedense.notes import LOG
 
 if TYPE_CHECKING:
@@ -105,15 +105,11 @@ def _print_result(result: Training, out: Path, compared: Section | None, console
 
 def convert_line(result: Training, out: Path) -> str:
     """The command that makes the deployed file of this model."""
-    words = ["edgedense", "convert", str(out), "--calibration", _place(result.calibration)]
+    words = ["edgedense", "convert", str(out), "--calibration", file_of(result.calibration)]
     if result.test is not None:
-        words += ["--validation", _place(result.test), "--max-drop", "1"]
+        words += ["--validation", file_of(result.test), "--max-drop", "1"]
     words += _table_words(result.calibration, result.test, out.with_suffix(".labels.txt"))
     return shlex.join([*words, "--out", str(out.with_suffix(".tflite"))])
-
-
-def _place(source: Source) -> str:
-    return str(source.file if isinstance(source, Table) else source)
 
 
 def _table_words(shown: Source, held: Source | None, labels: Path) -> list[str]:

@@ -92,6 +92,11 @@ def is_table(data: Any) -> TypeGuard[Table | Path | str]:
     return isinstance(data, Table)
 
 
+def file_of(source: Table | Path | str) -> str:
+    """The path of a table's file, or of the folder that stands in its place, as people typed it."""
+    return str(source.file if isinstance(source, Table) else source)
+
+
 def as_table(data: Table | Path | str) -> Table:
     """The Table of a path, or the one given."""
     return data if isinstance(data, Table) else Table(Path(data))
