@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test test-slow lint check docs bench test-arm64 bench-arm64 test-legacy test-sources clean
+.PHONY: demo test test-slow lint check docs web bench test-arm64 bench-arm64 test-legacy test-sources clean
 
 # DEMO="--pictures 1000" measures on all held-out pictures.
 demo: $(VENV)/installed
@@ -27,6 +27,10 @@ check: lint test
 # docs/api.md out of the docstrings.
 docs: $(VENV)/installed
 	$(BIN)/python docs/write_api.py
+
+# The page that `edgedense web` puts into a site, edgedense/web/page/, out of the TypeScript in web/: needs Node.js and npm.
+web:
+	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel error && npm run check && npm run build
 
 # edgedense against the other int8 converters, on the digits example. BENCH="--latency-size 320" adds arguments;
 # BENCH="--rounds 2 --images 8 --calibration-images 8 --threads 1" only shows that everything runs.

@@ -1,0 +1,50 @@
+// Builds the page that `edgedense web` puts into a site: node build.mjs [FOLDER], by default edgedense/web/page/.
+// The same sources give the same bytes: git holds the page, so that who makes a site needs no Node.
+
+import * as esbuild from "esbuild";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = resolve(process.argv[2] ?? join(here, "../edgedense/web/page"));
+
+// What the browser loads, and what each is made of. The page's own files that need no building lie in static/.
+const scripts = { app: "src/app.ts", worker: "src/engine/worker.ts", sw: "src/sw.ts" };
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+if (existsSync(join(here, "static"))) {
+  cpSync(join(here, "static"), out, { recursive: true });
+}
+const built = await esbuild.build({
+  absWorkingDir: here,
+  entryPoints: Object.fromEntries(Object.entries(scripts).filter(([, source]) => existsSync(join(here, source)))),
+  outdir: out,
+  bundle: true,
+  format: "iife", // a worker that is no module loads the runtime by importScripts, as LiteRT does
+  target: ["es2022"],
+  charset: "utf8",
+  minify: true,
+  legalComments: "none", // they stand in licenses.txt
+  metafile: true,
+  logLevel: "warning",
+});
+writeFileSync(join(out, "licenses.txt"), licenses(built.metafile));
+
+/** Whose code is in the scripts, and under which licence; the Apache License itself, which is ours too. */
+function licenses(metafile) {
+  const names = Object.values(metafile.outputs)
+    .flatMap((output) => Object.keys(output.inputs))
+    .map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
+    .filter((name) => name !== undefined);
+  const lines = [...new Set(names)].sort().map((name) => {
+    const found = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));
+    if (found.license !== "Apache-2.0") {
+      throw new Error(`${name} is under ${found.license}: put the text of that licence into licenses.txt too`);
+    }
+    return `${name} ${found.version}: ${found.license}`;
+  });
+  const text = readFileSync(join(here, "../LICENSE"), "utf8");
+  return ["This page is part of edgedense: Apache-2.0", ...lines, "", text].join("\n");
+}
