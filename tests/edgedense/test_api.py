@@ -18,6 +18,7 @@ from tests import models
 from tests.pictures import fill, opened
 
 CLASSES = ("ant", "bee", "cow", "dog", "emu")
+ALIGNMENT = 16  # bytes: buffers within a flatbuffer begin at multiples of it
 QUICK = {"ranges": "minmax", "headroom": 1.0}  # one candidate
 
 
@@ -163,6 +164,9 @@ class TestConvert:
         assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
         model.save(tmp_path / f"{model.name}.keras")
         usual = edgedense.convert(tmp_path / f"{model.name}.keras", folders, **QUICK)
+        # The deployed file carries the name of the model's file, or of the model. All else is alike.
+        sizes = found.figures.pop("flatbuffer_bytes"), usual.figures.pop("flatbuffer_bytes")
+        assert abs(sizes[0] - sizes[1]) <= len(".keras") + 2 * ALIGNMENT
         assert found.figures == usual.figures
         assert np.array_equal(found.outcome.after, usual.outcome.after)
         assert found.recipe["source"]["hashed"] == "weights"
