@@ -8,11 +8,11 @@ export interface SiteFile {
   sha256: string;
 }
 
-/** One step behind the first resizing, as `edgedense/images/steps.py` has them. */
+/** One step behind the first resizing, as `to_list` of edgedense/images/steps.py writes them. */
 export type Step =
-  | { kind: "crop"; top: number; left: number; height: number; width: number }
-  | { kind: "pad"; top: number; left: number; height: number; width: number; fill: [number, number, number] }
-  | { kind: "resize"; height: number; width: number; method: string; antialias: boolean };
+  | { step: "crop"; top: number; left: number; height: number; width: number }
+  | { step: "pad"; top: number; left: number; height: number; width: number; fill: [number, number, number] }
+  | { step: "resize"; height: number; width: number; method: string; antialias: boolean };
 
 /** `Preprocessing.to_dict` of edgedense/images/preprocessing.py, with every entry there. */
 export interface Preprocessing {
@@ -50,9 +50,30 @@ export interface Golden {
   machine: string;
 }
 
-/** How a heatmap comes out of the model: which of its outputs holds it, and how (device/explain.py). */
+/** An array: base64 of its little-endian values. */
+export interface StoredArray {
+  dtype: "float32" | "int8";
+  shape: number[];
+  data: string;
+}
+
+/** A layer from the last feature map to the logits, as edgedense/deployed/gradcam.py has them. */
+export type HeadStep =
+  | { kind: "pool"; pool: "avg" | "max" }
+  | { kind: "window"; pool: "avg" | "max"; size: [number, number]; stride: [number, number] }
+  | { kind: "flatten" }
+  | { kind: "dense"; kernel: StoredArray; bias: StoredArray; scale: StoredArray | null }
+  | { kind: "affine"; scale: StoredArray; shift: StoredArray }
+  | { kind: "nonlinear"; function: string; alpha: number };
+
+/** Of which output the heatmaps are made, by its index among the model's outputs: the last feature map
+ * [1, height, width, channels]; and of which layers. */
 export interface Heatmaps {
-  [entry: string]: unknown;
+  output: { index: number; dtype: "float32" | "uint8" | "int8"; scale: number; zero_point: number };
+  height: number;
+  width: number;
+  channels: number;
+  steps: HeadStep[];
 }
 
 /** A line of the card: what it is called, and what is said. */
@@ -73,7 +94,19 @@ export interface Site {
   golden: Golden | null; // null where the file carries none
   heatmaps: Heatmaps | null; // null where the file has none
   card: CardLine[]; // what the model is, its figures, its limits, its hashes: for people
-  files: SiteFile[]; // all that the service worker keeps, for flight mode
+  // All that the service worker keeps, for flight mode. The engine finds the runtime among them by the ends of their
+  // paths, which are the names in @litertjs/core: litert_wasm_internal.js and .wasm, the same with `threaded_` and
+  // `compat_` before `internal`. Without the threaded pair there is one thread; one of the other two must be there.
+  files: SiteFile[];
+}
+
+/** What `createEngine(site, places)` of engine/client.ts is told beside the site. The worker is the bundle of
+ * engine/worker.ts, a classic script. Paths of site.json are looked up in `urls` first, which a page without a server
+ * fills with blob: or data: URLs; the others are relative to `base`. */
+export interface Places {
+  worker: string; // its URL, such as "worker.js"
+  base: string; // the URL of the folder of site.json, or of the page
+  urls?: Record<string, string>;
 }
 
 /** What stops the page, in words for people: what was expected, what was found, what to try. */
@@ -124,8 +157,11 @@ export interface Benchmark {
 export interface Engine {
   /** Load the runtime and the model. `progress` hears bytes. Rejects with a Problem. */
   open(progress: (loaded: number, total: number) => void): Promise<Opened>;
-  /** A frame of the camera, or the content of an image file. `explain`: classes whose heatmaps are wanted. */
+  /** A frame of the camera, or the content of an image file. A frame is the engine's from then on, which closes it.
+   * `explain`: classes whose heatmaps are wanted. Rejects with a Problem, also for a picture that it cannot read. */
   classify(picture: ImageBitmap | VideoFrame | Blob, explain: "none" | "seen"): Promise<Answer>;
   replay(): Promise<Replay>;
   benchmark(runs: number): Promise<Benchmark>;
+  /** End the worker and free its memory. Whatever has not been answered then rejects with a Problem. */
+  close(): void;
 }
