@@ -28,7 +28,7 @@ check: lint test
 docs: $(VENV)/installed
 	$(BIN)/python docs/write_api.py
 
-# The page that `edgedense web` puts into a site, edgedense/web/page/, out of the TypeScript in web/: needs Node.js and npm.
+# The page that `edgedense web` puts into a site, edgedense/website/page/, out of the TypeScript in web/: needs Node.js and npm.
 web:
 	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel error && npm run check && npm run build
 

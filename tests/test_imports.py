@@ -80,7 +80,7 @@ MAY |= {
 }
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
-MAY["edgedense.web"] = SHARED | RUNNING
+MAY["edgedense.website"] = SHARED | RUNNING
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 

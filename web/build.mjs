@@ -1,4 +1,4 @@
-// Builds the page that `edgedense web` puts into a site: node build.mjs [FOLDER], by default edgedense/web/page/.
+// Builds the page that `edgedense web` puts into a site: node build.mjs [FOLDER], by default edgedense/website/page/.
 // The same sources give the same bytes: git holds the page, so that who makes a site needs no Node.
 
 import * as esbuild from "esbuild";
@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = resolve(process.argv[2] ?? join(here, "../edgedense/web/page"));
+const out = resolve(process.argv[2] ?? join(here, "../edgedense/website/page"));
 
 // What the browser loads, and what each is made of. The page's own files that need no building lie in static/.
 const scripts = { app: "src/app.ts", worker: "src/engine/worker.ts", sw: "src/sw.ts" };
