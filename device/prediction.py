@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,26 @@ class Prediction:
         if not self.are_values:
             return f"{score:.1%}"
         return f"{text(score)} {self.unit}" if self.unit else text(score)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: label, score, top, and findings where each class is scored alone. Where a threshold decides, each
+        class has its own. Of values: values, and unit where it is known."""
+        if self.are_values:  # float32 holds seven digits
+            given = {label: float(f"{value:.7g}") for label, value in self.top}
+            return {"values": given, **({"unit": self.unit} if self.unit else {})}
+        seen, below = self._scored(self.top), self._scored(self.below)
+        best = {"label": self.label, "score": None if self.score is None else round(self.score, 6)}
+        return {**best, **({"findings": seen} if self.independent else {}), "top": seen + below}
+
+    def _scored(self, classes: tuple[tuple[str, float], ...]) -> list[dict[str, Any]]:
+        return [
+            {
+                "label": label,
+                "score": round(score, 6),
+                **({"threshold": round(self.thresholds[label], 6)} if label in self.thresholds else {}),
+            }
+            for label, score in classes
+        ]
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ MAY |= {
     "device.service": DATA | {"device.camera"},
     "device.monitor": DATA | {"device.classifier", "device.prediction"},
     "device.board": DATA | {"edgedense.report", "device.machine", "device.engines", "device.classifier"},
+    "device.mqtt": DATA | {"device.board", "device.prediction", "device.monitor", "device.camera"},
 }
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}

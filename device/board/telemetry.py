@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 _ZONES = Path("/sys/class/thermal")
@@ -20,6 +21,11 @@ def temperature(zones: Path = _ZONES) -> float | None:
             continue
     named = [value for kind, value in readings.items() if "cpu" in kind or kind == "x86_pkg_temp"]
     return max(named or readings.values(), default=None)
+
+
+def iso(wall: float) -> str:
+    """Seconds of Unix time as "2026-11-28T16:00:00.000Z"."""
+    return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 class Clock:
