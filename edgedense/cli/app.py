@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, train, validate
+from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, sign, train, validate
 from edgedense.cli.bars import bars
 from edgedense.cli.flags import add
 from edgedense.cli.printing import messages
@@ -55,6 +55,7 @@ for _command in (
     explain.explain,
     benchmark.benchmark,
     doctor.doctor,
+    sign.sign,
 ):
     add(app, _command)
 app.add_typer(service.app, name="service")

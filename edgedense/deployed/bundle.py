@@ -80,6 +80,12 @@ def pack(
     contents = {RECIPE: (json.dumps(recipe, indent=1, sort_keys=True) + "\n").encode(), **(entries or {})}
     if labels:
         contents[LABELS] = ("\n".join(labels) + "\n").encode()
+    return with_archive(model, contents)
+
+
+def with_archive(model: bytes, contents: Mapping[str, bytes]) -> bytes:
+    """The flatbuffer `model` with an archive of these entries (name to content) behind it. The same entries give the
+    same bytes."""
     file = io.BytesIO(model)
     file.seek(0, io.SEEK_END)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:  # readers of the metadata want it uncompressed

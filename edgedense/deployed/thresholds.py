@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedense.deployed import bundle
+from edgedense.deployed import bundle, signature
 from edgedense.deployed.bundle import Bundle
 from edgedense.files import write_atomically
 from edgedense.measures.stored_points import Stored
+from edgedense.notes import tell
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class ChosenThresholds:
 
 
 def with_thresholds(content: Bundle, points: Stored, outputs: int) -> ChosenThresholds:
-    """The same file with other thresholds; `outputs` are those of its network."""
-    kept = {name: data for name, data in content.entries.items() if name not in (bundle.RECIPE, bundle.LABELS)}
+    """The same file with other thresholds; `outputs` are those of its network. It has no signature: that was of the
+    file as it was."""
+    replaced = (bundle.RECIPE, bundle.LABELS, signature.ENTRY)
+    kept = {name: data for name, data in content.entries.items() if name not in replaced}
+    if signature.ENTRY in content.entries:
+        tell(["the file with other thresholds is not signed: sign it again with edgedense sign"])
     recipe = {**content.recipe, **points.entries(outputs)}
     return ChosenThresholds(bundle.pack(bundle.without_archive(content.model), content.labels, recipe, kept), points)
