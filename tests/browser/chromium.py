@@ -98,6 +98,10 @@ class Browser:
             options["clip"] = {**size, "scale": 1}
         path.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", options)["data"]))
 
+    def permit(self, name: str, setting: str) -> None:
+        """Answer for the person when a page asks for a permission such as `camera`: `granted`, `denied` or `prompt`."""
+        self._send("Browser.setPermission", {"permission": {"name": name}, "setting": setting})
+
     def accessibility(self) -> list[tuple[str, str]]:
         """(role, name) of everything that a screen reader meets."""
         nodes = self._send("Accessibility.getFullAXTree", {})["nodes"]
@@ -107,8 +111,9 @@ class Browser:
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Browser]:
-    """A browser with a fresh profile. Skips the test where there is none."""
+def chromium(profile: Path, *further: str) -> Iterator[Browser]:
+    """A browser with its profile in the folder `profile`, and `further` options of its command line. Skips the test where
+    there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("needs the system package chromium")
@@ -128,6 +133,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
         "--no-first-run",
         "--remote-debugging-pipe",
         f"--user-data-dir={profile}",
+        *further,
         "about:blank",
     ]
     with subprocess.Popen(
