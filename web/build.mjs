@@ -2,7 +2,7 @@
 // The same sources give the same bytes: git holds the page, so that who makes a site needs no Node.
 
 import * as esbuild from "esbuild";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -32,19 +32,25 @@ const built = await esbuild.build({
 });
 writeFileSync(join(out, "licenses.txt"), licenses(built.metafile));
 
-/** Whose code is in the scripts, and under which licence; the Apache License itself, which is ours too. */
+/** Whose code is in the scripts, and under which licence, with the text of each licence; the Apache License is ours too. */
 function licenses(metafile) {
   const names = Object.values(metafile.outputs)
     .flatMap((output) => Object.keys(output.inputs))
     .map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
     .filter((name) => name !== undefined);
-  const lines = [...new Set(names)].sort().map((name) => {
-    const found = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));
+  const lines = [];
+  const texts = [readFileSync(join(here, "../LICENSE"), "utf8")];
+  for (const name of [...new Set(names)].sort()) {
+    const folder = join(here, "node_modules", name);
+    const found = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    lines.push(`${name} ${found.version}: ${found.license}`);
     if (found.license !== "Apache-2.0") {
-      throw new Error(`${name} is under ${found.license}: put the text of that licence into licenses.txt too`);
+      const text = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+      if (found.license !== "MIT" || text === undefined) {
+        throw new Error(`${name} is under ${found.license}: see whether a page may hold it, and how that must be said`);
+      }
+      texts.push(`${name}\n\n${readFileSync(join(folder, text), "utf8")}`);
     }
-    return `${name} ${found.version}: ${found.license}`;
-  });
-  const text = readFileSync(join(here, "../LICENSE"), "utf8");
-  return ["This page is part of edgedense: Apache-2.0", ...lines, "", text].join("\n");
+  }
+  return ["This page is part of edgedense: Apache-2.0", ...lines, "", ...texts].join("\n");
 }

@@ -3,6 +3,7 @@
 // In a single file each file of the site is an element of the page, with its path as id:
 // <script type="application/octet-stream+base64" id="model.tflite">…</script>, and site.json is one of them.
 
+import { sha256 } from "@noble/hashes/sha2.js";
 import type { Problem, Site, SiteFile } from "./contract";
 import { problem } from "./problems";
 
@@ -38,8 +39,13 @@ export async function readSite(): Promise<Site> {
 
 /** The content of a file of the site: whole, and the one that site.json names. Rejects with a Problem. */
 export async function readFile(file: SiteFile, progress: Progress = () => {}): Promise<Bytes> {
-  const carried = embedded(file.path);
-  const content = carried ?? (await download(file.path, file.bytes, progress));
+  return readFrom(null, file, progress);
+}
+
+/** The same from an address that somebody else has found, as for a worker its page has. */
+export async function readFrom(url: string | null, file: SiteFile, progress: Progress = () => {}): Promise<Bytes> {
+  const carried = url === null ? embedded(file.path) : null;
+  const content = carried ?? (await download(file.path, file.bytes, progress, url ?? file.path));
   await check(file, content);
   progress(file.bytes, file.bytes);
   return content;
@@ -57,12 +63,12 @@ export function address(path: string): string {
   return made;
 }
 
-/** Rejects with a Problem unless `content` has the file's length and SHA-256. Browsers compute SHA-256 only in pages that
- * came by HTTPS or from this machine; in others the length alone is compared. */
+/** Rejects with a Problem unless `content` has the file's length and SHA-256. Browsers compute SHA-256 themselves only in
+ * pages that came by HTTPS or from this machine. */
 export async function check(file: SiteFile, content: Bytes): Promise<void> {
   if (content.length !== file.bytes) throw incomplete(file.path, content.length, file.bytes);
-  if (globalThis.crypto?.subtle === undefined) return;
-  const found = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", content)));
+  const isAbleTo = globalThis.crypto?.subtle !== undefined;
+  const found = hex(isAbleTo ? new Uint8Array(await crypto.subtle.digest("SHA-256", content)) : sha256(content));
   if (found !== file.sha256) {
     throw problem(
       `${file.path} with the SHA-256 ${file.sha256.slice(0, 12)}…`,
@@ -94,8 +100,8 @@ function embedded(path: string): Bytes | null {
 }
 
 /** Bytes from the server, which may have packed them: `bytes` is the length of the unpacked file. */
-async function download(path: string, bytes?: number, progress: Progress = () => {}): Promise<Bytes> {
-  const response = await fetch(path).catch(() => {
+async function download(path: string, bytes?: number, progress: Progress = () => {}, url = path): Promise<Bytes> {
+  const response = await fetch(url).catch(() => {
     throw problem(`${path} from the server of this page`, "no answer", "look whether there is a network, and load the page again");
   });
   if (!response.ok) {
