@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from edgedense.errors import EdgedenseError
 
+_BEING_WRITTEN = 60.0  # seconds; a file that is younger may be another process's
+
 
 def write_atomically(path: Path | str, data: bytes) -> None:
     """Write `data` beside `path` and rename it into place: a reader never sees half a file.
+
+    That holds when the power fails too: the data are on the disk before they get the name, and the name is there when
+    this returns. What a failure leaves beside `path`, `remove_leftovers` removes.
 
     Raises EdgedenseError when the folder is missing or cannot be written, or `path` is no file.
     """
@@ -29,16 +37,43 @@ def write_atomically(path: Path | str, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # a file system may store the name before the data: after a power cut it is empty
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise EdgedenseError(f"room and permission to write {path}", str(error.strerror)) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk store the folder's entries. Not every file system can (fsync(2)), and Windows opens no folders."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, names: str) -> None:
+    """Delete what `write_atomically` left in `folder` when the power failed while it wrote.
+
+    Only leftovers of files are deleted whose whole name the regular expression `names` matches. One that was written
+    less than a minute ago stays: another process may be at it. A time in the future does not protect it, for without a
+    network a Raspberry Pi starts with a clock that is late. What cannot be deleted stays.
+    """
+    pattern = re.compile(rf"\.(?:{names})\.[a-z0-9_]{{8}}")  # as tempfile.mkstemp names them
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if pattern.fullmatch(path.name) and not 0 <= time.time() - path.lstat().st_mtime < _BEING_WRITTEN:
+                path.unlink(missing_ok=True)
 
 
 def check_writable(path: Path | str) -> None:

@@ -15,11 +15,12 @@ from PIL import Image
 from edgedense.device.live.options import Saving
 from edgedense.device.prediction import Doubt
 from edgedense.errors import EdgedenseError
-from edgedense.files import write_atomically
+from edgedense.files import remove_leftovers, write_atomically
 from edgedense.images.preprocessing import Pixels
 
 _MB = 10**6
 _INTERVAL = 1.0  # seconds; frames that follow each other closely look alike
+_NAMES = r"\d{8}T\d{6}\.\d{3}Z_\d+_.*\.jpg"  # what `offer` calls them
 
 
 class Saver:
@@ -37,6 +38,7 @@ class Saver:
         self._below = usual if rules.below is None else rules.below
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self._folder, _NAMES)
             self._used = sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file())
         except OSError as error:
             raise EdgedenseError("a folder to save frames in", f"{self._folder}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from edgedense.device.classifier import Classifier
 from edgedense.device.monitor.drift import Alert, Monitor
 from edgedense.device.prediction import Rule
 from edgedense.errors import EdgedenseError
+from edgedense.files import remove_leftovers
 from edgedense.images.preprocessing import Pixels, find_images, load_image
 from edgedense.notes import LOG
 from edgedense.progress import progress
@@ -45,6 +47,7 @@ class Watch:
         if is_new and baseline:
             _learn(self._monitor, classifier, baseline, busy)
         self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written
+        remove_leftovers(state.parent, re.escape(state.name))
         self._saved_at = time.monotonic()
         if self._monitor.learning:
             LOG.info(f"the monitor learns what is usual: {self._monitor.samples} samples so far")

@@ -242,6 +242,17 @@ def test_saving_stops_at_its_cap_and_counts_what_was_there(tmp_path: Path) -> No
     assert "holds" in told[0]
 
 
+def test_what_a_power_cut_left_of_a_frame_is_removed_and_does_not_count(tmp_path: Path) -> None:
+    left, other = tmp_path / ".20231114T221320.500Z_000001_a-b_0.590.jpg.x7_k2abc", tmp_path / ".hidden.jpg.x7_k2abc"
+    for path in (left, other):
+        path.write_bytes(bytes(9_000))
+        os.utime(path, (0, 0))
+    saver = Saver(Saving(tmp_path), print)
+    saver.close()
+    assert list(tmp_path.iterdir()) == [other]
+    assert saver._used == 9_000
+
+
 @pytest.mark.usefixtures("at_once")
 def test_saving_leaves_the_disk_its_floor(tmp_path: Path) -> None:
     told: list[str] = []

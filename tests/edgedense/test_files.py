@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.files import check_writable, sha256, sha256_of_files, write_atomically
+from edgedense.files import check_writable, remove_leftovers, sha256, sha256_of_files, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -58,6 +60,79 @@ class TestWrite:
             write_atomically(tmp_path / "a", b"new")
         assert (tmp_path / "a").read_bytes() == b"old"
         assert names(tmp_path) == ["a"]
+
+    def test_the_data_are_on_the_disk_before_they_get_the_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise a power cut leaves an empty file of that name. The folder comes last: it holds the name."""
+        done: list[str] = []
+        sync, replace = os.fsync, os.replace
+
+        def synced(descriptor: int) -> None:
+            is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            done.append("folder synced" if is_folder else f"{os.fstat(descriptor).st_size} bytes synced")
+            sync(descriptor)
+
+        def replaced(old: str, new: Path) -> None:
+            done.append("renamed")
+            replace(old, new)
+
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(os, "replace", replaced)
+        write_atomically(tmp_path / "a", b"three")
+        assert done == ["5 bytes synced", "renamed", "folder synced"]
+
+    def test_a_file_system_that_cannot_sync_folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        sync = os.fsync
+
+        def refused(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(22, "Invalid argument")
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", refused)
+        write_atomically(tmp_path / "a", b"one")
+        assert (tmp_path / "a").read_bytes() == b"one"
+
+
+class TestLeftovers:
+    """Of a write that the power ended: the temporary file, with the name that mkstemp gave it."""
+
+    @pytest.fixture
+    def cut_short(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """What is left of state.json when nothing after the writing happens."""
+
+        def end(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "replace", end)
+            patched.setattr(Path, "unlink", lambda *_, **__: None)
+            with pytest.raises(KeyboardInterrupt):
+                write_atomically(tmp_path / "state.json", b"new")
+        (left,) = tmp_path.iterdir()
+        return left
+
+    @pytest.mark.parametrize(("age", "stays"), [(59, True), (61, False), (-3600, False)])
+    def test_only_what_another_process_may_be_writing_stays(self, cut_short: Path, age: int, stays: bool) -> None:
+        then = time.time() - age
+        os.utime(cut_short, (then, then))
+        remove_leftovers(cut_short.parent, r"state\.json")
+        assert cut_short.exists() == stays
+
+    def test_other_names_stay(self, cut_short: Path) -> None:
+        os.utime(cut_short, (0, 0))
+        others = [cut_short.parent / name for name in ("state.json", ".state.json", ".state.json.backup", "b.json")]
+        for other in others:
+            other.write_bytes(b"")
+            os.utime(other, (0, 0))
+        remove_leftovers(cut_short.parent, r"other\.json")
+        assert cut_short.exists()
+        remove_leftovers(cut_short.parent, r"state\.json")
+        assert sorted(cut_short.parent.iterdir()) == sorted(others)
+
+    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
+        remove_leftovers(tmp_path / "missing", ".*")
 
 
 class TestCheck:

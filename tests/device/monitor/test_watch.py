@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,15 @@ def test_a_baseline_without_a_monitor_is_an_error(colours: Path, tmp_path: Path)
 def test_a_state_that_cannot_be_written_is_found_out_at_once(colours: Path, tmp_path: Path) -> None:
     with pytest.raises(EdgedenseError, match="folder"):
         call("run", colours, cards(tmp_path / "few", 1, 0), "--monitor", tmp_path / "none" / "state.json")
+
+
+def test_what_a_power_cut_left_of_a_state_is_removed(colours: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".state.json.x7_k2abc"
+    left.write_bytes(b"{")
+    os.utime(left, (0, 0))
+    with Classifier(colours) as classifier:
+        Watch(tmp_path / "state.json", classifier, classifier.rule())
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
 def test_learning_from_a_baseline_says_for_each_image_that_it_goes_on(colours: Path, tmp_path: Path) -> None:
