@@ -101,12 +101,12 @@ export interface Site {
 }
 
 /** What `createEngine(site, places)` of engine/client.ts is told beside the site. The worker is the bundle of
- * engine/worker.ts, a classic script. Paths of site.json are looked up in `urls` first, which a page without a server
- * fills with blob: or data: URLs; the others are relative to `base`. */
+ * engine/worker.ts, a classic script. A page without a server carries the files of site.json, by their paths; others are
+ * relative to `base`. They are given as they are, since a worker of such a page may not read the page's blob: URLs. */
 export interface Places {
   worker: string; // its URL, such as "worker.js"
   base: string; // the URL of the folder of site.json, or of the page
-  urls?: Record<string, string>;
+  carried?: Record<string, Blob>;
 }
 
 /** What stops the page, in words for people: what was expected, what was found, what to try. */
@@ -119,6 +119,7 @@ export interface Problem {
 export interface Opened {
   threads: number;
   accelerator: "wasm" | "webgpu";
+  runtime: string[]; // the paths of the runtime's files that this browser uses: the other builds need not be kept
 }
 
 export interface Heatmap {

@@ -13,8 +13,6 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 const SITE = "site.json";
 const EMBEDDED = "application/octet-stream+base64";
-const TYPES: Record<string, string> = { js: "text/javascript", wasm: "application/wasm", json: "application/json" };
-const addresses = new Map<string, string>();
 
 /** Whether this page carries the site's files, so that it needs no server. Not for a worker, which has no page. */
 export function isSingleFile(): boolean {
@@ -23,8 +21,7 @@ export function isSingleFile(): boolean {
 
 /** site.json. Rejects with a Problem. */
 export async function readSite(): Promise<Site> {
-  const carried = embedded(SITE);
-  const text = new TextDecoder().decode(carried ?? (await download(SITE)));
+  const text = new TextDecoder().decode(embedded(SITE) ?? (await download(SITE, null)));
   let site: unknown;
   try {
     site = JSON.parse(text);
@@ -37,30 +34,27 @@ export async function readSite(): Promise<Site> {
   return site as Site;
 }
 
-/** The content of a file of the site: whole, and the one that site.json names. Rejects with a Problem. */
-export async function readFile(file: SiteFile, progress: Progress = () => {}): Promise<Bytes> {
-  return readFrom(null, file, progress);
-}
-
-/** The same from an address that somebody else has found, as for a worker its page has. */
-export async function readFrom(url: string | null, file: SiteFile, progress: Progress = () => {}): Promise<Bytes> {
-  const carried = url === null ? embedded(file.path) : null;
-  const content = carried ?? (await download(file.path, file.bytes, progress, url ?? file.path));
+/** The content of a file of the site: whole, and the one that site.json names. `source` is its address, or what the page
+ * carries of it. Rejects with a Problem. */
+export async function readFrom(source: string | Blob, file: SiteFile, progress: Progress = () => {}): Promise<Bytes> {
+  const isHere = typeof source !== "string";
+  const content = isHere ? new Uint8Array(await source.arrayBuffer()) : await download(source, file, progress);
   await check(file, content);
   progress(file.bytes, file.bytes);
   return content;
 }
 
-/** An address from which this page may load a file of the site: that of the server, or, in a single file, one that the
- * browser makes for the bytes. A worker cannot ask for it; its page tells it. */
+/** What the page carries of a file, for its worker, which has no page and may not read the page's addresses. */
+export function carried(path: string): Blob | null {
+  const content = embedded(path);
+  return content && new Blob([content], { type: path.endsWith(".js") ? "text/javascript" : "application/octet-stream" });
+}
+
+/** An address from which this page may load a script of the site: that of the server, or, in a single file, one that the
+ * browser makes for the bytes. */
 export function address(path: string): string {
-  const known = addresses.get(path);
-  if (known !== undefined) return known;
-  const carried = embedded(path);
-  const type = TYPES[path.slice(path.lastIndexOf(".") + 1)] ?? "application/octet-stream";
-  const made = carried ? URL.createObjectURL(new Blob([carried], { type })) : new URL(path, document.baseURI).href;
-  addresses.set(path, made);
-  return made;
+  const script = carried(path);
+  return script ? URL.createObjectURL(script) : new URL(path, document.baseURI).href;
 }
 
 /** Rejects with a Problem unless `content` has the file's length and SHA-256. Browsers compute SHA-256 themselves only in
@@ -99,17 +93,19 @@ function embedded(path: string): Bytes | null {
   return bytes;
 }
 
-/** Bytes from the server, which may have packed them: `bytes` is the length of the unpacked file. */
-async function download(path: string, bytes?: number, progress: Progress = () => {}, url = path): Promise<Bytes> {
+/** Bytes from the server, which may have packed them on their way. */
+async function download(url: string, file: SiteFile | null, progress: Progress = () => {}): Promise<Bytes> {
+  const path = file?.path ?? url;
   const response = await fetch(url).catch(() => {
     throw problem(`${path} from the server of this page`, "no answer", "look whether there is a network, and load the page again");
   });
   if (!response.ok) {
     throw problem(`${path} from the server of this page`, `the answer ${response.status} ${response.statusText}`.trim(), MAKE_AGAIN);
   }
-  if (bytes === undefined || response.body === null) {
+  if (file === null || response.body === null) {
     return new Uint8Array(await response.arrayBuffer());
   }
+  const { bytes } = file;
   const content = new Uint8Array(bytes);
   let loaded = 0;
   const reader = response.body.getReader();

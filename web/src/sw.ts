@@ -1,8 +1,9 @@
 // The service worker: keeps the whole site on the device, so that the page works without a network.
 //
 // A site is kept whole or not at all: under the SHA-256 of its site.json, once every file that it names has come and has
-// its own SHA-256. The page says when to look ("keep", behind its first answer, so that this delays nothing). A newer site
-// is fetched beside the old one, of which it takes the files that are the same; the next load of the page shows it.
+// its own SHA-256. Only those are left out that the page says this browser does not use. The page also says when to look,
+// behind its first answer, so that this delays nothing. A newer site is fetched beside the old one, of which it takes the
+// files that are the same; the next load of the page shows it.
 // What the server sends is passed on with the headers that let the page use threads, which plain servers do not send.
 
 import type { Problem, Site } from "./contract";
@@ -11,7 +12,13 @@ import { asProblem, problem } from "./problems";
 
 declare const self: ServiceWorkerGlobalScope;
 
-/** What the page hears to its message "keep". */
+/** What the page says: keep the site now, but for some of its files; or only where an older one is kept. */
+export interface Keep {
+  without: string[];
+  onlyNewer: boolean;
+}
+
+/** What it hears then. */
 export type Kept = { kept: "now" | "already" | "newer"; bytes: number } | { kept: "no"; problem: Problem };
 
 const OURS = `edgedense ${self.registration.scope} `; // other sites of the same server have other scopes
@@ -38,9 +45,8 @@ self.addEventListener("fetch", (event) => {
 });
 
 self.addEventListener("message", (event) => {
-  if (event.data !== "keep") return;
   const port = event.ports[0];
-  event.waitUntil(keep().then((kept) => port?.postMessage(kept)));
+  event.waitUntil(keep(event.data as Keep).then((kept) => port?.postMessage(kept)));
 });
 
 async function answer(request: Request, event: FetchEvent): Promise<Response> {
@@ -80,31 +86,33 @@ async function current(): Promise<string | null> {
 let keeping: Promise<Kept> | null = null;
 
 /** Keep the site as the server has it now. */
-function keep(): Promise<Kept> {
-  keeping ??= keepNow()
+function keep(wanted: Keep): Promise<Kept> {
+  keeping ??= keepNow(wanted)
     .catch((thrown: unknown): Kept => ({ kept: "no", problem: asProblem(thrown, "room on this device for the page's files") }))
     .finally(() => (keeping = null));
   return keeping;
 }
 
-async function keepNow(): Promise<Kept> {
+async function keepNow({ without, onlyNewer }: Keep): Promise<Kept> {
   const before = await current();
+  if (before === null && onlyNewer) return { kept: "no", problem: problem("a site that is kept", "none", "") };
   const response = await fetch(SITE, { cache: "no-cache" }).catch(() => null);
-  if (!response?.ok) return offline(before);
+  if (!response?.ok) return offline(before, without);
   const text = new Uint8Array(await response.arrayBuffer());
   const name = OURS + hex(new Uint8Array(await crypto.subtle.digest("SHA-256", text)));
   const site = JSON.parse(new TextDecoder().decode(text)) as Site;
-  const bytes = site.files.reduce((sum, file) => sum + file.bytes, text.length);
-  if (name === before) return { kept: "already", bytes };
+  const files = site.files.filter(({ path }) => !without.includes(path));
+  const bytes = size(files);
   const cache = await caches.open(name);
   const sources = await Promise.all([PASSING, ...(before ? [before] : [])].map((known) => caches.open(known)));
-  for (const file of site.files) {
-    await cache.put(new URL(file.path, self.registration.scope).href, await fetched(file, sources));
+  for (const file of files) {
+    const url = new URL(file.path, self.registration.scope).href;
+    if (!(await cache.match(url))) await cache.put(url, await fetched(file, sources)); // else it has been checked already
   }
   await cache.put(SITE, new Response(text, { headers: { "Content-Type": "application/json" } }));
   await (await caches.open(CURRENT)).put(SITE, new Response(name)); // from here on the site is this one
   await forget([name, CURRENT]);
-  return { kept: before ? "newer" : "now", bytes };
+  return { kept: before === null ? "now" : name === before ? "already" : "newer", bytes };
 }
 
 /** A file with the right content: of those that are here, else of the server. Rejects with a Problem. */
@@ -128,11 +136,15 @@ function plain(response: Response, content: Uint8Array<ArrayBuffer>): Response {
   return new Response(content, { headers: { "Content-Type": type } });
 }
 
-async function offline(before: string | null): Promise<Kept> {
+async function offline(before: string | null, without: string[]): Promise<Kept> {
   const kept = before && (await (await caches.open(before)).match(SITE));
   if (!kept) return { kept: "no", problem: problem("site.json from the server of this page", "no answer", "load the page again with a network") };
   const site = (await kept.json()) as Site;
-  return { kept: "already", bytes: site.files.reduce((sum, file) => sum + file.bytes, 0) };
+  return { kept: "already", bytes: size(site.files.filter(({ path }) => !without.includes(path))) };
+}
+
+function size(files: Site["files"]): number {
+  return files.reduce((sum, file) => sum + file.bytes, 0);
 }
 
 async function forget(but: string[]): Promise<void> {

@@ -30,7 +30,11 @@ export class Machine {
     const content = await loaded(site.model, places, add);
     const runtime = await started(build, places, add);
     const model = await Model.of(runtime, content, site, "wasm", build.threads);
-    return new Machine(site, places, model, { threads: build.threads, accelerator: "wasm" });
+    return new Machine(site, places, model, {
+      threads: build.threads,
+      accelerator: "wasm",
+      runtime: [build.script.path, build.program.path],
+    });
   }
 
   async classify(picture: Picture, explain: "none" | "seen"): Promise<Answer> {
@@ -56,7 +60,10 @@ export class Machine {
       throw problem("golden samples in the model's file", "none", "convert the model again with a newer edgedense");
     const inputs = probes(await loaded(golden.inputs, this.places, () => {}), this.site);
     const outputs = [];
-    for (const input of inputs) outputs.push((await this.model.run(input)).raw);
+    for (const input of inputs) {
+      outputs.push((await this.model.run(input)).raw);
+      await new Promise((resolve) => setTimeout(resolve)); // the worker hears what the page has asked meanwhile
+    }
     return replayed(golden, outputs);
   }
 

@@ -13,6 +13,8 @@ export interface Outputs {
 }
 
 export class Model {
+  #last: Promise<unknown> = Promise.resolve();
+
   private constructor(
     private readonly site: Site,
     private readonly compiled: CompiledModel,
@@ -32,7 +34,14 @@ export class Model {
     return new Model(site, compiled);
   }
 
-  async run(pixels: Pixels): Promise<Outputs> {
+  /** Pixels -> what the model gives. The runtime computes one picture at a time, in the order in which they came. */
+  run(pixels: Pixels): Promise<Outputs> {
+    const done = this.#last.then(() => this.#run(pixels));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #run(pixels: Pixels): Promise<Outputs> {
     const { data, height, width, channels } = pixels;
     const input = new Tensor(data, [1, height, width, channels]);
     const outputs = await this.compiled.run(input);

@@ -54,8 +54,8 @@ export type More = (bytes: number) => void;
 /** A file of the site, from where the page says that it is. */
 export async function loaded(file: SiteFile, places: Places, more: More): Promise<Uint8Array<ArrayBuffer>> {
   let before = 0;
-  const url = places.urls?.[file.path] ?? new URL(file.path, places.base).href;
-  return readFrom(url, file, (now) => {
+  const source = places.carried?.[file.path] ?? new URL(file.path, places.base).href;
+  return readFrom(source, file, (now) => {
     more(now - before);
     before = now;
   });

@@ -1,7 +1,7 @@
 // The page without a network: its service worker, and the threads that only a page under one has on a plain server.
 
 import { asProblem } from "../problems";
-import type { Kept } from "../sw";
+import type { Keep, Kept } from "../sw";
 
 const TRIED = "edgedense: loaded again for threads";
 const PATIENCE = 3000; // milliseconds for a service worker to start: without one the page goes on, with one thread
@@ -22,15 +22,15 @@ export async function start(): Promise<boolean> {
   return true;
 }
 
-/** Have the site kept on this device. Null where there is no service worker. */
-export async function keep(): Promise<Kept | null> {
+/** Have the site kept on this device, as `wanted` says. Null where there is no service worker. */
+export async function keep(wanted: Keep): Promise<Kept | null> {
   const worker = navigator.serviceWorker?.controller;
   if (!worker) return null;
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {
     port1.onmessage = (event: MessageEvent<Kept>) => resolve(event.data);
     try {
-      worker.postMessage("keep", [port2]);
+      worker.postMessage(wanted, [port2]);
     } catch (thrown) {
       resolve({ kept: "no", problem: asProblem(thrown, "a service worker that answers") });
     }

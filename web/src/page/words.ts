@@ -28,7 +28,7 @@ export function benchmarked({ runs, median, slowest, threads }: Benchmark): stri
 export function kept(result: Kept | null, isSecure: boolean): string {
   if (result === null) {
     return isSecure
-      ? "This browser keeps no files of the page, so that it needs the network each time."
+      ? "The browser keeps no files of this page, as in a private window or with a certificate that it does not know. The page needs its server each time."
       : "This page came without HTTPS, so that the browser keeps no files and gives no camera.";
   }
   if (result.kept === "no") {
