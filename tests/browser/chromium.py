@@ -112,8 +112,10 @@ class Browser:
 
 @contextmanager
 def chromium(profile: Path, *further: str) -> Iterator[Browser]:
-    """A browser with its profile in the folder `profile`, and `further` options of its command line. Skips the test where
-    there is none."""
+    """A browser with its profile in the folder `profile`, and `further` options of its command line.
+
+    Skips the test where there is none.
+    """
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("needs the system package chromium")
