@@ -85,7 +85,7 @@ test-sources: $(VENV)/sources
 # Installed again when the dependencies change; editable, so not when the code does.
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,device,camera,preview,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,device,camera,preview,web,dev]'
 	touch $@
 
 $(VENV)/sources: $(VENV)/installed

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgedense.api.page import to_html as to_html
     from edgedense.api.thresholds import choose_thresholds as choose_thresholds
     from edgedense.api.validate import validate as validate
+    from edgedense.api.web import web as web
     from edgedense.converters.conversion import Conversion as Conversion
     from edgedense.converters.features import Features as Features
     from edgedense.converters.opening import Opening as Opening
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from edgedense.measures.values import Difference as Difference
     from edgedense.measures.values import ValueReport as ValueReport
     from edgedense.report.card import ModelCard as ModelCard
+    from edgedense.website.site import Site as Site
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
 _PLACES = {
@@ -69,6 +71,7 @@ _PLACES = {
     "explain": "edgedense.api.explain",
     "feature_maps": "edgedense.api.explain",
     "to_html": "edgedense.api.page",
+    "web": "edgedense.api.web",
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
@@ -94,6 +97,7 @@ _PLACES = {
     "Explanation": "edgedense.explanations.explanation",
     "Heat": "edgedense.explanations.explanation",
     "Features": "edgedense.converters.features",
+    "Site": "edgedense.website.site",
     "EdgedenseError": "edgedense.errors",
     "GateError": "edgedense.errors",
     "DeviceError": "edgedense.errors",

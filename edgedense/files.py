@@ -16,11 +16,13 @@ from edgedense.errors import EdgedenseError
 _BEING_WRITTEN = 60.0  # seconds; a file that is younger may be another process's
 
 
-def write_atomically(path: Path | str, data: bytes) -> None:
+def write_atomically(path: Path | str, data: bytes, mode: int = 0o666) -> None:
     """Write `data` beside `path` and rename it into place: a reader never sees half a file.
 
     That holds when the power fails too: the data are on the disk before they get the name, and the name is there when
     this returns. What a failure leaves beside `path`, `remove_leftovers` removes.
+
+    `mode` are the permissions, as far as the umask allows them: 0o600 for a file that is nobody else's business.
 
     Raises EdgedenseError when the folder is missing or cannot be written, or `path` is no file.
     """
@@ -41,7 +43,7 @@ def write_atomically(path: Path | str, data: bytes) -> None:
             os.fsync(file.fileno())  # a file system may store the name before the data: after a power cut it is empty
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner reads
+        os.chmod(temporary, mode & ~umask)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import json
 import secrets
-import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
@@ -21,9 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgedense.device.preview.address import Address
+from edgedense.device.preview.address import Address, bound
 from edgedense.device.preview.state import Board
-from edgedense.errors import DeviceError
 
 _TEMPLATES = Environment(loader=PackageLoader("edgedense.device.preview", ""), autoescape=True)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -36,7 +33,7 @@ class PreviewServer:
 
     def __init__(self, board: Board, address: Address, token: str | None = None) -> None:
         self.token = token or (None if address.is_loopback else secrets.token_urlsafe(16))
-        self._socket = _bound(address)
+        self._socket = bound(address)
         port = self._socket.getsockname()[1]
         query = f"?token={quote(self.token)}" if self.token else ""
         self.url = address.url(port) + query
@@ -64,26 +61,6 @@ class PreviewServer:
         self.is_closing = self._server.should_exit = True
         self._thread.join(2.0)
         self._socket.close()
-
-
-def _bound(address: Address) -> socket.socket:
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with contextlib.ExitStack() as undone:
-            bound = undone.enter_context(socket.socket(family, kind, protocol))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(where)
-            bound.listen(64)  # who comes before the server runs waits for it
-            undone.pop_all()
-    except OSError as error:
-        raise DeviceError(
-            "an address for the preview page that is free",
-            f"{address.host}:{address.port}: {error}",
-            "another --preview-address",
-        ) from error
-    return bound
 
 
 class _Guard:

@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-from edgedense.cli import benchmark, compare, convert, doctor, explain, inspect, run, service, sign, train, validate
+from edgedense.cli import (
+    benchmark,
+    compare,
+    convert,
+    doctor,
+    explain,
+    inspect,
+    run,
+    service,
+    sign,
+    train,
+    validate,
+    web,
+)
 from edgedense.cli.bars import bars
 from edgedense.cli.flags import add
 from edgedense.cli.printing import messages
@@ -53,6 +66,7 @@ for _command in (
     validate.validate,
     compare.compare,
     explain.explain,
+    web.web,
     benchmark.benchmark,
     doctor.doctor,
     sign.sign,

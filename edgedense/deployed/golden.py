@@ -86,11 +86,11 @@ class Golden:
             "classes": int(self.outputs.shape[1]),
             "dtype": self.outputs.dtype.name,
             "step": self.step,
-            "outputs": _encode(self.outputs),
-            "reference": _encode(self.reference.astype(np.float32)),
+            "outputs": encode(self.outputs),
+            "reference": encode(self.reference.astype(np.float32)),
             "runtime": self.runtime,
             "machine": self.machine,
-            "layers": _encode(self.layers),
+            "layers": encode(self.layers),
             **({"values": asdict(self.values)} if self.values else {}),
             **({"channels": self.channels} if self.channels != 3 else {}),
         }
@@ -394,7 +394,8 @@ def _pixels(png: bytes, channels: int) -> Pixels:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def _encode(array: npt.NDArray[Any]) -> str:
+def encode(array: npt.NDArray[Any]) -> str:
+    """The array's little-endian bytes in base64."""
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
 
 

@@ -110,8 +110,11 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """The entry "preprocessing" of a recipe. What is as earlier versions had it is left out, as they did."""
-        entry = {**asdict(self), "steps": further.to_list(self.steps)}
-        return {name: value for name, value in entry.items() if name not in _LATER or value != _LATER[name]}
+        return {name: value for name, value in self.entries().items() if name not in _LATER or value != _LATER[name]}
+
+    def entries(self) -> dict[str, Any]:
+        """As `to_dict`, with nothing left out."""
+        return {**asdict(self), "steps": further.to_list(self.steps)}
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Preprocessing:

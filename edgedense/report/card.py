@@ -85,7 +85,7 @@ def _model(report: Report) -> tuple[Row, ...]:
     return (
         ("made from", str(source.get("name", NOT_STATED))),
         ("architecture", f"DenseNet, {parameters:,} parameters" if parameters else NOT_STATED),
-        ("number format", _number_format(recipe)),
+        ("number format", number_format(recipe)),
         ("input", size + (", one grey channel" if pixels.get("channels") == 1 else "")),
         ("preprocessing", "; ".join(f"{key}: {value}" for key, value in others.items()) or NOT_STATED),
         ("answer", _answer(report)),
@@ -94,7 +94,8 @@ def _model(report: Report) -> tuple[Row, ...]:
     )
 
 
-def _number_format(recipe: Mapping[str, Any]) -> str:
+def number_format(recipe: Mapping[str, Any]) -> str:
+    """What a file's weights and intermediate results are stored as, as far as its recipe says it."""
     options = recipe.get("options")
     if options is None:
         return NOT_STATED
