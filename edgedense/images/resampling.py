@@ -137,11 +137,16 @@ def _mitchell_cubic(x: Any) -> Any:
 
 
 def _lanczos(radius: int) -> Callable[[Any], Any]:
-    return lambda x: np.where(x <= radius, np.sinc(x) * np.sinc(x / radius), 0)
+    def kernel(x: Any) -> Any:
+        x = x.astype(np.float64)  # NumPy's sine in float32 depends on the processor, and so would a picture's levels
+        return np.where(x <= radius, np.sinc(x) * np.sinc(x / radius), 0)
+
+    return kernel
 
 
 def _gaussian(x: Any) -> Any:
-    """Its standard deviation is a third of the radius, 1.5."""
+    """Its standard deviation is a third of the radius, 1.5. In float64 for the reason that `_lanczos` has."""
+    x = x.astype(np.float64)
     return np.where(x < 1.5, np.exp(-(x**2) / (2 * 0.5**2)), 0)
 
 

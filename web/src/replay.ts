@@ -45,9 +45,10 @@ function sentence(found: Omit<Replay, "sentence">, steps: number[], areValues: b
     const limit = areValues ? `no value differs by more than ${rint(MARGIN / FLOAT_STEP)} steps` : `no label changes whose margin was above ${MARGIN}`;
     return `Not as where the file was made (${limit}): ${apart}${flipped}. Load the page again; if that does not help, make it again with edgedense web.`;
   }
-  if (found.bitEqual) return `${found.samples} samples equal, to the bit`;
-  if (off.length === 0) return `${found.samples} samples equal, scores within ${found.largest.toExponential(1)}`;
-  return `${found.samples} samples agree: ${apart}${flipped}`;
+  const samples = `${found.samples} ${plural("sample", found.samples)}`;
+  if (found.bitEqual) return `${samples} equal, to the bit`;
+  if (off.length === 0) return `${samples} equal, scores within ${found.largest.toExponential(1)}`;
+  return `${samples} agree${found.samples === 1 ? "s" : ""}: ${apart}${flipped}`;
 }
 
 function plural(word: string, count: number): string {
