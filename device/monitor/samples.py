@@ -38,6 +38,16 @@ class Feature:
         """The value at each node, float64 [nodes]."""
         return np.asarray(self.low + self.step * np.arange(self.nodes), np.float64)
 
+    def count(self, counts: Floats, value: float) -> None:
+        """Add a value to a histogram [nodes].
+
+        A value between two nodes counts for both, by its distance: a narrow distribution that crosses a bin's edge
+        would otherwise look like a leap. The mean is kept exactly."""
+        place = (min(max(value, self.low), self.high) - self.low) / self.step
+        node = min(int(place), self.nodes - 2)
+        counts[node] += 1 - (place - node)
+        counts[node + 1] += place - node
+
 
 FEATURES = (
     Feature("brightness", 0, 255, 15),  # the mean of the levels
@@ -65,15 +75,9 @@ class Counts:
         return cls(0, [np.zeros(feature.nodes) for feature in FEATURES], np.zeros(classes))
 
     def add(self, values: Sequence[float], seen: Floats) -> None:
-        """Count a sample: a value per feature, and shares [classes] of what was seen, whose sum is 1.
-
-        A value between two nodes counts for both, by its distance: a narrow distribution that crosses a bin's edge
-        would otherwise look like a leap. The mean is kept exactly."""
+        """Count a sample: a value per feature, and shares [classes] of what was seen, whose sum is 1."""
         for feature, counts, value in zip(FEATURES, self.features, values, strict=True):
-            place = (min(max(value, feature.low), feature.high) - feature.low) / feature.step
-            node = min(int(place), feature.nodes - 2)
-            counts[node] += 1 - (place - node)
-            counts[node + 1] += place - node
+            feature.count(counts, value)
         self.classes += seen
         self.samples += 1
 
