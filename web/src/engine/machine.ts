@@ -1,4 +1,5 @@
 // The engine itself, in its worker: opened once, then asked.
+import type { LiteRt } from "@litertjs/core";
 import type { Answer, Benchmark, Heatmap, Opened, Places, Replay, Site } from "../contract";
 import { decodedFile, decodedFrame } from "../decoding/decode";
 import { requireTrueCanvas } from "../decoding/canvas";
@@ -10,7 +11,8 @@ import { probes, replayed } from "../replay";
 import { problem } from "../problems";
 import type { Picture } from "./messages";
 import { Model } from "./model";
-import { builds, loaded, started } from "./runtime";
+import { accelerated, duration, hasGraphics, WORTH_TRYING } from "./acceleration";
+import { type Build, builds, loaded, started } from "./runtime";
 
 export class Machine {
   private constructor(
@@ -22,19 +24,16 @@ export class Machine {
 
   static async open(site: Site, places: Places, progress: (loaded: number, total: number) => void): Promise<Machine> {
     requireTrueCanvas();
-    const [build] = await builds(site);
-    if (!build) throw new Error("builds() gives one or refuses");
-    const total = build.script.bytes + build.program.bytes + site.model.bytes;
-    let sum = 0;
-    const add = (bytes: number) => progress((sum += bytes), total);
-    const content = await loaded(site.model, places, add);
-    const runtime = await started(build, places, add);
+    const found = await builds(site);
+    const size = ({ script, program }: Build) => site.model.bytes + script.bytes + program.bytes;
+    const content = await loaded(site.model, places, (bytes) => progress(bytes, size(found[0])));
+    const heard = (one: Build, bytes: number) => progress(site.model.bytes + bytes, size(one));
+    const { build, runtime } = await started(found, places, heard);
     const model = await Model.of(runtime, content, site, "wasm", build.threads);
-    return new Machine(site, places, model, {
-      threads: build.threads,
-      accelerator: "wasm",
-      runtime: [build.script.path, build.program.path],
-    });
+    const faster = await inFavour(runtime, content, site, places, model);
+    const accelerator = faster ? "webgpu" : "wasm";
+    const files = [build.script.path, build.program.path];
+    return new Machine(site, places, faster ?? model, { threads: build.threads, accelerator, runtime: files });
   }
 
   async classify(picture: Picture, explain: "none" | "seen"): Promise<Answer> {
@@ -83,4 +82,23 @@ export class Machine {
     const middle = (times[Math.floor((runs - 1) / 2)]! + times[Math.floor(runs / 2)]!) / 2;
     return { runs, median: middle, slowest: times[runs - 1]!, threads: this.opened.threads };
   }
+}
+
+/** The model on the graphics processor, where that is proved to be as good and is faster; the one before is closed
+ * then. */
+async function inFavour(
+  runtime: LiteRt,
+  content: Uint8Array,
+  site: Site,
+  places: Places,
+  model: Model,
+): Promise<Model | null> {
+  const { golden } = site;
+  if (!golden || !(await hasGraphics())) return null;
+  const inputs = probes(await loaded(golden.inputs, places, () => {}), site);
+  const usual = await duration(model, inputs[0]!);
+  if (usual < WORTH_TRYING) return null;
+  const found = await accelerated(runtime, content, site, golden, inputs, usual);
+  if (found) model.close();
+  return found;
 }

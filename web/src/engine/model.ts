@@ -1,7 +1,7 @@
 // A model that the runtime has loaded: pixels in, raw outputs out.
 import { type CompiledModel, type LiteRt, Tensor } from "@litertjs/core";
 import { real, type Values } from "../arrays";
-import type { Site } from "../contract";
+import type { Opened, Site } from "../contract";
 import type { Pixels } from "../preprocessing/pixels";
 import { problem } from "../problems";
 
@@ -22,16 +22,31 @@ export class Model {
 
   /** Rejects with a Problem where the runtime cannot read the model, or it has other inputs and outputs than the site
    * says. */
-  static async of(runtime: LiteRt, content: Uint8Array, site: Site, accelerator: "wasm" | "webgpu", threads: number): Promise<Model> {
+  static async of(
+    runtime: LiteRt,
+    content: Uint8Array,
+    site: Site,
+    accelerator: Opened["accelerator"],
+    threads: number,
+  ): Promise<Model> {
     let compiled: CompiledModel;
     try {
-      compiled = await runtime.loadAndCompile(content, { accelerator, cpuOptions: { numThreads: threads } });
+      compiled = await runtime.loadAndCompile(content, {
+        accelerator,
+        cpuOptions: { numThreads: threads },
+        gpuOptions: { precision: "fp32" },
+      });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw problem("a model that LiteRT can run in a browser", `${site.model.path}: ${why}`, ANOTHER);
     }
     checked(compiled, site);
     return new Model(site, compiled);
+  }
+
+  /** Whether all of it runs on the graphics processor. */
+  get isAccelerated(): boolean {
+    return this.compiled.isFullyAccelerated;
   }
 
   /** Pixels -> what the model gives. The runtime computes one picture at a time, in the order in which they came. */

@@ -19,7 +19,7 @@ export interface Build {
 }
 
 /** The builds that this browser can run, the fastest first. A Problem where it can run none. */
-export async function builds(site: Site): Promise<Build[]> {
+export async function builds(site: Site): Promise<[Build, ...Build[]]> {
   if (typeof WebAssembly === "undefined" || !WebAssembly.validate(SIMD))
     throw problem(
       "a browser with WebAssembly SIMD",
@@ -34,13 +34,14 @@ export async function builds(site: Site): Promise<Build[]> {
     relaxed ? build(site, "litert_wasm_internal", 1) : null,
     build(site, "litert_wasm_compat_internal", 1),
   ].filter((one) => one !== null);
-  if (found.length === 0)
+  const [first, ...others] = found;
+  if (!first)
     throw problem(
       `the runtime of this site for a browser ${relaxed ? "with" : "without"} relaxed SIMD`,
       "none among its files",
       "make the site again with edgedense web",
     );
-  return found;
+  return [first, ...others];
 }
 
 function build(site: Site, name: string, threads: number): Build | null {
@@ -48,23 +49,36 @@ function build(site: Site, name: string, threads: number): Build | null {
   return script && program ? { script, program, threads } : null;
 }
 
-/** Hears how many more bytes have come. */
-export type More = (bytes: number) => void;
-
-/** A file of the site, from where the page says that it is. */
-export async function loaded(file: SiteFile, places: Places, more: More): Promise<Uint8Array<ArrayBuffer>> {
-  let before = 0;
-  const source = places.carried?.[file.path] ?? new URL(file.path, places.base).href;
-  return readFrom(source, file, (now) => {
-    more(now - before);
-    before = now;
-  });
+/** A file of the site, from where the page says that it is. `progress` hears how many of its bytes have come. */
+export function loaded(file: SiteFile, places: Places, progress: (bytes: number) => void): Promise<Uint8Array<ArrayBuffer>> {
+  return readFrom(places.carried?.[file.path] ?? new URL(file.path, places.base).href, file, progress);
 }
 
-/** Load a build and start it. Its files are the ones that site.json names, or a Problem says so. */
-export async function started(build: Build, places: Places, more: More): Promise<LiteRt> {
-  const script = await loaded(build.script, places, more);
-  const program = await loaded(build.program, places, more);
+/** The first of the builds that starts: one with threads may find too little memory for what these share. `progress`
+ * hears how many bytes of a build have come. Rejects with a Problem. */
+export async function started(
+  found: Build[],
+  places: Places,
+  progress: (build: Build, bytes: number) => void,
+): Promise<{ build: Build; runtime: LiteRt }> {
+  let why: unknown;
+  for (const build of found) {
+    const script = await loaded(build.script, places, (bytes) => progress(build, bytes));
+    const program = await loaded(build.program, places, (bytes) => progress(build, script.length + bytes));
+    try {
+      return { build, runtime: await start(script, program) };
+    } catch (error) {
+      why = error;
+    }
+  }
+  throw problem(
+    "a browser in which LiteRT's runtime starts",
+    why instanceof Error ? why.message : String(why),
+    "close other tabs and load the page again: it may be the memory; or try another browser",
+  );
+}
+
+async function start(script: BlobPart, program: Uint8Array): Promise<LiteRt> {
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   // What the runtime's script looks for: its program, and itself where it starts further threads with it.
   Object.assign(globalThis, { Module: { wasmBinary: program, mainScriptUrlOrBlob: url } });
