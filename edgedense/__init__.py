@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgedense.api.card import model_card as model_card
     from edgedense.api.compare import compare as compare
     from edgedense.api.convert import convert as convert
+    from edgedense.api.deploy import deploy as deploy
     from edgedense.api.explain import explain as explain
     from edgedense.api.explain import feature_maps as feature_maps
     from edgedense.api.inspect import inspect as inspect
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from edgedense.errors import GateError as GateError
     from edgedense.explanations.explanation import Explanation as Explanation
     from edgedense.explanations.explanation import Heat as Heat
+    from edgedense.fleet.options import DeployOptions as DeployOptions
+    from edgedense.fleet.result import Deployment as Deployment
     from edgedense.images.preprocessing import Preprocessing as Preprocessing
     from edgedense.images.preprocessing import load_image as load_image
     from edgedense.images.preprocessing import resize as resize
@@ -72,6 +75,7 @@ _PLACES = {
     "feature_maps": "edgedense.api.explain",
     "to_html": "edgedense.api.page",
     "web": "edgedense.api.web",
+    "deploy": "edgedense.api.deploy",
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
@@ -79,6 +83,7 @@ _PLACES = {
     "Options": "edgedense.converters.options",
     "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",
+    "DeployOptions": "edgedense.fleet.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.conversion",
     "Compiled": "edgedense.converters.tflite.edgetpu",
@@ -90,6 +95,7 @@ _PLACES = {
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "ModelCard": "edgedense.report.card",
+    "Deployment": "edgedense.fleet.result",
     "Replay": "edgedense.deployed.golden",
     "ChosenThresholds": "edgedense.deployed.thresholds",
     "Summary": "edgedense.converters.readers.summary",

@@ -83,6 +83,7 @@ RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
 MAY["edgedense.website"] = SHARED | RUNNING
 MAY["edgedense.overview"] = SHARED | RUNNING
+MAY["edgedense.fleet"] = {"device.service"}
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 

@@ -14,6 +14,7 @@ from edgedense.cli import (
     benchmark,
     compare,
     convert,
+    deploy,
     doctor,
     explain,
     inspect,
@@ -70,6 +71,7 @@ for _command in (
     benchmark.benchmark,
     doctor.doctor,
     sign.sign,
+    deploy.deploy,
 ):
     add(app, _command)
 app.add_typer(service.app, name="service")

@@ -1,0 +1,56 @@
+"""`edgedense.deploy`: a deployed file to devices, over SSH."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedense.progress import Progress, reporting
+
+if TYPE_CHECKING:
+    from edgedense.fleet.options import DeployOptions
+    from edgedense.fleet.result import Deployment
+
+
+def deploy(
+    model: Path | str,
+    hosts: Sequence[str] = (),
+    *,
+    fleet: Path | str | None = None,
+    options: DeployOptions | None = None,
+    progress: Progress | None = None,
+) -> Deployment:
+    """Bring a deployed `.tflite` file to devices over SSH, and have their service run it.
+
+    `hosts` are names as ssh knows them, such as `pi@barn-1`. `fleet` is a file that lists devices, of which `hosts`
+    then names some. A device gets edgedense and the file where it lacks them, and a service where it has none. The
+    first one goes ahead alone. `progress` is told of each host that is done.
+
+    Ctrl-C ends it: hosts that are begun are told as failed, and are whole. What became of each host is in the result,
+    so a host that fails raises nothing. Raises EdgedenseError for a file that is no deployed one, for a list of hosts
+    that nobody understands, where no wheel can be built, and where this machine has no ssh.
+    """
+    from edgedense.deployed import bundle
+    from edgedense.files import sha256
+    from edgedense.flags import check
+    from edgedense.fleet import package, plan
+    from edgedense.fleet.host import Job, deploy_to
+    from edgedense.fleet.options import DeployOptions
+    from edgedense.fleet.result import Deployment
+    from edgedense.fleet.rollout import roll_out
+
+    options = options or DeployOptions()
+    check(options)
+    model = Path(model)
+    digest = sha256(bundle.read(model).model)
+    devices = plan.devices(hosts, fleet)
+    # Directly in /tmp where there is one: the path of a socket has room for about 100 letters.
+    short = "/tmp" if Path("/tmp").is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="edgedense-", dir=short) as name, reporting(progress):
+        folder = Path(name)
+        wanted = package.of_wheel(options.wheel) if options.wheel else package.of_this_installation(folder)
+        job = Job(model, digest, wanted, options, folder)
+        results = roll_out(devices, lambda device, number, stop: deploy_to(device, job, number, stop), options)
+    return Deployment(model.name, digest, results)
