@@ -2,7 +2,7 @@
 // The same sources give the same bytes: git holds the page, so that who makes a site needs no Node.
 
 import * as esbuild from "esbuild";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -14,12 +14,10 @@ const scripts = { app: "src/app.ts", worker: "src/engine/worker.ts", sw: "src/sw
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-if (existsSync(join(here, "static"))) {
-  cpSync(join(here, "static"), out, { recursive: true });
-}
+cpSync(join(here, "static"), out, { recursive: true });
 const built = await esbuild.build({
   absWorkingDir: here,
-  entryPoints: Object.fromEntries(Object.entries(scripts).filter(([, source]) => existsSync(join(here, source)))),
+  entryPoints: scripts,
   outdir: out,
   bundle: true,
   format: "iife", // a worker that is no module loads the runtime by importScripts, as LiteRT does

@@ -39,11 +39,18 @@ def web(
     from edgedense.deployed import bundle
     from edgedense.device.classifier import Classifier
     from edgedense.device.engines.contents import contents
+    from edgedense.device.engines.edgetpu import is_compiled
     from edgedense.website import runtime as litert
     from edgedense.website import site
 
     file = Path(file)
     content = bundle.read(file)
+    if is_compiled(content.model):
+        raise EdgedenseError(
+            "a file for a processor, which browsers can run",
+            f"{file.name}, compiled for an Edge TPU",
+            "the file that was given to the compiler, without _edgetpu in its name",
+        )
     site.require_recipe(content, file.name)
     if title is not None and not title.strip():
         raise EdgedenseError("a title with a letter in it", repr(title))

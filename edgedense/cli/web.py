@@ -12,9 +12,11 @@ from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
 if TYPE_CHECKING:
+    from edgedense.device.preview.address import Address
     from edgedense.website.site import Site
 
 SHOWING = "Show it on the local network"
+USUAL = ":8443"
 _SERVED = """{url}
 
 {who} The browser does not know the certificate,
@@ -70,7 +72,11 @@ Serve = Annotated[
 ServeAddress = Annotated[
     str | None,
     Flag(
-        "Where it is shown.", panel=SHOWING, metavar="HOST:PORT", usual=":8443, on every interface", needs=("--serve",)
+        "Where it is shown.",
+        panel=SHOWING,
+        metavar="HOST:PORT",
+        usual=f"{USUAL}, on every interface",
+        needs=("--serve",),
     ),
 ]
 
@@ -95,14 +101,15 @@ def web(
     import edgedense
 
     _check(out, single_file, serve)
+    where = _address(address) if serve else None
     site = edgedense.web(model, title=title, labels=labels, threshold=threshold, runtime=runtime)
     if out is not None and single_file:
         _write_page(site, out)
     elif out is not None:
         site.save(out)
         print(f"{out}: {site.size / 1e6:.1f} MB in {len(site.files)} files")
-    if serve:
-        _serve(site, address)
+    if where is not None:
+        _serve(site, where)
 
 
 def _check(out: Path | None, single_file: bool, serve: bool) -> None:
@@ -132,19 +139,23 @@ def _write_page(site: Site, out: Path) -> None:
     print(f"{out}: {len(page) / 1e6:.1f} MB")
 
 
-def _serve(site: Site, address: str | None) -> None:
-    """Show the site until Ctrl+C."""
+def _address(text: str | None) -> Address:
     from edgedense.device.preview.address import parse_address
+
+    return parse_address(text or USUAL, "--address", "192.168.1.20:8443")
+
+
+def _serve(site: Site, where: Address) -> None:
+    """Show the site until Ctrl+C."""
     from edgedense.website.runtime import missing_extra
 
     try:
         import segno
 
         from edgedense.website import certificate
-        from edgedense.website.server import USUAL, SiteServer
+        from edgedense.website.server import SiteServer
     except ImportError as error:
         raise missing_extra(error) from error
-    where = parse_address(address or USUAL, "--address", "192.168.1.20:8443")
     names = certificate.names_of_this_machine()
     given = () if where.is_everywhere else (where.host,)
     made = certificate.certificate(certificate.folder(), (*given, *names), datetime.datetime.now(datetime.timezone.utc))

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgedense.errors import EdgedenseError
+from edgedense.errors import EdgedenseError, first_line
 from edgedense.files import sha256, write_atomically
 from edgedense.notes import tell
 
@@ -126,7 +126,7 @@ def _unpacked(archive: Path) -> dict[str, bytes]:
     except KeyError as error:
         raise EdgedenseError(expected, f"{archive} without {name}", _ELSEWHERE) from error
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise EdgedenseError(expected, f"{archive}: {error}", _ELSEWHERE) from error
+        raise EdgedenseError(expected, f"{archive}: {first_line(error)}", _ELSEWHERE) from error
     return _checked(contents, str(archive), _ELSEWHERE)
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from edgedense.device.preview.address import Address
     from edgedense.website.certificate import Certificate
 
-USUAL = ":8443"  # every interface
 _INDEX = "index.html"
 # A browser runs scripts and WebAssembly, and installs a page, only where the type is right.
 _TYPES = {
@@ -95,7 +94,8 @@ class SiteServer:
     def stop(self) -> None:
         """End, also while pages are open: their connections are closed after a second."""
         self._server.should_exit = True
-        self._thread.join(5.0)
+        if self._thread.is_alive():
+            self._thread.join(5.0)
         self._socket.close()
 
 

@@ -1,4 +1,4 @@
-// What the parts of the page tell each other: the file site.json, which `edgedense web` writes (edgedense/web/site.py),
+// What the parts of the page tell each other: the file site.json, which `edgedense web` writes (edgedense/website/site.py),
 // and the engine, which runs the model in a worker. Types alone.
 
 /** A file of the site, by its path below site.json. `bytes` and `sha256` are of the file as it is served, unpacked. */
