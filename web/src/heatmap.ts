@@ -17,14 +17,15 @@ interface Shape {
   channels: number;
 }
 
-/** A heatmap for each class that is seen in the picture, or for each value. */
+/** A heatmap for the class that is the answer, or for each finding, or for each value. */
 export function heatmaps(site: Site, features: Values, scores: Float32Array, part: Heatmap["window"]): Heatmap[] {
   const { heatmaps: stored, rule } = site;
   if (!stored) return [];
   const { height, width } = stored;
   const values = real(features, stored.output);
   const of = (i: number) => relative(gradcam(stored, values, rule.labels.length === 1 ? 1 : i));
-  return seen(scores, rule).map((i) => ({
+  const answer = seen(scores, rule);
+  return (rule.kind === "best" ? answer.slice(0, 1) : answer).map((i) => ({
     label: rule.labels[i]!,
     score: scores[i]!,
     height,
