@@ -77,4 +77,4 @@ def _print(result: Deployment) -> None:
         if host.reason:
             console.print(f"{host.host}: {host.reason}", highlight=False, markup=False, soft_wrap=True)
     good = sum(host.is_good for host in result.hosts)
-    console.print(f"{good} of {len(result.hosts)} devices run it.", highlight=False)
+    console.print(f"{good} of {len(result.hosts)} devices have it.", highlight=False)

@@ -128,8 +128,8 @@ class Connection:
             finally:
                 _end(process)
         try:
-            answer = json.loads(out)
-        except ValueError:
+            answer = json.loads(out.splitlines()[-1])  # a shell's own words may stand before it
+        except (ValueError, IndexError):
             raise self._problem(self._last_words() or err) from None
         if "problem" in answer:
             told = answer["problem"]

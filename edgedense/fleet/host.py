@@ -54,11 +54,13 @@ def _steps(device: Device, job: Job, connection: Connection, began: float) -> Ho
         connection.do("install", {"place": place, "key": there["key"], "package": package, "extras": there["extras"]})
     if not there["has_model"]:
         _send(connection, place, "models", job.model, job.sha256)
-    first = {"source": device.source, "options": device.options, "user": device.user}
-    given = {"place": place, "key": there["key"], "name": device.name, "model": model}
+    given = {"place": place, "key": there["key"], "name": device.name, "model": model, "is_told": device.is_told}
+    first = {"source": device.source, "options": list(device.options), "user": device.user}
     answer = connection.do("serve", {**given, "first": first, "update": list(job.update), "patience": PATIENCE})
-    result = HostResult(device.host, "installed", "", job.package.version, None, job.sha256, time.monotonic() - began)
-    if "update" not in answer:
+    result = HostResult(
+        device.host, "installed", answer["note"], job.package.version, None, job.sha256, time.monotonic() - began
+    )
+    if answer["update"] is None:
         return result
     update = Update.from_dict(answer["update"])
     result = replace(result, outcome=update.outcome, before=update.before, checks=update.checks)

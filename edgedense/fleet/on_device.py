@@ -10,6 +10,7 @@ A folder PLACE holds all of it, and each part is whole whenever the connection o
 
     versions/KEY/       a virtual environment; it is complete when PACKAGE is in it, which is written last
     current             a link to the version that services run; it is exchanged in one step
+    services/NAME.json  what a service was installed with
     models/HASH/NAME    the model that came last; it is written under another name, and renamed when its hash is right
     wheels/HASH/NAME    a wheel, until it is installed
 """
@@ -136,36 +137,42 @@ def install(place: str, key: str, package: dict[str, Any], extras: list[str]) ->
 
 
 def serve(
-    place: str, key: str, name: str, model: dict[str, Any], first: dict[str, Any], update: list[str], patience: float
+    place: str,
+    key: str,
+    name: str,
+    model: dict[str, Any],
+    first: dict[str, Any],
+    is_told: bool,
+    update: list[str],
+    patience: float,
 ) -> dict[str, Any]:
-    """Have the service run the version KEY and the model; a service that is not there is installed with `first`. It has
-    `patience` seconds to start.
+    """Have the service run the version KEY and the model. It has `patience` seconds to start.
 
-    Returns {"update": what `edgedense service update --json` says}, without it where the service was installed. Raises
-    StepError where the service does not run afterwards.
+    `first` is what the service is installed with where there is none. Where it was installed with something else, and
+    somebody has told (`is_told`) what it is to have, it is installed anew. Returns {"update": what `edgedense service
+    update --json` says, None where the service was installed, "note": what else there is to say}. Raises StepError
+    where the service does not run afterwards, unless a person has stopped it.
     """
     root = Path(place)
-    path = str(_model(root, model))
-    command = [str(_python(root)), "-m", "edgedense.cli", "service"]
-    answer: dict[str, Any] = {}
+    path = _model(root, model)
     with _alone(root):
         _use(root, key, name, patience)
-        if _service(name) is None:
-            user = ["--user", first["user"]] if first["user"] else []
-            source = [first["source"]] if first["source"] else []
-            words = ["--", *first["options"]] if first["options"] else []
-            install = [*command, "install", "--name", name, *user, path, *source, *words]
-            _run(install, "edgedense service install to work")
-        else:
-            answer["update"] = _updated([*command, "update", path, "--name", name, "--json", *update])
+        is_there, kept, answer = _service(name) is not None, _installed(root, name), {"update": None, "note": ""}
+        if is_there:
+            answer["update"] = _updated(root, [str(path), "--name", name, "--json", *update])
             if answer["update"]["outcome"] in FAILED:
                 return answer
+        if not is_there or (is_told and kept is not None and kept != first):
+            _install(root, name, path, first)
+            answer["note"] = "the service has other options now" if is_there else ""
         after = _started(name, patience)
-        if not after["runs"]:
+        if after["is_stopped"]:
+            answer["note"] = f"{name} is stopped there"
+        elif not after["runs"]:
             raise StepError(f"{name} to run", after["says"], f"journalctl -u {name} on the device")
         _remove_versions(root)
         for other in (root / "models").iterdir():  # services keep copies of their own
-            if other != Path(path).parent:
+            if other != path.parent:
                 shutil.rmtree(other, ignore_errors=True)
     return answer
 
@@ -179,12 +186,11 @@ def _use(root: Path, key: str, name: str, patience: float) -> None:
     _link(root, key)
     if state is None or not state["runs"]:
         return
-    _systemctl("restart", "--no-block", name)
-    after = _started(name, patience)
+    after = _restarted(name, patience)
     if not after["runs"]:
         if before:
             _link(root, before[0])
-            _systemctl("restart", "--no-block", name)
+            _restarted(name, patience)
         raise StepError(
             f"{name} to run with the new edgedense",
             f"{after['says']}; the one before is back",
@@ -193,9 +199,37 @@ def _use(root: Path, key: str, name: str, patience: float) -> None:
         )
 
 
-def _updated(command: list[str]) -> dict[str, Any]:
+def _install(root: Path, name: str, model: Path, first: dict[str, Any]) -> None:
+    """`edgedense service install`, and a record of what it was given."""
+    user = ["--user", first["user"]] if first["user"] else []
+    source = [first["source"]] if first["source"] else []
+    options = ["--", *first["options"]] if first["options"] else []
+    command = [*_edgedense(root), "install", "--name", name, *user, str(model), *source, *options]
+    _run(command, "edgedense service install to work")
+    _record(root, name).parent.mkdir(exist_ok=True)
+    _record(root, name).write_text(json.dumps(first) + "\n")
+    with contextlib.suppress(StepError):  # the start is under way; this waits for its end
+        _systemctl("start", name)
+
+
+def _installed(root: Path, name: str) -> dict[str, Any] | None:
+    """What the service was installed with; None where nobody has written it down."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads(_record(root, name).read_text()))
+    return None
+
+
+def _record(root: Path, name: str) -> Path:
+    return root / "services" / f"{name}.json"
+
+
+def _edgedense(root: Path) -> list[str]:
+    return [str(_python(root)), "-m", "edgedense.cli", "service"]
+
+
+def _updated(root: Path, words: list[str]) -> dict[str, Any]:
     """What `edgedense service update --json` says; its exit code 1 is one of its answers."""
-    done = _ended(command)
+    done = _ended([*_edgedense(root), "update", *words])
     answer = None
     with contextlib.suppress(ValueError):
         answer = json.loads(done.stdout)
@@ -279,16 +313,27 @@ def _service(name: str) -> dict[str, Any] | None:
         return None
     path = re.search(r"path=(.*?) ;", entries.get("ExecStart", ""))
     state = f"{entries.get('ActiveState')} ({entries.get('SubState')})"
-    says = ": ".join(filter(None, (state, entries.get("StatusText"))))
-    return {"python": path.group(1) if path else "", "runs": state == "active (running)", "says": says}
+    return {
+        "python": path.group(1) if path else "",
+        "runs": state == "active (running)",
+        "is_stopped": state == "inactive (dead)",  # by a person: what fails is started again and again
+        "says": ": ".join(filter(None, (state, entries.get("StatusText")))),
+    }
+
+
+def _restarted(name: str, patience: float) -> dict[str, Any]:
+    """The state of a service that was restarted. systemctl waits until the start has succeeded or failed."""
+    with contextlib.suppress(StepError):
+        _systemctl("restart", name)
+    return _started(name, patience)
 
 
 def _started(name: str, patience: float) -> dict[str, Any]:
     """The state of a service once it runs, or once it had the time to."""
     end = time.monotonic() + patience
     while True:
-        state = _service(name) or {"runs": False, "says": "no such service"}
-        if state["runs"] or time.monotonic() > end:
+        state = _service(name) or {"runs": False, "is_stopped": False, "says": "no such service"}
+        if state["runs"] or state["is_stopped"] or time.monotonic() > end:
             return state
         time.sleep(0.5)
 

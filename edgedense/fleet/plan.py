@@ -22,9 +22,10 @@ EXTRAS = ("device",)
 class Device:
     """A host as ssh knows it, and its service.
 
-    `source`, `options` (of `edgedense run`) and `user` are for the first installation: `source` None is the first
+    The service is installed with `source`, `options` (of `edgedense run`) and `user`: `source` None is the first
     camera, `user` None the one who logs in. `extras` are those of the package; None keeps those that are there, and
-    takes EXTRAS where there is no package.
+    takes EXTRAS where there is no package. `is_told` says that a fleet file tells what the service is to have, so that
+    one which has something else is changed.
     """
 
     host: str
@@ -33,9 +34,10 @@ class Device:
     options: tuple[str, ...] = ()
     user: str | None = None
     extras: tuple[str, ...] | None = None
+    is_told: bool = False
 
 
-_KEYS = {field.name for field in fields(Device)}
+_KEYS = {field.name for field in fields(Device)} - {"is_told"}
 _LISTS = {"options", "extras"}
 
 
@@ -91,7 +93,7 @@ def read(path: Path | str) -> tuple[Device, ...]:
 
 def _device(entries: Mapping[str, Any]) -> Device:
     fitting: dict[str, Any] = {key: tuple(value) if key in _LISTS else value for key, value in entries.items()}
-    return Device(**fitting)
+    return Device(**fitting, is_told=True)
 
 
 def _check_entries(entries: Mapping[str, Any], where: str, known: set[str]) -> None:

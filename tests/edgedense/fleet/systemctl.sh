@@ -10,14 +10,15 @@ show)
   python=$(cat "$service/python")
   echo LoadState=loaded
   echo "ExecStart={ path=$python ; argv[]=$python -m edgedense.cli run ; pid=7 }"
-  if [ "$(cat "$service/state")" = active ]; then
-    printf '%s\n' ActiveState=active SubState=running StatusText=
-  else
-    printf '%s\n' ActiveState=activating SubState=start 'StatusText=waiting for the camera'
-  fi
+  case $(cat "$service/state") in
+  active) printf '%s\n' ActiveState=active SubState=running StatusText= ;;
+  stopped) printf '%s\n' ActiveState=inactive SubState=dead StatusText= ;;
+  *) printf '%s\n' ActiveState=activating SubState=start 'StatusText=waiting for the camera' ;;
+  esac
   ;;
+start) ;;
 restart)
-  service=$HOME/services/$3
+  service=$HOME/services/$2
   current=$(basename "$(readlink "$(dirname "$(dirname "$(cat "$service/python")")")")")
   echo "$current" >>"$service/restarts"
   if [ "$current" = "$(cat "$HOME/broken" 2>/dev/null)" ]; then

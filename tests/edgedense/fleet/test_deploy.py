@@ -118,7 +118,7 @@ class TestOutcomes:
         told = {row[0]: row[1] for row in rows if row and row[0] in ready.names}
         assert told == {name: "refused" if name == "barn-3" else "updated" for name in ready.names}
         assert "barn-3: expected the golden samples to agree; found 3 of 10 values off" in ended.out
-        assert "4 of 5 devices run it." in ended.out
+        assert "4 of 5 devices have it." in ended.out
         assert ready.hosts[2].service()["model"] != ready.hosts[3].service()["model"]
 
     def test_for_programs(self, ready: Fleet, model: Path, options: DeployOptions) -> None:
@@ -273,16 +273,36 @@ class TestPackages:
         assert again.outcome == "same"
 
     @pytest.mark.slow
-    def test_what_the_fleet_file_says_is_for_the_first_installation(
+    def test_the_service_has_what_the_fleet_file_says(
         self, ready: Fleet, model: Path, options: DeployOptions, tmp_path: Path
     ) -> None:
         path = tmp_path / "barns.toml"
-        path.write_text(
+        text = (
             '[defaults]\noptions = ["--smooth", "5"]\n[[device]]\nhost = "barn-1"\nsource = "/dev/video0"\n'
-            'user = "camera"\nname = "door"\n'
+            'user = "camera"\nname = "edgedense"\n'
         )
+        path.write_text(text)
+        host = ready.hosts[0]
         (result,) = edgedense.deploy(model, fleet=path, options=options).hosts
         assert result.outcome == "installed"
-        words = json.loads(ready.hosts[0].service("door")["words"])
-        assert words[:4] == ["--name", "door", "--user", "camera"]
+        words = json.loads(host.service()["words"])
+        assert words[:4] == ["--name", "edgedense", "--user", "camera"]
         assert words[5:] == ["/dev/video0", "--", "--smooth", "5"]
+        (alone,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
+        assert (alone.outcome, alone.reason) == ("same", "")
+        assert json.loads(host.service()["words"]) == words
+        path.write_text(text.replace('"5"', '"7"'))
+        (changed,) = edgedense.deploy(model, fleet=path, options=options).hosts
+        assert (changed.outcome, changed.reason) == ("same", "the service has other options now")
+        assert json.loads(host.service()["words"])[5:] == ["/dev/video0", "--", "--smooth", "7"]
+
+    @pytest.mark.slow
+    def test_a_service_that_a_person_has_stopped_stays_stopped(
+        self, ready: Fleet, model: Path, options: DeployOptions
+    ) -> None:
+        host = ready.hosts[0]
+        served(host, ready, model)
+        (host.home / "services" / "edgedense" / "state").write_text("stopped")
+        (result,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
+        assert (result.outcome, result.reason) == ("same", "edgedense is stopped there")
+        assert host.service()["state"] == "stopped"

@@ -37,8 +37,8 @@ def barns(tmp_path: Path) -> Path:
 
 def test_a_device_has_the_defaults_but_for_what_it_says_itself(barns: Path) -> None:
     first, second = read(barns)
-    assert first == Device("pi@barn-1", "edgedense", "rpicam", ("--smooth", "5"), "camera", None)
-    assert second == Device("pi@barn-2", "door", "/dev/video0", (), "camera", ("device", "camera"))
+    assert first == Device("pi@barn-1", "edgedense", "rpicam", ("--smooth", "5"), "camera", None, True)
+    assert second == Device("pi@barn-2", "door", "/dev/video0", (), "camera", ("device", "camera"), True)
 
 
 def test_hosts_alone_have_what_is_usual() -> None:
