@@ -102,6 +102,11 @@ class Browser:
         """Answer for the person when a page asks for a permission such as `camera`: `granted`, `denied` or `prompt`."""
         self._send("Browser.setPermission", {"permission": {"name": name}, "setting": setting})
 
+    def installability(self) -> list[str]:
+        """What keeps the page from being installed as an app, by the browser's own names."""
+        found = self._send("Page.getInstallabilityErrors", {})["installabilityErrors"]
+        return [error["errorId"] for error in found]
+
     def accessibility(self) -> list[tuple[str, str]]:
         """(role, name) of everything that a screen reader meets."""
         nodes = self._send("Accessibility.getFullAXTree", {})["nodes"]

@@ -66,7 +66,8 @@ def make_colour_model(
     for buffer, value in zip(model.buffers[1:], values, strict=True):
         buffer.data = np.frombuffer(value.tobytes(), np.uint8)
     graph = tfl.SubGraphT()
-    graph.tensors = [_tensor(*fields) for fields in zip(shapes, kinds, buffers, strict=True)]
+    # LiteRT in a browser tells outputs apart by their names.
+    graph.tensors = [_tensor(f"t{i}", *fields) for i, fields in enumerate(zip(shapes, kinds, buffers, strict=True))]
     graph.inputs, graph.outputs = [0], [7, 1] if explained else [7]
     graph.operators, model.operatorCodes = [], []
     for index, (builtin, options_type, options, inputs, results) in enumerate(steps):
@@ -84,9 +85,9 @@ def make_colour_model(
     return bytes(builder.Output())
 
 
-def _tensor(shape: list[int], kind: int, buffer: int) -> Any:
+def _tensor(name: str, shape: list[int], kind: int, buffer: int) -> Any:
     tensor = tfl.TensorT()
-    tensor.shape, tensor.type, tensor.buffer, tensor.name = shape, kind, buffer, f"t{buffer}"
+    tensor.shape, tensor.type, tensor.buffer, tensor.name = shape, kind, buffer, name
     return tensor
 
 

@@ -7,6 +7,8 @@ import { stored, turned } from "../../web/src/decoding/orientation";
 import { png } from "../../web/src/decoding/png";
 import { kindOf } from "../../web/src/decoding/kinds";
 import { gradcam } from "../../web/src/heatmap";
+import { colour } from "../../web/src/page/colours";
+import { described } from "../../web/src/page/decision";
 import { decide } from "../../web/src/prediction";
 import { window } from "../../web/src/preprocessing/fitting";
 import type { Pixels } from "../../web/src/preprocessing/pixels";
@@ -50,6 +52,9 @@ const functions = {
     }),
   decide: (cases: { scores: number[]; rule: Rule; top: number }[]) =>
     cases.map(({ scores, rule, top }) => decide(Float32Array.from(scores), rule, top)),
+  described: (cases: { scores: number[]; rule: Rule; top: number }[]) =>
+    cases.map(({ scores, rule, top }) => described(Float32Array.from(scores), rule, top)),
+  colour: (heats: number[]) => heats.map(colour),
   gradcam: (cases: { heatmaps: Heatmaps; features: StoredArray; label: number }[]) =>
     cases.map(({ heatmaps, features, label }) =>
       Array.from(gradcam(heatmaps, valuesOf(features.data, "float32") as Float32Array, label)),

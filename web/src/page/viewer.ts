@@ -154,6 +154,7 @@ export class Viewer {
   #freeze(frozen: boolean): void {
     this.#frozen = frozen;
     const turn = ++this.#turn;
+    this.#draw();
     this.#arrange();
     if (!frozen) void this.#follow(turn);
   }
