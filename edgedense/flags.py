@@ -130,6 +130,17 @@ def changed(*options: Any) -> list[str]:
     return [found.name for one in options for found in options_of(one.__class__) if _value(one, found) != found.default]
 
 
+def words(options: Any) -> list[str]:
+    """What is typed for the options that are not at their defaults: ["--max-slower", "2.0"]. They must be such whose
+    value is what was typed."""
+    found: list[str] = []
+    for one in options_of(options.__class__):
+        value = _value(options, one)
+        if value != one.default:
+            found += [one.name] if value is True else [one.name, str(value)]
+    return found
+
+
 def _value(options: Any, found: Option) -> Any:
     return reduce(getattr, found.path, options)
 

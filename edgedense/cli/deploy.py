@@ -72,7 +72,7 @@ def _print(result: Deployment) -> None:
         for host in result.hosts
     ]
     headings = ("host", "outcome", "before", "after", "edgedense", "time")
-    console.print(table(f"{result.model}, SHA-256 {result.sha256[:SHOWN]}", headings, rows))
+    console.print(table(f"{result.model}, SHA-256 {result.sha256[:SHOWN]}", headings, rows, of_numbers=False))
     for host in result.hosts:
         if host.reason:
             console.print(f"{host.host}: {host.reason}", highlight=False, markup=False, soft_wrap=True)

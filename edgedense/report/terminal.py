@@ -30,13 +30,15 @@ from edgedense.report.wording import (
 EDGES = 3  # letters of a column that Rich takes for what lies between it and the next
 
 
-def table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A plain table; columns after the first are aligned to the right where they hold numbers."""
+def table(title: str, headings: Iterable[str], rows: Iterable[Iterable[str]], of_numbers: bool = True) -> Table:
+    """A plain table; columns after the first are aligned to the right where they hold numbers. `of_numbers` is False
+    where what looks like a number is a name."""
     result = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     cells = [tuple(row) for row in rows]
     for i, heading in enumerate(headings):
         numeric = bool(cells) and all(row[i][:1].isdigit() or row[i][:1] in "-+–" for row in cells if row[i])
-        result.add_column(heading, justify="right" if i and numeric else "left", overflow="fold")
+        right = of_numbers and numeric and i > 0
+        result.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in cells:
         result.add_row(*row)
     return result

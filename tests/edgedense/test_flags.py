@@ -46,6 +46,17 @@ def test_changed_names_what_is_not_at_its_default() -> None:
     assert flags.changed(Inner(0.5, internal=8)) == []
 
 
+def test_words_are_what_is_typed_for_it() -> None:
+    @dataclass(frozen=True)
+    class Options:
+        share: Annotated[float, Flag("A share.")] = 0.5
+        forced: Annotated[bool, Flag("A switch.", name="--force")] = False
+        kind: Annotated[str, Flag("A kind.")] = "a"
+
+    assert flags.words(Options(0.1, True)) == ["--share", "0.1", "--force"]
+    assert flags.words(Options()) == []
+
+
 @pytest.mark.parametrize(
     ("flag", "words", "inside", "outside"),
     [
