@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from edgedense import flags
@@ -18,6 +19,7 @@ from edgedense.device.live.output import print_alert
 from edgedense.device.live.run import capture_job, run_live
 from edgedense.device.monitor.watch import Watch
 from edgedense.device.service.notify import Notifier
+from edgedense.device.versions.serving import Serving
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import find_images
 from edgedense.notes import tell
@@ -35,11 +37,14 @@ def run(model: Path, sources: Sequence[str] | None, options: RunOptions) -> Summ
     _check(parsed, is_live, options)
     names = read_labels(options.labels) if options.labels else None
     if is_live:
-        with Classifier(model, device=options.device, threads=options.threads, labels=names) as classifier:
+        load = partial(Classifier, device=options.device, threads=options.threads, labels=names)
+        with _serving(model, options) as serving, load(serving.model.path if serving else model) as classifier:
             tell(classifier.notes, model)
             classifier.require_classes(_of_classes(options))
-            with _watch(classifier, options) as watch:
-                return _run_live(classifier, parsed[0], options, model.name, watch)
+            if serving:
+                serving.shadow(classifier, options.live.threshold, load)
+            with _watch(classifier, options, serving) as watch:
+                return _run_live(classifier, parsed[0], options, model, watch, serving)
     paths = [path for source in parsed for path in find_images(source.name)]
     with Classifiers(model, len(paths), device=options.device, threads=options.threads, labels=names) as classifiers:
         tell(classifiers.notes, model)
@@ -51,7 +56,28 @@ def run(model: Path, sources: Sequence[str] | None, options: RunOptions) -> Summ
     return None
 
 
-def _run_live(classifier: Classifier, source: Source, options: RunOptions, title: str, watch: Watch | None) -> Summary:
+@contextmanager
+def _serving(model: Path, options: RunOptions) -> Iterator[Serving | None]:
+    """The service that this run is, its model proved; None where it is none. Raises GateError for a model that does not
+    compute what it did where it was made."""
+    serving = Serving.of(model)
+    if serving is None:
+        yield None
+        return
+    with closing(Notifier()) as notifier, closing(serving):
+        notifier.starting("proving the model")
+        serving.prove(options.device, options.threads)
+        yield serving
+
+
+def _run_live(
+    classifier: Classifier,
+    source: Source,
+    options: RunOptions,
+    model: Path,
+    watch: Watch | None,
+    serving: Serving | None,
+) -> Summary:
     asked = options.capture
     job = capture_job(
         source,
@@ -67,11 +93,12 @@ def _run_live(classifier: Classifier, source: Source, options: RunOptions, title
         classifier,
         job,
         options.live,
-        title=title,
+        title=(serving.model.path if serving else model).name,
         as_json=options.as_json,
         saving=options.saving if options.saving.folder else None,
         preview=options.preview if options.preview.is_wanted else None,
         watch=watch,
+        serving=serving,
     )
 
 
@@ -95,18 +122,21 @@ def _of_classes(options: RunOptions) -> dict[str, bool]:
 
 
 @contextmanager
-def _watch(classifier: Classifier, options: RunOptions) -> Iterator[Watch | None]:
+def _watch(classifier: Classifier, options: RunOptions, serving: Serving | None = None) -> Iterator[Watch | None]:
     """The monitor while the run lasts, where there is one."""
     state, baseline = options.monitor.state, options.monitor.baseline
     if state is None:
         yield None
         return
     rule = classifier.rule(options.live.threshold)
+    if serving:
+        serving.own(state)
+    own = serving.model.sha256 if serving else ""
     with closing(Notifier()) as notifier:  # learning from a baseline may take longer than systemd waits for a start
 
         def busy() -> None:
             notifier.starting("learning what is usual")
 
         alerted = print_alert if options.as_json else lambda alert: None
-        with Watch(state, classifier, rule, baseline=baseline, alerted=alerted, busy=busy) as watch:
+        with Watch(state, classifier, rule, model=own, baseline=baseline, alerted=alerted, busy=busy) as watch:
             yield watch

@@ -45,7 +45,7 @@ def write_atomically(path: Path | str, data: bytes, mode: int = 0o666) -> None:
         os.umask(umask)
         os.chmod(temporary, mode & ~umask)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise EdgedenseError(f"room and permission to write {path}", str(error.strerror)) from error
@@ -54,7 +54,7 @@ def write_atomically(path: Path | str, data: bytes, mode: int = 0o666) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Have the disk store the folder's entries. Not every file system can (fsync(2)), and Windows opens no folders."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -74,7 +74,9 @@ MAY |= {
     "device.classifier": DATA | {"device.engines", "device.prediction"},
     "device.camera": DATA,
     "device.preview": DATA | {"edgedense.explanations"},
-    "device.service": DATA | {"device.camera"},
+    "device.versions": DATA
+    | {f"device.{name}" for name in ("engines", "classifier", "prediction", "board", "machine")},
+    "device.service": DATA | {f"device.{name}" for name in ("camera", "engines", "classifier", "versions")},
     "device.monitor": DATA | {"device.classifier", "device.prediction"},
     "device.board": DATA | {"edgedense.report", "device.machine", "device.engines", "device.classifier"},
     "device.mqtt": DATA | {"device.board", "device.prediction", "device.monitor", "device.camera"},

@@ -28,6 +28,7 @@ from edgedense.device.monitor.watch import Watch
 from edgedense.device.prediction import Prediction, decide, doubt
 from edgedense.device.preview.state import Board
 from edgedense.device.service.notify import Notifier
+from edgedense.device.versions.serving import Serving
 from edgedense.explanations.colormap import relative
 
 _PATIENCE = 4.0  # seconds that an orderly end may take after a signal
@@ -103,10 +104,11 @@ class LiveRun:
         saver: Saver | None = None,
         board: Board | None = None,
         watch: Watch | None = None,
+        serving: Serving | None = None,
     ) -> None:
         self._classifier, self._job, self._options, self._output = classifier, job, options, output
         self._report, self._stop, self._saver, self._board = report, stop, saver, board
-        self._watch = watch
+        self._watch, self._serving = watch, serving
         self._notifier, self._clock, self._times = Notifier(), Clock(), _Times()
         # The page shows the best classes also where the answer is left open.
         self._rule = classifier.rule(options.threshold)
@@ -148,6 +150,8 @@ class LiveRun:
     def _step(self, stream: Stream) -> bool:
         """Wait for a frame and deal with it. Returns whether to go on."""
         self._notifier.alive(self._status(stream))
+        if self._serving:
+            self._serving.tick()
         if self._board and self._board.is_paused:
             if self._job.drop:
                 stream.take(timeout=0.1)  # let it go by
@@ -181,6 +185,8 @@ class LiveRun:
         if self._board:
             self._show(self._board, frame, scores)
         self._count(frame, time.perf_counter() - taken)
+        if self._serving:
+            self._serving.look(frame.picture, frame.pixels, raw)
 
     def _print(self, frame: Frame, prediction: Prediction) -> None:
         age = time.monotonic() - frame.captured

@@ -19,6 +19,7 @@ from edgedense.device.live.saving import Saver
 from edgedense.device.monitor.watch import Watch
 from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
+from edgedense.device.versions.serving import Serving
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.images.preprocessing import Preprocessing
 from edgedense.notes import LOG
@@ -69,6 +70,7 @@ def run_live(
     saving: Saving | None = None,
     preview: PreviewOptions | None = None,
     watch: Watch | None = None,
+    serving: Serving | None = None,
 ) -> Summary:
     """Classify until the source ends or a signal comes: results to stdout, everything else to the log.
 
@@ -90,7 +92,16 @@ def run_live(
     try:
         with stop_on_signals() as stop, _page(preview, title, job.source, classifier) as board:
             run = LiveRun(
-                classifier, job, options, output, report=LOG.warning, stop=stop, saver=saver, board=board, watch=watch
+                classifier,
+                job,
+                options,
+                output,
+                report=LOG.warning,
+                stop=stop,
+                saver=saver,
+                board=board,
+                watch=watch,
+                serving=serving,
             )
             return run.run()
     finally:

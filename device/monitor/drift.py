@@ -126,9 +126,9 @@ def psi_limit(rate: float, n: int, m: int, bins: int) -> float:
 class Monitor:
     """Watches a stream of predictions. Feed it with `update`; keep it across restarts with `save` and `load`.
 
-    `labels` are the model's class names; `rule` says when a class counts as seen, None that it is the best one. It
-    first learns for `learn_samples` samples and, where times are given, for `learn_seconds`. `interval` is the time
-    between samples, in seconds.
+    `labels` are the model's class names, `model` is the SHA-256 of its file, where that is known; `rule` says when a
+    class counts as seen, None that it is the best one. It first learns for `learn_samples` samples and, where times are
+    given, for `learn_seconds`. `interval` is the time between samples, in seconds.
     """
 
     def __init__(
@@ -136,6 +136,7 @@ class Monitor:
         labels: Sequence[str],
         *,
         rule: Rule | None = None,
+        model: str = "",
         learn_samples: int = LEARN_SAMPLES,
         learn_seconds: float = LEARN_SECONDS,
         interval: float = INTERVAL,
@@ -144,6 +145,7 @@ class Monitor:
             raise EdgedenseError(f"{2 * PART * PARTS} samples or more to learn from", str(learn_samples))
         self.labels = tuple(labels)
         self.rule = rule
+        self.model = model
         self.learn_samples, self.learn_seconds, self.interval = learn_samples, learn_seconds, interval
         self.learning = True
         self.samples = 0  # taken since the start, and again since the end of learning
@@ -295,6 +297,7 @@ class Monitor:
         """Write the state, whole or not at all. Raises EdgedenseError when it cannot be written."""
         state = {
             "version": 1,
+            **({"model": self.model} if self.model else {}),
             "labels": self.labels,
             "thresholds": self._thresholds,
             "learning": self.learning,

@@ -26,9 +26,10 @@ _SAVE_EVERY = 600.0  # seconds: what a power cut may cost, against the wear of a
 class Watch:
     """Use it as a context manager; the state is written at its end, and every ten minutes.
 
-    `rule` says which classes count as seen. `baseline` is a folder of images to learn from where the file `state` does
-    not exist yet; without one the monitor learns on site. Alerts are logged, and `alerted` is called with each. Raises
-    EdgedenseError when the state is damaged, belongs to another model or cannot be written.
+    `rule` says which classes count as seen, `model` is the SHA-256 of the file, where it is known. `baseline` is a
+    folder of images to learn from where the file `state` does not exist yet; without one the monitor learns on site.
+    Alerts are logged, and `alerted` is called with each. Raises EdgedenseError when the state is damaged, belongs to
+    another model or cannot be written.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Watch:
         classifier: Classifier,
         rule: Rule,
         *,
+        model: str = "",
         baseline: Path | None = None,
         alerted: Callable[[Alert], None] = lambda alert: None,
         busy: Callable[[], None] = lambda: None,
     ) -> None:
         self._state, self._alerted = state, alerted
         is_new = not state.exists()
-        self._monitor = Monitor.load(state, rule.labels, rule=rule)
+        self._monitor = Monitor.load(state, rule.labels, rule=rule, model=model)
         if is_new and baseline:
             _learn(self._monitor, classifier, baseline, busy)
         self._monitor.save(state)  # now, rather than in ten minutes, is when to find out that it cannot be written

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgedense.device.camera.sources import Source
-from edgedense.device.service import places
+from edgedense.device.service import admission, places
 from edgedense.device.service.places import Place
+from edgedense.device.versions import models
+from edgedense.device.versions.models import Models
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.files import write_atomically
 
 GROUPS = ("video", "render", "plugdev")  # cameras; graphics memory; Coral sticks
-UNITS, TOKENS = Path("/etc/systemd/system"), Path("/etc/edgedense")
+UNITS, TOKENS = Path("/etc/systemd/system"), Path("/etc/edgedense")  # the latter holds public keys too
 
 _UNIT = """\
 # Written by edgedense service install; it is written anew by the next one.
@@ -33,7 +35,8 @@ Description=edgedense: {description}
 Type=notify
 NotifyAccess=main
 ExecStart={command}
-Environment=PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1
+ExecStopPost={guard}
+Environment={environment}
 User={user}
 SupplementaryGroups={groups}
 Restart=always
@@ -74,8 +77,9 @@ WantedBy=multi-user.target
 class Service:
     """What is to run: `options` are those of edgedense run, with whole paths.
 
-    The user must be able to read `reads`, and may write to `places`. `source` is None for the first camera. `has_token`
-    says that the preview page's token comes as a credential.
+    `model` is copied to where only root writes. The user must be able to read `reads`, and may write to `places`.
+    `source` is None for the first camera. `has_token` says that the preview page's token comes as a credential. With a
+    `public_key` the service takes no model that was not signed with its private key.
     """
 
     name: str
@@ -86,10 +90,18 @@ class Service:
     reads: tuple[Path, ...] = ()
     places: tuple[Place, ...] = ()
     has_token: bool = False
+    public_key: Path | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
             raise EdgedenseError("a service's name of letters, digits and - _ .", repr(self.name), "--name door")
+        if self.name == models.FOLDER.name:
+            raise EdgedenseError("a name for the service", f"{self.name}, whose folder holds models", "--name door")
+
+    @property
+    def device(self) -> str:
+        """What runs the model, the option --device."""
+        return self.options[self.options.index("--device") + 1] if "--device" in self.options else "cpu"
 
     @property
     def unit_path(self) -> Path:
@@ -100,6 +112,16 @@ class Service:
     def token_path(self) -> Path:
         """Where the token is kept; only root can read it, and systemd hands it to the service."""
         return TOKENS / f"{self.name}.token"
+
+    @property
+    def key_path(self) -> Path:
+        """Where the public key is kept, by which updates are verified; everybody may read it."""
+        return TOKENS / f"{self.name}.pub"
+
+    @property
+    def models(self) -> Models:
+        """Where its models are kept."""
+        return Models.of(self.name)
 
     @property
     def state_folder(self) -> Path:
@@ -114,7 +136,7 @@ def unit_text(service: Service) -> str:
         "-m",
         "edgedense.cli",
         "run",
-        str(service.model),
+        str(service.models.link),
         *([service.source.argument] if service.source else ["--camera"]),
         "--json",
         "--on-change",
@@ -124,7 +146,9 @@ def unit_text(service: Service) -> str:
         words += ["--preview-token-file", "%d/preview-token"]
     is_remote = service.source is not None and service.source.kind in ("http", "rtsp")
     return _UNIT.format(
-        description=f"{service.model.name} on {service.source or 'the first camera'}".replace("%", "%%"),
+        description=f"{service.name} on {service.source or 'the first camera'}".replace("%", "%%"),
+        guard=guard(service),
+        environment=environment(service),
         network="Wants=network-online.target\nAfter=network-online.target\n" if is_remote else "",
         command=" ".join(words),
         user=service.user,
@@ -134,13 +158,24 @@ def unit_text(service: Service) -> str:
     )
 
 
+def guard(service: Service) -> str:
+    """The command that takes back a model that fails. The plus sign: systemd runs it as root, outside of the unit's
+    walls."""
+    words = (sys.executable, "-m", "edgedense.device.versions.guard", service.models.folder, service.state_folder)
+    return "+" + " ".join(_quoted(str(word)) for word in words)
+
+
+def environment(service: Service) -> str:
+    """The variables of the unit's processes."""
+    return f"PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 EDGEDENSE_MODELS={service.models.folder}"
+
+
 def _writable(service: Service) -> str:
     """What the service may write to, although it sees the rest of the system read-only."""
-    states = {service.state_folder} if any(place.in_state for place in service.places) else set()
-    states |= {place.folder for place in service.places if place.in_state}
+    states = {service.state_folder} | {place.folder for place in service.places if place.in_state}
     others = {place.folder for place in service.places if not place.in_state}
     names = [_quoted_path(str(folder.relative_to(places.STATE))) for folder in sorted(states)]
-    lines = [f"StateDirectory={' '.join(names)}\nStateDirectoryMode=0750\n"] if names else []
+    lines = [f"StateDirectory={' '.join(names)}\nStateDirectoryMode=0750\n"]
     if others:
         lines.append(f"ReadWritePaths={' '.join(_quoted_path(str(folder)) for folder in sorted(others))}\n")
     return "".join(lines)
@@ -178,21 +213,26 @@ def service_user(named: str | None) -> str:
 
 
 def install(service: Service) -> str | None:
-    """Write the unit, start it, and have it start at boot. Returns the preview page's token, if it has one.
+    """Keep the model, write the unit, start it, and have it start at boot. Returns the preview page's token, if any.
 
-    Raises EdgedenseError when this is not root or the user cannot read what it needs, DeviceError when systemd
-    does not take the unit.
+    Raises EdgedenseError when this is not root, the user cannot read what it needs or the model is not signed although
+    there is a key, DeviceError when systemd does not take the unit.
     """
-    _require_root()
+    require_root()
+    files = admission.files_of(service.model, service.device)
+    admission.require_signed(files, service.public_key or service.key_path)
     _require_access(service)
     for place in service.places:
         _make(place, service.user)
+    if service.public_key is not None:
+        admission.keep_key(service.public_key, service.key_path)
+    admission.install(service.models, files, service.key_path)
     token = _kept_token(service.token_path) if service.has_token else None
     write_atomically(service.unit_path, unit_text(service).encode())
     service.unit_path.chmod(0o644)
-    _systemctl("daemon-reload")
-    _systemctl("enable", service.name)
-    _systemctl("restart", "--no-block", service.name)  # it is ready only when the camera is
+    systemctl("daemon-reload")
+    systemctl("enable", service.name)
+    systemctl("restart", "--no-block", service.name)  # it is ready only when the camera is
     return token
 
 
@@ -218,7 +258,8 @@ def _kept_token(path: Path) -> str:
     return token
 
 
-def _require_root() -> None:
+def require_root() -> None:
+    """Raise EdgedenseError where this is another user, with the command for root."""
     if os.geteuid() != 0:
         # The whole path: sudo does not look into virtual environments.
         arguments = shlex.join(sys.argv[1:])
@@ -242,7 +283,7 @@ for folder in sys.argv[2 + count:]:
 
 def _require_access(service: Service) -> None:
     """A home folder is closed to other users on Raspberry Pi OS, with everything in it."""
-    reads = [str(path) for path in (service.model, *service.reads)]
+    reads = [str(path) for path in service.reads]
     folders = [place.folder for place in service.places if not place.in_state]
     for place in service.places:
         is_folder = place.folder.is_dir() or (place.kind == "folder" and not place.folder.exists())  # it will be made
@@ -258,33 +299,38 @@ def _require_access(service: Service) -> None:
     if result.returncode:
         why = (result.stderr.strip().splitlines() or ["it failed"])[-1]
         raise EdgedenseError(
-            f"that {service.user} can read {', '.join(reads)}"
-            + (f", write to {', '.join(written)}" if written else "")
-            + f" and run {sys.executable}",
+            f"that {service.user} can "
+            + "".join(
+                f"{what} {', '.join(paths)}, " for what, paths in (("read", reads), ("write to", written)) if paths
+            )
+            + f"run {sys.executable}",
             why,
             "--user with their owner's name, or move them out of a home folder",
         )
 
 
 def remove(name: str) -> Path:
-    """Stop the service and delete its unit and token, but not what it wrote: the path of its state folder.
+    """Stop the service and delete its unit, token and public key, but neither its models and their history nor what it
+    wrote: the path of its state folder.
 
     Raises EdgedenseError when there is no such service.
     """
-    _require_root()
+    require_root()
     service = Service(name, Path(), None, "")
     if not service.unit_path.is_file():
         raise EdgedenseError("a service to remove", f"no {service.unit_path}")
-    _systemctl("disable", "--now", name)
+    systemctl("disable", "--now", name)
     service.unit_path.unlink()
     service.token_path.unlink(missing_ok=True)
-    _systemctl("daemon-reload")
+    service.key_path.unlink(missing_ok=True)
+    systemctl("daemon-reload")
     return service.state_folder
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What systemd says: its states, the service's own words, and how often it was restarted since it was started."""
+    """What systemd says: its states, the service's own words, how often it was restarted since it was started, and the
+    name of this start."""
 
     name: str
     is_installed: bool
@@ -292,6 +338,7 @@ class ServiceStatus:
     says: str
     since: str
     restarts: int
+    invocation: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -308,8 +355,11 @@ class ServiceStatus:
 
 def status(name: str) -> ServiceStatus:
     """Ask systemd. Raises DeviceError when there is none."""
-    output = _systemctl(
-        "show", name, "--property", "LoadState,ActiveState,SubState,StatusText,ActiveEnterTimestamp,NRestarts"
+    output = systemctl(
+        "show",
+        name,
+        "--property",
+        "LoadState,ActiveState,SubState,StatusText,ActiveEnterTimestamp,NRestarts,InvocationID",
     )
     entries = dict(line.partition("=")[::2] for line in output.splitlines())
     return ServiceStatus(
@@ -319,10 +369,12 @@ def status(name: str) -> ServiceStatus:
         entries.get("StatusText", ""),
         entries.get("ActiveEnterTimestamp", ""),
         int(entries.get("NRestarts") or 0),
+        entries.get("InvocationID", ""),
     )
 
 
-def _systemctl(*arguments: str) -> str:
+def systemctl(*arguments: str) -> str:
+    """What the program of that name prints. Raises DeviceError where it fails or is missing."""
     try:
         result = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError:

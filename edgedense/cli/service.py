@@ -1,20 +1,25 @@
-"""`edgedense service`: install, remove, status."""
+"""`edgedense service`: install, remove, status, update, rollback, history."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgedense.cli.flags import add, flags_of
-from edgedense.cli.options import DeployedFile
+from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.cli.run import run
-from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.device.service.options import UpdateOptions
+from edgedense.errors import DeviceError, EdgedenseError, GateError
 from edgedense.flags import Flag
 
 if TYPE_CHECKING:
+    from edgedense.device.service.outcome import Update
     from edgedense.device.service.places import Place
     from edgedense.device.service.systemd import Service
 
@@ -33,6 +38,14 @@ OptionsOfRun = Annotated[
     ),
 ]
 User = Annotated[str | None, Flag("The user to run as. By default it is the one who calls sudo.", metavar="USER")]
+PublicKey = Annotated[
+    Path | None,
+    Flag(
+        "From now on the service takes only models that were signed with the private key that belongs to this public "
+        "one (edgedense sign). The key stays installed until the service is removed.",
+        reads="file",
+    ),
+]
 
 
 def install(
@@ -42,11 +55,15 @@ def install(
     *,
     user: User = None,
     name: ServiceName = "edgedense",
+    public_key: PublicKey = None,
 ) -> None:
-    """Install a service that classifies from boot on, or change an installed one. Needs root."""
+    """Install a service that classifies from boot on, or change an installed one. Needs root.
+
+    The model is copied to /var/lib/edgedense-models/NAME, where only root writes.
+    """
     from edgedense.device.service.systemd import install as write_unit
 
-    service = _service(model, source, list(words or ()), name, user)
+    service = replace(_service(model, source, list(words or ()), name, user), public_key=public_key)
     token = write_unit(service)
     print(f"{service.unit_path} is installed and started; edgedense service status shows how it goes")
     for place in service.places:
@@ -121,18 +138,22 @@ def _options(context: Any, paths: dict[str, Path]) -> Iterator[str]:
 def remove(name: ServiceName = "edgedense") -> None:
     """Stop the service and remove it. Needs root."""
     from edgedense.device.service.systemd import remove as remove_unit
+    from edgedense.device.versions.models import Models
 
-    folder = remove_unit(name)
-    left = f"; what it wrote stays in {folder}" if folder.is_dir() else ""
-    print(f"{name} is removed{left}")
+    folders = (remove_unit(name), Models.of(name).folder)
+    left = " and ".join(str(folder) for folder in folders if folder.is_dir())
+    print(f"{name} is removed{left and f'; what it wrote, and its models, stay in {left}'}")
 
 
 def status(name: ServiceName = "edgedense") -> None:
-    """Say whether the service runs, and what it sees; exit with 3 when it does not run."""
+    """Say whether the service runs, with which model, and what it sees; exit with 3 when it does not run."""
+    from edgedense.device.service.report import report
     from edgedense.device.service.systemd import status as status_of
 
     found = status_of(name)
     print(found)
+    for line in report(name):
+        print(line)
     if not found.is_active:
         raise DeviceError(
             f"{name} to run",
@@ -141,5 +162,56 @@ def status(name: ServiceName = "edgedense") -> None:
         )
 
 
-for _command in (install, remove, status):
+def update(
+    model: DeployedFile, *, name: ServiceName = "edgedense", options: UpdateOptions, as_json: AsJson = False
+) -> None:
+    """Let the service run another model, which it gives up by itself if it fails. Needs root.
+
+    The file must be whole, signed where a public key is installed, have the labels of the current model, compute its
+    golden samples as it did where it was made, and take no more time than --max-slower says. Then the service is
+    restarted with it. Exit code 1 when it was refused or taken back. The same file again changes nothing.
+    """
+    from edgedense.device.service.update import update as change
+
+    result = change(name, model, options)
+    _render(result, as_json)
+    if not result.succeeded:
+        sys.exit(GateError.exit_code)
+
+
+def rollback(name: ServiceName = "edgedense", *, as_json: AsJson = False) -> None:
+    """Let the service run the model from before again. Needs root."""
+    from edgedense.device.service.update import rollback as go_back
+
+    _render(go_back(name), as_json)
+
+
+def _render(result: Update, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result.to_dict(), ensure_ascii=False))
+        return
+    for check in result.checks:
+        print(check)
+    print(f"{result.outcome}: {result.reason}")
+
+
+def history(name: ServiceName = "edgedense", *, as_json: AsJson = False) -> None:
+    """List which model the service ran when, who changed it, and why."""
+    from edgedense.device.versions import history as kept
+    from edgedense.device.versions.models import Models
+    from edgedense.device.versions.moments import Moment
+
+    changes = Models.of(name).changes
+    if as_json:
+        print(json.dumps([change.to_dict() for change in changes], ensure_ascii=False))
+        return
+    if not changes:
+        raise EdgedenseError(f"a history of {name}", "none", "edgedense service install or update begins one")
+    rows = kept.rows(changes, Moment.now())
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+for _command in (install, remove, status, update, rollback, history):
     add(app, _command)

@@ -31,7 +31,7 @@ ENTRY = "signature.json"  # in the archive of the deployed file
 PREFIX = b"edgedense deployed file 1\n"  # what is signed can be taken for nothing else that the key may sign
 _ALGORITHM = "Ed25519"
 _NONE = bytes(32), bytes(64)  # stands where key and signature will be
-_SIGN = "sign it: edgedense sign MODEL.tflite --key FILE"
+_SIGN = "edgedense sign MODEL.tflite --key FILE"
 
 
 def _content(key: bytes, signature: bytes) -> bytes:

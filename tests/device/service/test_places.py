@@ -18,6 +18,7 @@ from edgedense.cli.app import app
 from edgedense.cli.flags import expanded, flags_of
 from edgedense.cli.run import run
 from edgedense.device.service import places, systemd
+from edgedense.device.versions import models
 from edgedense.errors import EdgedenseError
 
 FLAGS = {name: flag for name, flag in flags_of(run).items() if flag.writes or flag.reads}
@@ -50,6 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(systemd, "UNITS", tmp_path / "units")
     monkeypatch.setattr(systemd, "TOKENS", tmp_path / "tokens")
     monkeypatch.setattr(places, "STATE", tmp_path / "var" / "lib")
+    monkeypatch.setattr(models, "FOLDER", tmp_path / "models")
     monkeypatch.setattr(places, "HIDDEN", ())  # the tests' own folders are below /tmp
     monkeypatch.setattr(systemd.os, "geteuid", lambda: 0)
     monkeypatch.setattr(systemd.shutil, "chown", lambda *_: None)
@@ -96,7 +98,7 @@ def test_what_an_option_writes_has_a_writable_place_in_the_unit(home: Path, name
     assert unit["ProtectSystem"] == "strict"  # nothing else is writable
     if path.startswith("/"):
         assert folder.is_dir()
-        assert "StateDirectory" not in unit
+        assert unit["StateDirectory"] == "door"  # what the service notes of its model is kept there
     else:
         assert shlex.split(unit["StateDirectory"])[0] == "door"  # systemd makes them in this order
         assert "ReadWritePaths" not in unit
@@ -109,7 +111,9 @@ def test_what_an_option_reads_is_resolved_where_it_is_installed(home: Path, name
     more = beside.get(name, [])
     unit = installed(option(name), "there", *more)
     assert given(unit, name) == home / "there"
-    assert unit["ExecStart"].split()[4] == str(home / "m.tflite")
+    link = models.FOLDER / "door" / "current.tflite"
+    assert unit["ExecStart"].split()[4] == str(link)
+    assert link.resolve().name == "m.tflite"
     assert "LoadCredential" not in unit  # the page's token is the user's own
 
 
@@ -187,13 +191,15 @@ def test_in_a_read_only_system_the_units_command_keeps_its_state(
         folder.mkdir(parents=True, exist_ok=True)  # as systemd does for StateDirectory=
     # In the foreground: else the signal goes to the whole group too, and a second one ends the program at once.
     command = ["timeout", "--foreground", "--signal", "INT", "4", *shlex.split(unit["ExecStart"])]
+    monkeypatch.setenv("EDGEDENSE_MODELS", str(models.FOLDER / "edgedense"))  # as the unit and systemd set them
+    monkeypatch.setenv("STATE_DIRECTORY", str(places.STATE / "edgedense"))
     state, unsure = places.STATE / "edgedense" / "state.json", places.STATE / "edgedense" / "unsure"
     refused = sandboxed([], *command)
     assert "Read-only file system" in refused.stderr
     assert not state.exists()
     allowed = sandboxed(writable(unit), *command)
     assert "frames classified" in allowed.stderr, allowed.stderr
-    assert state.is_file()
+    assert f'"model": "{models.Models.of("edgedense").current.sha256}"' in state.read_text()  # type: ignore[union-attr]
     assert list(unsure.glob("*.jpg"))
 
 

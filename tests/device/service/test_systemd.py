@@ -24,6 +24,7 @@ from edgedense.device.service import places
 from edgedense.device.service import systemd as module
 from edgedense.device.service.places import Place
 from edgedense.device.service.systemd import Service, install, remove, service_user, status, unit_text
+from edgedense.device.versions import models
 from edgedense.errors import DeviceError, EdgedenseError
 from tests.device.conftest import Rpicam
 
@@ -46,6 +47,7 @@ def command(text: str) -> list[str]:
 def whole(tmp_path: Path) -> Service:
     """A service that uses everything."""
     unsure, state = Path("/srv/unsure"), Path("/var/lib/edgedense-test/state.json")
+    (tmp_path / "a model.tflite").write_bytes(b"a model")
     return Service(
         "edgedense-test",
         tmp_path / "a model.tflite",
@@ -124,30 +126,29 @@ def test_the_token_is_a_credential_and_not_on_the_command_line(whole: Service) -
     assert found["ReadWritePaths"] == "/srv/unsure"
     assert found["StateDirectory"] == "edgedense-test"
     bare = directives(unit_text(Service("a", Path("/m.tflite"), None, "daemon")))
-    assert not {"LoadCredential", "ReadWritePaths", "StateDirectory", "Wants"} & set(bare)
-    assert bare["ExecStart"].endswith("/m.tflite --camera --json --on-change")
+    assert not {"LoadCredential", "ReadWritePaths", "Wants"} & set(bare)
+    assert bare["ExecStart"].endswith("/var/lib/edgedense-models/a/current.tflite --camera --json --on-change")
 
 
 def test_words_reach_the_program_as_they_are(tmp_path: Path) -> None:
-    name = 'odd $HOME %n "name" \\ ;.tflite'
-    text = unit_text(Service("a", tmp_path / name, Source("http", "http://h/?a=1&b=%20"), "daemon"))
-    assert command(text)[:6] == [
-        sys.executable,
-        "-m",
-        "edgedense.cli",
-        "run",
-        str(tmp_path / name),
-        "http://h/?a=1&b=%20",
+    name = 'odd $HOME %n "name" \\ ;.txt'
+    source = Source("http", "http://h/?a=1&b=%20")
+    text = unit_text(Service("a", tmp_path / "m.tflite", source, "daemon", ("--labels", str(tmp_path / name))))
+    assert command(text) == [
+        *(sys.executable, "-m", "edgedense.cli", "run", "/var/lib/edgedense-models/a/current.tflite"),
+        *("http://h/?a=1&b=%20", "--json", "--on-change", "--labels", str(tmp_path / name)),
     ]
     assert directives(text)["After"] == "network-online.target"
 
 
 def test_the_command_tells_systemd_that_it_is_ready(
-    colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket
+    colours: Path, rpicam: Rpicam, tmp_path: Path, notify_socket: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unit's own command before a real notify socket, with a credential as systemd places it."""
     (tmp_path / "preview-token").write_text("a-token-of-some-length\n")
     service = Service("a", colours, RPICAM, "daemon", ("--preview-address", "127.0.0.1:0"), has_token=True)
+    monkeypatch.setattr(models, "FOLDER", tmp_path / "models")
+    service.models.switch(service.models.keep({"colours.tflite": colours.read_bytes()}), None)
     words = [word.replace("%d", str(tmp_path)) for word in command(unit_text(service))]
     server = notify_socket
     server.settimeout(30)
@@ -155,6 +156,8 @@ def test_the_command_tells_systemd_that_it_is_ready(
         **os.environ,
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
         "WATCHDOG_USEC": "1000000",
+        "EDGEDENSE_MODELS": str(tmp_path / "models" / "a"),
+        "STATE_DIRECTORY": str(tmp_path),
         "PYTHONSAFEPATH": "1",
     }
     with subprocess.Popen(
@@ -186,6 +189,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "UNITS", tmp_path / "units")
     monkeypatch.setattr(module, "TOKENS", tmp_path / "tokens")
     monkeypatch.setattr(places, "STATE", tmp_path / "state")
+    monkeypatch.setattr(models, "FOLDER", tmp_path / "models")
     monkeypatch.setattr(places, "HIDDEN", ())  # the tests' own folders are below /tmp
     (tmp_path / "units").mkdir()
     monkeypatch.setattr(module.os, "geteuid", lambda: 0)
@@ -274,7 +278,7 @@ def test_the_command_line_installs_with_options(systemctl: Path, tmp_path: Path,
     assert result.exit_code == 0, result.output + str(result.exception)
     text = (tmp_path / "units" / "door.service").read_text()
     assert command(text)[4:] == [
-        str(colours),
+        str(tmp_path / "models" / "door" / "current.tflite"),
         "rpicam:1",
         "--json",
         "--on-change",
