@@ -55,7 +55,7 @@ def complete(line: str) -> str:
 def test_the_shell_completes_commands_options_and_choices() -> None:
     assert complete("edgedense va").split() == ["validate"]
     assert complete("edgedense validate --refer").split() == ["--reference"]
-    assert complete("edgedense service ").split() == ["install", "remove", "status"]
+    assert complete("edgedense service ").split() == ["install", "remove", "status", "update", "rollback", "history"]
 
 
 def test_completion_can_be_installed(tmp_path: Path) -> None:
