@@ -1,7 +1,8 @@
 // Where a file of the site comes from: the server, or the page itself, which then is a single file without a server.
 //
 // In a single file each file of the site is an element of the page, with its path as id:
-// <script type="application/octet-stream+base64" id="model.tflite">…</script>, and site.json is one of them.
+// <script type="application/octet-stream+base64" id="model.tflite" data-packed="gzip">…</script>, and site.json is one of
+// them. That and scripts are not packed: they are small, and are wanted at once.
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { Problem, Site, SiteFile } from "./contract";
@@ -13,6 +14,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 const SITE = "site.json";
 const EMBEDDED = "application/octet-stream+base64";
+const PACKED = "application/gzip"; // the type of a Blob
 
 /** Whether this page carries the site's files, so that it needs no server. Not for a worker, which has no page. */
 export function isSingleFile(): boolean {
@@ -38,7 +40,7 @@ export async function readSite(): Promise<Site> {
  * carries of it. Rejects with a Problem. */
 export async function readFrom(source: string | Blob, file: SiteFile, progress: Progress = () => {}): Promise<Bytes> {
   const isHere = typeof source !== "string";
-  const content = isHere ? new Uint8Array(await source.arrayBuffer()) : await download(source, file, progress);
+  const content = isHere ? await unpacked(source) : await download(source, file, progress);
   await check(file, content);
   progress(file.bytes, file.bytes);
   return content;
@@ -47,7 +49,14 @@ export async function readFrom(source: string | Blob, file: SiteFile, progress: 
 /** What the page carries of a file, for its worker, which has no page and may not read the page's addresses. */
 export function carried(path: string): Blob | null {
   const content = embedded(path);
-  return content && new Blob([content], { type: path.endsWith(".js") ? "text/javascript" : "application/octet-stream" });
+  const type = path.endsWith(".js") ? "text/javascript" : "application/octet-stream";
+  return content && new Blob([content], { type: element(path)?.dataset.packed === "gzip" ? PACKED : type });
+}
+
+async function unpacked(blob: Blob): Promise<Bytes> {
+  const stream = blob.stream();
+  const whole = blob.type === PACKED ? stream.pipeThrough(new DecompressionStream("gzip")) : stream;
+  return new Uint8Array(await new Response(whole).arrayBuffer());
 }
 
 /** An address from which this page may load a script of the site: that of the server, or, in a single file, one that the

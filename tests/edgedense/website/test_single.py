@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -40,11 +41,12 @@ class Elements(HTMLParser):
 
 
 def carried(elements: Elements) -> dict[str, bytes]:
-    return {
-        str(attributes["id"]): base64.b64decode(text)
-        for tag, attributes, text in elements.found
-        if tag == "script" and attributes.get("type") == DATA
-    }
+    found = {}
+    for tag, attributes, text in elements.found:
+        if tag == "script" and attributes.get("type") == DATA:
+            data = base64.b64decode(text)
+            found[str(attributes["id"])] = gzip.decompress(data) if "data-packed" in attributes else data
+    return found
 
 
 def test_it_carries_what_it_reads(cards: Site) -> None:
@@ -90,6 +92,14 @@ def test_a_page_that_is_too_large(cards: Site, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(single, "LARGEST", size // 2)
     with pytest.raises(EdgedenseError, match=r"a single file of at most 0.* MB; found .*--out FOLDER"):
         cards.to_html()
+
+
+def test_what_is_packed(cards: Site) -> None:
+    """What gets smaller by it, but for what the page reads before it can unpack anything."""
+    files = {**cards.files, "runtime/litert_wasm_internal.wasm": bytes(4000)}
+    elements = Elements(to_html(files)).found
+    packed = {attributes["id"] for _, attributes, _ in elements if attributes.get("data-packed") == "gzip"}
+    assert packed == {"model.tflite", "runtime/litert_wasm_internal.wasm"}
 
 
 def test_the_same_site_gives_the_same_page(cards: Site) -> None:
