@@ -13,6 +13,7 @@ from edgedense.device.camera.sources import Source, first_camera, parse
 from edgedense.device.classifier import Classifier, read_labels
 from edgedense.device.classifiers import Classifiers
 from edgedense.device.images import print_images
+from edgedense.device.live.listener import listening
 from edgedense.device.live.loop import Summary
 from edgedense.device.live.options import LiveOptions, RunOptions
 from edgedense.device.live.output import print_alert
@@ -89,24 +90,29 @@ def _run_live(
         live=asked.live,
         watch_motion=options.live.when_moving,
     )
-    return run_live(
-        classifier,
-        job,
-        options.live,
-        title=(serving.model.path if serving else model).name,
-        as_json=options.as_json,
-        saving=options.saving if options.saving.folder else None,
-        preview=options.preview if options.preview.is_wanted else None,
-        watch=watch,
-        serving=serving,
-    )
+    path = serving.model.path if serving else model
+    rule = classifier.rule(options.live.threshold)
+    with listening(options, path, rule, source.title, watch) as listeners:
+        return run_live(
+            classifier,
+            job,
+            options.live,
+            title=path.name,
+            as_json=options.as_json,
+            saving=options.saving if options.saving.folder else None,
+            preview=options.preview if options.preview.is_wanted else None,
+            watch=watch,
+            serving=serving,
+            listeners=listeners,
+        )
 
 
 def _check(sources: Sequence[Source], is_live: bool, options: RunOptions) -> None:
     """Raise EdgedenseError for options that do not go with the sources or with each other."""
     if not is_live:
         of_frames = replace(options.live, top=LiveOptions.top, threshold=LiveOptions.threshold)
-        unusable = flags.changed(of_frames, options.capture, options.view, options.preview, options.saving)
+        others = (options.capture, options.view, options.preview, options.saving, options.mqtt, options.metrics)
+        unusable = flags.changed(of_frames, *others)
         if unusable:
             raise EdgedenseError(f"a camera, a stream or a video for {' and '.join(unusable)}", "images")
     elif len(sources) > 1:

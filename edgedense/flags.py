@@ -29,7 +29,8 @@ class Flag:
     `needs` one of them: their names. `argument`: the value stands alone, without --NAME before it.
 
     `takes` is the type that is typed, where it is not the field's, and `read` makes the field's value of it. `writes`
-    and `reads` say that the value is the path of a file or folder, and what is done with it.
+    and `reads` say that the value is the path of a file or folder, and what is done with it. A file that is `secret` is
+    one that root alone may be able to read: a service gets its content from systemd.
     """
 
     help: str
@@ -47,6 +48,7 @@ class Flag:
     read: Callable[[Any], Any] | None = None
     writes: Literal["file", "folder"] | None = None
     reads: Literal["file", "folder"] | None = None
+    secret: bool = False
 
     @property
     def limits(self) -> str:

@@ -79,7 +79,8 @@ MAY |= {
     "device.service": DATA | {f"device.{name}" for name in ("camera", "engines", "classifier", "versions")},
     "device.monitor": DATA | {"device.classifier", "device.prediction"},
     "device.board": DATA | {"edgedense.report", "device.machine", "device.engines", "device.classifier"},
-    "device.mqtt": DATA | {"device.board", "device.prediction", "device.monitor", "device.camera"},
+    "device.metrics": DATA | {"device.preview", "device.board", "device.prediction", "device.monitor", "device.camera"},
+    "device.mqtt": DATA | {"device.machine", "device.board", "device.prediction", "device.monitor", "device.camera"},
 }
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}

@@ -45,6 +45,11 @@ class Source:
         """What `parse` reads back."""
         return f"{self.kind}:{self.name}" if self.kind in ("rpicam", "picamera2") else self.name
 
+    @property
+    def title(self) -> str:
+        """For whoever is not on this machine: of a video the file's name alone."""
+        return Path(self.name).name if self.kind == "video" else str(self)
+
     def __str__(self) -> str:
         """For messages, logs and the preview page: without the password that a URL may hold."""
         return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", self.argument)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from edgedense.device.board.telemetry import Clock, temperature
 from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.stream import Counts, Frame, Stream
 from edgedense.device.classifier import Classifier
+from edgedense.device.live.listener import Listener
 from edgedense.device.live.options import LiveOptions
 from edgedense.device.live.output import Output
 from edgedense.device.live.results import FrameResult
@@ -105,10 +106,11 @@ class LiveRun:
         board: Board | None = None,
         watch: Watch | None = None,
         serving: Serving | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self._classifier, self._job, self._options, self._output = classifier, job, options, output
         self._report, self._stop, self._saver, self._board = report, stop, saver, board
-        self._watch, self._serving = watch, serving
+        self._watch, self._serving, self._listeners = watch, serving, listeners
         self._notifier, self._clock, self._times = Notifier(), Clock(), _Times()
         # The page shows the best classes also where the answer is left open.
         self._rule = classifier.rule(options.threshold)
@@ -152,6 +154,8 @@ class LiveRun:
         self._notifier.alive(self._status(stream))
         if self._serving:
             self._serving.tick()
+        for listener in self._listeners:
+            listener.passed(stream.counts, stream.is_lost, self._rate())
         if self._board and self._board.is_paused:
             if self._job.drop:
                 stream.take(timeout=0.1)  # let it go by
@@ -173,10 +177,13 @@ class LiveRun:
     def _classify(self, frame: Frame) -> None:
         taken = time.perf_counter()
         raw = self._classifier.classify(frame.pixels)
-        if self._watch:
-            self._watch.offer(raw, frame.pixels, frame.wall)
+        alert = self._watch.offer(raw, frame.pixels, frame.wall) if self._watch else None
         scores = self._smoother.smooth(raw, frame.captured)
         prediction = decide(scores, self._rule, self._options.top)
+        for listener in self._listeners:
+            if alert:
+                listener.alerted(alert)
+            listener.classified(frame, raw, prediction, self._classifier.invoke_seconds)
         if not self._options.on_change or self._told is None or prediction.answer != self._told.answer:
             self._print(frame, prediction)
             self._told = prediction

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from edgedense.device.camera.view import View
+from edgedense.device.metrics.options import MetricsOptions
+from edgedense.device.mqtt.options import MqttOptions
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
@@ -138,6 +140,7 @@ class PreviewOptions:
             name="--preview-token-file",
             panel=PAGE,
             reads="file",
+            secret=True,
             needs=("--preview", "--preview-address"),
         ),
     ] = None
@@ -258,3 +261,5 @@ class RunOptions:
     preview: PreviewOptions = field(default_factory=PreviewOptions)
     saving: Saving = field(default_factory=Saving)
     monitor: MonitorOptions = field(default_factory=MonitorOptions)
+    mqtt: MqttOptions = field(default_factory=MqttOptions)
+    metrics: MetricsOptions = field(default_factory=MetricsOptions)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from edgedense.device.camera.frames import CaptureJob
 from edgedense.device.camera.readers import CameraSettings
 from edgedense.device.camera.sources import Source
 from edgedense.device.camera.view import View
 from edgedense.device.classifier import Classifier
+from edgedense.device.live.listener import Listener
 from edgedense.device.live.loop import LiveRun, Summary, stop_on_signals
 from edgedense.device.live.options import LiveOptions, PreviewOptions, Saving
 from edgedense.device.live.output import Output
@@ -71,6 +71,7 @@ def run_live(
     preview: PreviewOptions | None = None,
     watch: Watch | None = None,
     serving: Serving | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Summary:
     """Classify until the source ends or a signal comes: results to stdout, everything else to the log.
 
@@ -102,6 +103,7 @@ def run_live(
                 board=board,
                 watch=watch,
                 serving=serving,
+                listeners=listeners,
             )
             return run.run()
     finally:
@@ -124,7 +126,7 @@ def _page(preview: PreviewOptions | None, title: str, source: Source, classifier
         ) from error
     token = read_token(preview.token_file) if preview.token_file else None
     board = Board(classifier.explains, preview.explain, classifier.preprocessing.window)
-    board.update({"model": title, "source": Path(source.name).name if source.kind == "video" else str(source)})
+    board.update({"model": title, "source": source.title})
     server = PreviewServer(board, parse_address(preview.address or "127.0.0.1:8080"), token)
     server.start()
     LOG.info(

@@ -181,6 +181,11 @@ class Monitor:
         del self._parts[0]
         return self._look(window, time)
 
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """The names of the statistics that were unusual at the last look, in alphabetical order."""
+        return tuple(sorted(self._moved))
+
     def finish_learning(self) -> None:
         """Learn no further: what was seen so far is what is usual. Raises EdgedenseError when that was
         too little.

@@ -54,9 +54,19 @@ class Watch:
         if self._monitor.learning:
             LOG.info(f"the monitor learns what is usual: {self._monitor.samples} samples so far")
 
-    def offer(self, scores: NDArray[Any], pixels: Pixels, wall: float | None = None) -> None:
+    @property
+    def is_learning(self) -> bool:
+        """Whether it still learns what is usual."""
+        return self._monitor.learning
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """What is not as usual, by the names of `samples.FEATURES`, or "class"."""
+        return self._monitor.moved
+
+    def offer(self, scores: NDArray[Any], pixels: Pixels, wall: float | None = None) -> Alert | None:
         """One result: scores [classes] for the model's input `pixels`, at `wall` seconds of Unix time; None for a photo
-        that is no frame of a stream."""
+        that is no frame of a stream. Returns what is told, if anything is."""
         was_learning = self._monitor.learning
         alert = self._monitor.update(scores, pixels, wall)
         if was_learning and not self._monitor.learning:
@@ -66,6 +76,7 @@ class Watch:
             self._alerted(alert)
         if alert or time.monotonic() - self._saved_at > _SAVE_EVERY:
             self._save()
+        return alert
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()

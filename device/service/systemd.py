@@ -74,8 +74,22 @@ WantedBy=multi-user.target
 
 
 @dataclass(frozen=True)
+class Secret:
+    """A file that root alone may be able to read: systemd hands its content to the service, and `option` of edgedense
+    run gets where it lies then."""
+
+    option: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What systemd calls it: "mqtt-password" of --mqtt-password-file."""
+        return self.option.removeprefix("--").removesuffix("-file")
+
+
+@dataclass(frozen=True)
 class Service:
-    """What is to run: `options` are those of edgedense run, with whole paths.
+    """What is to run: `options` are those of edgedense run, with whole paths, but for `secrets`.
 
     `model` is copied to where only root writes. The user must be able to read `reads`, and may write to `places`.
     `source` is None for the first camera. `has_token` says that the preview page's token comes as a credential. With a
@@ -91,6 +105,7 @@ class Service:
     places: tuple[Place, ...] = ()
     has_token: bool = False
     public_key: Path | None = None
+    secrets: tuple[Secret, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
@@ -112,6 +127,11 @@ class Service:
     def token_path(self) -> Path:
         """Where the token is kept; only root can read it, and systemd hands it to the service."""
         return TOKENS / f"{self.name}.token"
+
+    @property
+    def credentials(self) -> tuple[Secret, ...]:
+        """All that systemd hands to it."""
+        return ((Secret("--preview-token-file", self.token_path),) if self.has_token else ()) + self.secrets
 
     @property
     def key_path(self) -> Path:
@@ -142,20 +162,29 @@ def unit_text(service: Service) -> str:
         "--on-change",
     ]
     words = [_quoted(word) for word in (*command, *service.options)]
-    if service.has_token:
-        words += ["--preview-token-file", "%d/preview-token"]
-    is_remote = service.source is not None and service.source.kind in ("http", "rtsp")
+    for secret in service.credentials:
+        words += [secret.option, f"%d/{secret.name}"]
+    # The path goes to the line's end as it is: quotes would be a part of it.
+    loaded = (f"LoadCredential={one.name}:{str(one.path).replace('%', '%%')}\n" for one in service.credentials)
     return _UNIT.format(
         description=f"{service.name} on {service.source or 'the first camera'}".replace("%", "%%"),
         guard=guard(service),
         environment=environment(service),
-        network="Wants=network-online.target\nAfter=network-online.target\n" if is_remote else "",
+        network=_network(service),
         command=" ".join(words),
         user=service.user,
         groups=" ".join(_present_groups()),
-        credential=f"LoadCredential=preview-token:{service.token_path}\n" if service.has_token else "",
+        credential="".join(loaded),
         writable=_writable(service),
     )
+
+
+def _network(service: Service) -> str:
+    """A camera in the network is waited for at boot. A broker is not: the picture is classified without it. But at the
+    end the service goes before the network does, so that it can say goodbye."""
+    if service.source is not None and service.source.kind in ("http", "rtsp"):
+        return "Wants=network-online.target\nAfter=network-online.target\n"
+    return "After=network.target\n" if "--mqtt" in service.options else ""
 
 
 def guard(service: Service) -> str:

@@ -47,6 +47,8 @@ PublicKey = Annotated[
     ),
 ]
 
+SECRET = tuple(name for name, flag in flags_of(run).items() if flag.secret)  # options of run
+
 
 def install(
     model: DeployedFile,
@@ -76,7 +78,7 @@ def _service(model: Path, source: str | None, words: list[str], name: str, user:
     """What is to run. Raises EdgedenseError for what a service cannot do."""
     from edgedense.device.camera.sources import parse
     from edgedense.device.live.run import address_needs_token
-    from edgedense.device.service.systemd import Service, service_user
+    from edgedense.device.service.systemd import Secret, Service, service_user
 
     if source is not None and source.startswith("-"):  # only options were given
         words.insert(0, source)
@@ -89,11 +91,26 @@ def _service(model: Path, source: str | None, words: list[str], name: str, user:
     if len(given["sources"] or ()) + given["camera"] != 1:
         raise EdgedenseError("options of edgedense run behind --", " ".join(words), "name one source before --")
     whole, reads, places = _whole_paths(given, name)
+    secrets = tuple(Secret(_option(secret), whole.pop(secret)) for secret in SECRET if secret in whole)
+    _require_token(given)
     has_page = given["preview"] or given["preview_address"]
     makes_token = has_page and not given["preview_token_file"] and address_needs_token(given["preview_address"])
     whole_model = whole.pop("model")
     options = tuple(_options(context, whole))
-    return Service(name, whole_model, parsed, service_user(user), options, reads, places, has_token=bool(makes_token))
+    user = service_user(user)
+    return Service(name, whole_model, parsed, user, options, reads, places, bool(makes_token), secrets=secrets)
+
+
+def _require_token(given: dict[str, Any]) -> None:
+    """A token that is made anew at each start would shut out who asks for the figures."""
+    from edgedense.device.live.run import address_needs_token
+
+    if address_needs_token(given["metrics"]) and not given["metrics_token_file"]:
+        raise EdgedenseError(
+            "--metrics-token-file with --metrics at an address that others in the network reach",
+            "none",
+            'python3 -c "import secrets; print(secrets.token_urlsafe(16))" > /etc/edgedense/metrics.token',
+        )
 
 
 def _context_of_run(words: list[str]) -> Any:
@@ -109,7 +126,7 @@ def _whole_paths(given: dict[str, Any], service: str) -> tuple[dict[str, Path], 
 
     read, written = {}, {}
     for name, flag in flags_of(run).items():
-        option = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+        option = "MODEL" if name == "model" else _option(name)
         if given[name] is None:
             continue
         if flag.writes:
@@ -117,7 +134,12 @@ def _whole_paths(given: dict[str, Any], service: str) -> tuple[dict[str, Path], 
         elif flag.reads:
             read[name] = places.read(given[name], option)
     whole = {**read, **{name: place.path for name, place in written.items()}}
-    return whole, tuple(path for name, path in read.items() if name != "model"), tuple(written.values())
+    reads = tuple(path for name, path in read.items() if name != "model" and name not in SECRET)
+    return whole, reads, tuple(written.values())
+
+
+def _option(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
 
 
 def _options(context: Any, paths: dict[str, Path]) -> Iterator[str]:
@@ -126,6 +148,8 @@ def _options(context: Any, paths: dict[str, Path]) -> Iterator[str]:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
         if parameter.param_type_name != "option" or name == "camera" or source is None or source.name != "COMMANDLINE":
+            continue
+        if name in SECRET:
             continue
         value = paths.get(name, context.params[name])
         if value is True:

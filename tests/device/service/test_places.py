@@ -23,7 +23,14 @@ from edgedense.errors import EdgedenseError
 
 FLAGS = {name: flag for name, flag in flags_of(run).items() if flag.writes or flag.reads}
 WRITING = {name: flag for name, flag in FLAGS.items() if flag.writes}
-READING = {name: flag for name, flag in FLAGS.items() if flag.reads and name != "model"}
+READING = {name: flag for name, flag in FLAGS.items() if flag.reads and name != "model" and not flag.secret}
+SECRET = {name: flag for name, flag in FLAGS.items() if flag.secret}
+BESIDE = {
+    "--monitor": ["--monitor", "state.json"],
+    "--preview": ["--preview-address", ":8080"],
+    "--mqtt": ["--mqtt", "mqtts://me@broker"],
+    "--metrics": ["--metrics", ":9100"],
+}  # what an option needs beside it
 
 
 def test_every_parameter_of_run_that_is_a_path_says_what_is_done_with_it() -> None:
@@ -32,11 +39,16 @@ def test_every_parameter_of_run_that_is_a_path_says_what_is_done_with_it() -> No
     with_paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
     assert with_paths == set(FLAGS)
     assert {"save", "monitor"} <= set(WRITING)
-    assert {"labels", "preview_token_file", "monitor_baseline"} <= set(READING)
+    assert {"labels", "mqtt_ca", "monitor_baseline"} <= set(READING)
+    assert {"preview_token_file", "mqtt_password_file", "metrics_token_file"} == set(SECRET)
 
 
 def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def beside(name: str) -> list[str]:
+    return BESIDE[FLAGS[name].needs[0]] if FLAGS[name].needs else []
 
 
 @pytest.fixture
@@ -90,7 +102,7 @@ def test_what_an_option_writes_has_a_writable_place_in_the_unit(home: Path, name
     path = place.format(outside=outside)
     if path.startswith("/"):
         Path(path).parent.mkdir(parents=True)
-    unit = installed(option(name), path)
+    unit = installed(option(name), path, *beside(name))
     whole = given(unit, name)
     assert whole == (Path(path) if path.startswith("/") else places.STATE / "door" / path)
     folder = whole if WRITING[name].writes == "folder" else whole.parent
@@ -107,14 +119,43 @@ def test_what_an_option_writes_has_a_writable_place_in_the_unit(home: Path, name
 @pytest.mark.parametrize("name", READING)
 def test_what_an_option_reads_is_resolved_where_it_is_installed(home: Path, name: str) -> None:
     (home / "there").mkdir() if name == "monitor_baseline" else (home / "there").touch()
-    beside = {"preview_token_file": ["--preview-address", ":8080"], "monitor_baseline": ["--monitor", "state.json"]}
-    more = beside.get(name, [])
-    unit = installed(option(name), "there", *more)
+    unit = installed(option(name), "there", *beside(name))
     assert given(unit, name) == home / "there"
     link = models.FOLDER / "door" / "current.tflite"
     assert unit["ExecStart"].split()[4] == str(link)
     assert link.resolve().name == "m.tflite"
-    assert "LoadCredential" not in unit  # the page's token is the user's own
+    assert "LoadCredential" not in unit
+
+
+@pytest.mark.parametrize("name", SECRET)
+def test_a_secret_is_handed_over_by_systemd_and_only_root_need_read_it(home: Path, name: str) -> None:
+    (home / "a secret").touch()
+    (home.parent / "bin" / "runuser").write_text(f'#!/bin/sh\necho "$@" > {home}/asked\n')
+    unit = installed(option(name), "a secret", *beside(name))
+    credential = option(name).removeprefix("--").removesuffix("-file")
+    assert unit["LoadCredential"] == f"{credential}:{home}/a secret"
+    assert given(unit, name) == Path(f"%d/{credential}")
+    assert "a secret" not in (home / "asked").read_text()
+    assert "a secret" not in unit["ExecStart"]
+
+
+def test_reports_need_no_network_at_boot_and_one_at_the_end(home: Path) -> None:
+    (home / "password").touch()
+    unit = installed("--mqtt", "mqtts://me@broker/farm", "--mqtt-discovery", "", "--mqtt-every", "30")
+    assert unit["After"] == "network.target"
+    assert "Wants" not in unit
+    words = shlex.split(unit["ExecStart"])
+    assert words[words.index("--mqtt") :] == [
+        *("--mqtt", "mqtts://me@broker/farm", "--mqtt-every", "30.0", "--mqtt-discovery", "")
+    ]
+
+
+def test_figures_for_the_network_want_a_token_that_stays(home: Path) -> None:
+    words = ["service", "install", "m.tflite", "rpicam", "--", "--metrics"]
+    refused = CliRunner().invoke(app, [*words, ":9100"])
+    assert isinstance(refused.exception, EdgedenseError)
+    assert "--metrics-token-file" in str(refused.exception)
+    assert CliRunner().invoke(app, [*words, "127.0.0.1:9100"]).exit_code == 0
 
 
 def test_options_keep_their_values_and_flags(home: Path) -> None:
