@@ -19,7 +19,7 @@ class UpdateOptions:
         float,
         Flag(
             "How many times as long as the current model's an inference of the new one may take. Both are measured on "
-            "this machine, in turns.",
+            "the device, in turns.",
             metavar="TIMES",
             above=0,
         ),

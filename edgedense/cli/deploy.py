@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedense.cli.options import AsJson, DeployedFile
+from edgedense.device.service.options import UpdateOptions
 from edgedense.errors import GateError
 from edgedense.flags import Flag
 from edgedense.fleet.options import DeployOptions
@@ -32,7 +33,13 @@ Fleet = Annotated[
 
 
 def deploy(
-    model: DeployedFile, hosts: Hosts = None, *, fleet: Fleet = None, as_json: AsJson = False, options: DeployOptions
+    model: DeployedFile,
+    hosts: Hosts = None,
+    *,
+    fleet: Fleet = None,
+    as_json: AsJson = False,
+    options: DeployOptions,
+    update: UpdateOptions,
 ) -> None:
     """Bring a deployed file to devices over SSH, and have their service run it.
 
@@ -44,7 +51,7 @@ def deploy(
     """
     import edgedense
 
-    result = edgedense.deploy(model, hosts or (), fleet=fleet, options=options)
+    result = edgedense.deploy(model, hosts or (), fleet=fleet, options=options, update=update)
     if as_json:
         print(result.to_json())
     else:

@@ -27,7 +27,7 @@ class Job:
     package: Package
     options: DeployOptions
     folder: Path
-    update: Sequence[str] = ()
+    update: Sequence[str]
 
 
 def deploy_to(device: Device, job: Job, number: int, stop: threading.Event) -> HostResult:
@@ -55,7 +55,7 @@ def _steps(device: Device, job: Job, connection: Connection, began: float) -> Ho
     if not there["has_model"]:
         _send(connection, place, "models", job.model, job.sha256)
     given = {"place": place, "key": there["key"], "name": device.name, "model": model, "is_told": device.is_told}
-    first = {"source": device.source, "options": list(device.options), "user": device.user}
+    first = {name: getattr(device, name) for name in ("source", "options", "user", "public_key")}
     answer = connection.do("serve", {**given, "first": first, "update": list(job.update), "patience": PATIENCE})
     result = HostResult(
         device.host, "installed", answer["note"], job.package.version, None, job.sha256, time.monotonic() - began

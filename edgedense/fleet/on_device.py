@@ -10,7 +10,7 @@ A folder PLACE holds all of it, and each part is whole whenever the connection o
 
     versions/KEY/       a virtual environment; it is complete when PACKAGE is in it, which is written last
     current             a link to the version that services run; it is exchanged in one step
-    services/NAME.json  what a service was installed with
+    services/NAME.json  what a service was installed with; its public key is NAME.pub
     models/HASH/NAME    the model that came last; it is written under another name, and renamed when its hash is right
     wheels/HASH/NAME    a wheel, until it is installed
 """
@@ -157,7 +157,8 @@ def serve(
     path = _model(root, model)
     with _alone(root):
         _use(root, key, name, patience)
-        is_there, kept, answer = _service(name) is not None, _installed(root, name), {"update": None, "note": ""}
+        is_there, kept = _service(name) is not None, _installed(root, name)
+        answer: dict[str, Any] = {"update": None, "note": ""}
         if is_there:
             answer["update"] = _updated(root, [str(path), "--name", name, "--json", *update])
             if answer["update"]["outcome"] in FAILED:
@@ -203,13 +204,21 @@ def _install(root: Path, name: str, model: Path, first: dict[str, Any]) -> None:
     """`edgedense service install`, and a record of what it was given."""
     user = ["--user", first["user"]] if first["user"] else []
     source = [first["source"]] if first["source"] else []
+    key = ["--public-key", str(_key_path(root, name, first["public_key"]))] if first["public_key"] else []
     options = ["--", *first["options"]] if first["options"] else []
-    command = [*_edgedense(root), "install", "--name", name, *user, str(model), *source, *options]
+    command = [*_edgedense(root), "install", "--name", name, *user, *key, str(model), *source, *options]
     _run(command, "edgedense service install to work")
     _record(root, name).parent.mkdir(exist_ok=True)
     _record(root, name).write_text(json.dumps(first) + "\n")
     with contextlib.suppress(StepError):  # the start is under way; this waits for its end
         _systemctl("start", name)
+
+
+def _key_path(root: Path, name: str, content: str) -> Path:
+    path = root / "services" / f"{name}.pub"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    return path
 
 
 def _installed(root: Path, name: str) -> dict[str, Any] | None:

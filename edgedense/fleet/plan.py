@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from edgedense.errors import EdgedenseError, listed
+from edgedense.errors import EdgedenseError, first_line, listed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +23,8 @@ class Device:
     """A host as ssh knows it, and its service.
 
     The service is installed with `source`, `options` (of `edgedense run`) and `user`: `source` None is the first
-    camera, `user` None the one who logs in. `extras` are those of the package; None keeps those that are there, and
+    camera, `user` None the one who logs in. `public_key` is the content of a file by which it verifies signatures,
+    None for one that verifies none. `extras` are those of the package; None keeps those that are there, and
     takes EXTRAS where there is no package. `is_told` says that a fleet file tells what the service is to have, so that
     one which has something else is changed.
     """
@@ -33,6 +34,7 @@ class Device:
     source: str | None = None
     options: tuple[str, ...] = ()
     user: str | None = None
+    public_key: str | None = None
     extras: tuple[str, ...] | None = None
     is_told: bool = False
 
@@ -86,14 +88,27 @@ def read(path: Path | str) -> tuple[Device, ...]:
         if "host" not in one:
             raise EdgedenseError(f"a host in {where}", "none", 'host = "user@name"')
         _check_host(one["host"])
-        found.append(_device({**defaults, **one}))
+        found.append(_device({**defaults, **one}, Path(path).parent))
     _check_once([device.host for device in found], str(path))
     return tuple(found)
 
 
-def _device(entries: Mapping[str, Any]) -> Device:
+def _device(entries: Mapping[str, Any], folder: Path) -> Device:
+    """A device of a file in `folder`, where the names of other files begin."""
     fitting: dict[str, Any] = {key: tuple(value) if key in _LISTS else value for key, value in entries.items()}
+    if "public_key" in entries:
+        fitting["public_key"] = _key(folder / entries["public_key"])
     return Device(**fitting, is_told=True)
+
+
+def _key(path: Path) -> str:
+    """The content of a public key, which `edgedense sign` has written; it is read on the device."""
+    try:
+        return path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgedenseError(
+            "a public key of edgedense sign", f"{path}: {first_line(error)}", "check the path"
+        ) from error
 
 
 def _check_entries(entries: Mapping[str, Any], where: str, known: set[str]) -> None:

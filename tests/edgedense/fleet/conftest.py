@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,8 +25,10 @@ from edgedense.fleet.package import Package
 from tests.edgedense.fleet import stand_in
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 HOSTS = 5
+PLACE = Path("/mnt/edgedense")  # on every device; a service could not see it in /tmp
 _CONFIG = """\
 Port {port}
 ListenAddress 127.0.0.1
@@ -42,7 +45,7 @@ ForceCommand exec {unshare} sh {login}
 
 # What a session does first. Each device sees its own folder at the same place, by a mount that no one else sees.
 _LOGIN = """\
-cd {home} && mount --bind {home}/opt {place} || exit
+cd {home} && mount --bind {home}/mnt /mnt || exit
 export HOME={home} PATH={home}/bin:/usr/bin:/bin
 . ./first
 exec sh -c "$SSH_ORIGINAL_COMMAND"
@@ -73,8 +76,8 @@ class Host:
 
     @property
     def place(self) -> Path:
-        """Where edgedense's folder lies for us; the device sees it at Fleet.place."""
-        return self.home / "opt"
+        """Where edgedense's folder lies for us; the device sees it at PLACE."""
+        return self.home / "mnt" / "edgedense"
 
     @property
     def models(self) -> dict[str, bytes]:
@@ -107,6 +110,24 @@ class Host:
             on_device._link(self.place, key)
         return key
 
+    def have_real(self, wanted: Package) -> None:
+        """As if this checkout had been installed there under the name of `wanted`, with systemd and runuser replaced.
+
+        The units and /var/lib of the device are folders of its home."""
+        key = self.have(wanted)
+        folder = self.place / "versions" / key
+        shutil.rmtree(folder / "bin")
+        venv.create(folder, symlinks=True)
+        (packages,) = folder.glob("lib/python*/site-packages")
+        paths = [str(ROOT), *(path for path in sys.path if path.endswith("-packages"))]
+        (packages / "tests.pth").write_text("".join(f"{path}\n" for path in paths))
+        self.program("systemctl", f". {HERE / 'systemctl_of_units.sh'}")
+        self.program("runuser", 'shift 3; exec "$@"')  # -u USER --
+        for name, where in (("units", "/etc/systemd/system"), ("state", "/var/lib")):
+            (self.home / name).mkdir()
+            with (self.home / "first").open("a") as file:
+                file.write(f"mount --bind {self.home / name} {where}\n")
+
     def clear(self) -> None:
         """A device as it comes from the card: systemd and Python, and nothing else."""
         shutil.rmtree(self.home, ignore_errors=True)
@@ -122,11 +143,6 @@ class Fleet:
 
     hosts: list[Host]
     folder: Path
-
-    @property
-    def place(self) -> Path:
-        """Where every device has edgedense's folder."""
-        return self.folder / "edgedense"
 
     @property
     def config(self) -> Path:
@@ -163,7 +179,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     (folder / "authorized").write_text(user + "\n")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # the service's start makes it, which a container has not
-    (folder / "edgedense").mkdir()
     hosts = [_start(f"barn-{number}", folder) for number in range(1, HOSTS + 1)]
     try:
         for host in hosts:
@@ -179,7 +194,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def _start(name: str, folder: Path) -> Host:
     public, port, home = make_key(folder / f"{name}.key"), free_port(), folder / name
     config, login = folder / f"{name}.conf", folder / f"{name}.login"
-    login.write_text(_LOGIN.format(home=home, place=folder / "edgedense"))
+    login.write_text(_LOGIN.format(home=home))
     paths = {"key": folder / f"{name}.key", "authorized": folder / "authorized", "login": login}
     unshare = "unshare -m" if os.geteuid() == 0 else "unshare -Urm"
     config.write_text(_CONFIG.format(port=port, unshare=unshare, **paths))

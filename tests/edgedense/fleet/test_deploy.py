@@ -18,13 +18,16 @@ import pytest
 
 import edgedense
 from edgedense.deployed import bundle
+from edgedense.device.service.options import UpdateOptions
+from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
 from edgedense.fleet import host as host_module
 from edgedense.fleet.options import DeployOptions
 from edgedense.fleet.package import Package
 from edgedense.fleet.result import Deployment
 from tests.device.conftest import COLOURS, RECIPE, make_colour_model
-from tests.edgedense.fleet.conftest import Cable, Fleet, Host, free_port
+from tests.device.test_validate import golden_file
+from tests.edgedense.fleet.conftest import PLACE, Cable, Fleet, Host, free_port
 from tests.edgedense.test_cli import edgedense as typed
 
 
@@ -42,7 +45,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def options(fleet: Fleet, wheel: Path) -> DeployOptions:
-    return DeployOptions(wheel=wheel, place=fleet.place, ssh_config=fleet.config, timeout=30, parallel=2)
+    return DeployOptions(wheel=wheel, place=PLACE, ssh_config=fleet.config, timeout=30, parallel=2)
 
 
 @pytest.fixture
@@ -53,11 +56,11 @@ def ready(fleet: Fleet, wanted: Package) -> Fleet:
     return fleet
 
 
-def served(host: Host, fleet: Fleet, model: Path) -> None:
+def served(host: Host, model: Path) -> None:
     """As if the service had been installed with the version in use."""
     service = host.home / "services" / "edgedense"
     service.mkdir(parents=True)
-    python = str(fleet.place / "current" / "bin" / "python")
+    python = str(PLACE / "current" / "bin" / "python")
     entries = {"python": python, "model": sha256(model.read_bytes()), "words": "[]", "state": "active"}
     for name, text in entries.items():
         (service / name).write_text(text)
@@ -108,7 +111,7 @@ class TestOutcomes:
         self, ready: Fleet, model: Path, options: DeployOptions, tmp_path: Path
     ) -> None:
         for host in ready.hosts:
-            served(host, ready, model)
+            served(host, model)
         (ready.hosts[2].home / "refuses").touch()
         other = write(tmp_path / "other.tflite", 10)
         words = ("--wheel", options.wheel, "--place", options.place, "--ssh-config", options.ssh_config)
@@ -129,6 +132,11 @@ class TestOutcomes:
         (host,) = found["hosts"]
         assert (found["model"], host["host"], host["outcome"]) == ("colours.tflite", "barn-1", "installed")
         assert host["after"] == found["sha256"]
+
+
+def test_a_shadow_must_end_in_time(model: Path) -> None:
+    with pytest.raises(EdgedenseError, match="more seconds than the 30 minutes of --shadow have; found 1800"):
+        edgedense.deploy(model, ["barn-1"], update=UpdateOptions(shadow=30))
 
 
 class TestReaching:
@@ -174,9 +182,9 @@ class TestCuts:
     @pytest.mark.slow
     def test_a_full_disk(self, ready: Fleet, options: DeployOptions, tmp_path: Path) -> None:
         host = ready.hosts[0]
-        (host.place / "models").mkdir()
-        disk = f"mount -t tmpfs -o size=64k tmpfs {ready.place}/models"
-        then = f'sh -c "$SSH_ORIGINAL_COMMAND"; find {ready.place}/models -type f >>left; exit'
+        (host.place / "models").mkdir(parents=True)
+        disk = f"mount -t tmpfs -o size=64k tmpfs {PLACE}/models"
+        then = f'sh -c "$SSH_ORIGINAL_COMMAND"; find {PLACE}/models -type f >>left; exit'
         (host.home / "first").write_text(f"{disk}\n{then}\n")
         (result,) = edgedense.deploy(write(tmp_path / "large.tflite", 100_000), ["barn-1"], options=options).hosts
         assert result.outcome == "failed"
@@ -237,7 +245,7 @@ class TestPackages:
     ) -> None:
         host, old = fleet.hosts[0], replace(wanted, version="0.0.1", sha256="0" * 64)
         before = host.have(old)
-        served(host, fleet, model)
+        served(host, model)
         new = host.have(wanted, in_use=False)
         (result,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
         assert (result.outcome, result.package) == ("same", "9.9.9")
@@ -250,7 +258,7 @@ class TestPackages:
     ) -> None:
         host, old = fleet.hosts[0], replace(wanted, version="0.0.1", sha256="0" * 64)
         before = host.have(old)
-        served(host, fleet, model)
+        served(host, model)
         new = host.have(wanted, in_use=False)
         (host.home / "broken").write_text(new)
         monkeypatch.setattr(host_module, "PATIENCE", 1)
@@ -267,7 +275,7 @@ class TestPackages:
         host = fleet.hosts[0]
         (result,) = edgedense.deploy(model, ["barn-1"], options=replace(options, timeout=120)).hosts
         assert (result.outcome, result.reason) == ("installed", "")
-        assert host.service()["python"] == f"{fleet.place}/current/bin/python"
+        assert host.service()["python"] == f"{PLACE}/current/bin/python"
         assert not list((host.place / "wheels").rglob("*.whl"))
         (again,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
         assert again.outcome == "same"
@@ -279,30 +287,62 @@ class TestPackages:
         path = tmp_path / "barns.toml"
         text = (
             '[defaults]\noptions = ["--smooth", "5"]\n[[device]]\nhost = "barn-1"\nsource = "/dev/video0"\n'
-            'user = "camera"\nname = "edgedense"\n'
+            'user = "camera"\nname = "edgedense"\npublic_key = "barns.pub"\n'
         )
+        (tmp_path / "barns.pub").write_text("a key\n")
         path.write_text(text)
         host = ready.hosts[0]
         (result,) = edgedense.deploy(model, fleet=path, options=options).hosts
         assert result.outcome == "installed"
         words = json.loads(host.service()["words"])
-        assert words[:4] == ["--name", "edgedense", "--user", "camera"]
-        assert words[5:] == ["/dev/video0", "--", "--smooth", "5"]
+        key = PLACE / "services" / "edgedense.pub"
+        assert words[:6] == ["--name", "edgedense", "--user", "camera", "--public-key", str(key)]
+        assert words[7:] == ["/dev/video0", "--", "--smooth", "5"]
+        assert (host.place / "services" / "edgedense.pub").read_text() == "a key\n"
         (alone,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
         assert (alone.outcome, alone.reason) == ("same", "")
         assert json.loads(host.service()["words"]) == words
         path.write_text(text.replace('"5"', '"7"'))
         (changed,) = edgedense.deploy(model, fleet=path, options=options).hosts
         assert (changed.outcome, changed.reason) == ("same", "the service has other options now")
-        assert json.loads(host.service()["words"])[5:] == ["/dev/video0", "--", "--smooth", "7"]
+        assert json.loads(host.service()["words"])[7:] == ["/dev/video0", "--", "--smooth", "7"]
 
     @pytest.mark.slow
     def test_a_service_that_a_person_has_stopped_stays_stopped(
         self, ready: Fleet, model: Path, options: DeployOptions
     ) -> None:
         host = ready.hosts[0]
-        served(host, ready, model)
+        served(host, model)
         (host.home / "services" / "edgedense" / "state").write_text("stopped")
         (result,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
         assert (result.outcome, result.reason) == ("same", "edgedense is stopped there")
         assert host.service()["state"] == "stopped"
+
+
+@pytest.mark.slow
+def test_the_real_edgedense_on_a_device(
+    ready: Fleet, model: Path, options: DeployOptions, wanted: Package, tmp_path: Path
+) -> None:
+    """`service install` and `service update` themselves, on a device whose systemd and runuser are replaced."""
+    host = ready.hosts[0]
+    host.clear()
+    host.have_real(wanted)
+    path = tmp_path / "barns.toml"
+    path.write_text('[[device]]\nhost = "barn-1"\nuser = "nobody"\nsource = "0"\noptions = ["--smooth", "5"]\n')
+    (first,) = edgedense.deploy(model, fleet=path, options=options).hosts
+    assert (first.outcome, first.reason) == ("installed", "")
+    unit = (host.home / "units" / "edgedense.service").read_text()
+    assert f"ExecStart={PLACE}/current/bin/python -m edgedense.cli run" in unit
+    assert " /dev/video0 --json --on-change --smooth 5" in unit
+    (again,) = edgedense.deploy(model, fleet=path, options=options).hosts
+    assert (again.outcome, again.reason) == ("same", "")
+    (refused,) = edgedense.deploy(write(tmp_path / "other.tflite", 10), fleet=path, options=options).hosts
+    assert (refused.outcome, refused.before, refused.after) == ("refused", first.after, first.after)
+    assert "golden samples" in refused.reason
+    other = golden_file(make_colour_model, tmp_path / "golden.tflite")
+    patient = UpdateOptions(max_slower=1000)  # the test is of no time
+    (updated,) = edgedense.deploy(other, fleet=path, options=options, update=patient).hosts
+    assert (updated.outcome, updated.reason) == ("updated", "")
+    assert (updated.before, updated.after) == (first.after, sha256(other.read_bytes()))
+    assert [check.name for check in updated.checks] == ["signature", "labels", "replay", "latency", "health"]
+    assert "limit 1000 times" in updated.checks[3].detail

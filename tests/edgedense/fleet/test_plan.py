@@ -37,8 +37,8 @@ def barns(tmp_path: Path) -> Path:
 
 def test_a_device_has_the_defaults_but_for_what_it_says_itself(barns: Path) -> None:
     first, second = read(barns)
-    assert first == Device("pi@barn-1", "edgedense", "rpicam", ("--smooth", "5"), "camera", None, True)
-    assert second == Device("pi@barn-2", "door", "/dev/video0", (), "camera", ("device", "camera"), True)
+    assert first == Device("pi@barn-1", "edgedense", "rpicam", ("--smooth", "5"), "camera", None, None, True)
+    assert second == Device("pi@barn-2", "door", "/dev/video0", (), "camera", None, ("device", "camera"), True)
 
 
 def test_hosts_alone_have_what_is_usual() -> None:
@@ -92,3 +92,12 @@ def test_what_nobody_understands_is_told_of(text: str, told: str, tmp_path: Path
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EdgedenseError, match="No such file"):
         read(tmp_path / "none.toml")
+
+
+def test_a_public_key_lies_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "barns.toml"
+    path.write_text('[defaults]\npublic_key = "barns.pub"\n[[device]]\nhost = "barn-1"\n')
+    with pytest.raises(EdgedenseError, match=r"a public key of edgedense sign; found .*barns\.pub: FileNotFoundError"):
+        read(path)
+    (tmp_path / "barns.pub").write_text("a key\n")
+    assert read(path)[0].public_key == "a key\n"
