@@ -65,7 +65,7 @@ def test_single_file(colours: Path, package: Path, tmp_path: Path) -> None:
     out = tmp_path / "cards.html"
     ended = succeeded("web", colours, "--out", out, "--single-file", "--runtime", package)
     assert re.fullmatch(rf"{re.escape(str(out))}: 0\.\d MB\n", ended.out)
-    assert '<script type="application/octet-stream+base64" id="model.tflite">' in out.read_text()
+    assert 'id="model.tflite" data-packed="gzip">' in out.read_text()
 
 
 @pytest.mark.parametrize(
