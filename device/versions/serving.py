@@ -51,26 +51,32 @@ class Serving:
         return None if model is None else cls(Models(Path(folder)), model, Path(state))
 
     def prove(self, device: str, threads: int | None) -> None:
-        """Compute the model's golden samples again.
+        """See that the model's file is what it was when it came, and compute its golden samples again.
 
-        Raises GateError where they are not what they were, so that the service ends and goes back to its previous
-        model. Where it has none it is only told: a model that is a little off is better than no model.
+        Raises GateError where something differs, so that the service ends and goes back to its previous model. Where it
+        has none it is only told: a model that is a little off is better than no model.
         """
-        path, device, _ = place(self.model.path, device)
-        if device != "cpu" or golden.ENTRY not in bundle.read(path).entries:
-            return
-        try:
-            result = replay(path, threads)
-            most = max(result.steps, default=0)
-            found = "" if result.passed else f"others, by up to {most} steps, {len(result.flipped)} labels changed"
-        except EdgedenseError as error:  # a damaged file
-            found = error.found
+        found = self._wrong(device, threads)
         if not found:
             return
-        failed = GateError("golden samples as they were where the file was made", found)
+        failed = GateError("the model as it was where the file was made", found)
         if self.models.previous is not None:
             raise failed
-        LOG.warning(f"{path.name}: {failed}; there is no model to go back to")
+        LOG.warning(f"{self.model.path.name}: {failed}; there is no model to go back to")
+
+    def _wrong(self, device: str, threads: int | None) -> str:
+        """What is not as it was, in a clause; empty where all is."""
+        if not self.model.is_whole:
+            return "another hash than when it came: the file is damaged"
+        try:
+            path, device, _ = place(self.model.path, device)
+            if device != "cpu" or golden.ENTRY not in bundle.read(path).entries:
+                return ""
+            result = replay(path, threads)
+        except EdgedenseError as error:
+            return error.found
+        most, labels = max(result.steps, default=0), len(result.flipped)
+        return "" if result.passed else f"golden samples off by up to {most} steps, {labels} labels changed"
 
     def own(self, state: Path) -> None:
         """Make the monitor's `state` this model's: what is usual was learned from a model's own scores, and another

@@ -18,7 +18,7 @@ from edgedense.files import write_atomically
 WINDOW = 600.0  # seconds: so long a model has to run, and so near to each other are failures that belong together
 FAILURES = 3  # in the window, and the service goes back
 NOT_THE_MODELS = 3  # exit code of camera, runtime and device: another model would end in the same way
-NOT_AS_MADE = GateError.exit_code  # exit code of a run whose golden samples did not replay
+NOT_AS_MADE = GateError.exit_code  # exit code of a run whose file is damaged, or whose golden samples did not replay
 _LONGEST = 100_000  # bytes that are read of a file that the service's user may have written
 _STEADY = "steady.json"  # in the service's state folder
 
@@ -101,7 +101,9 @@ def after_stop(models: Models, state: Path, ended: Mapping[str, str], now: Momen
         if model is None or result in ("", "success") or status == str(NOT_THE_MODELS):
             return None
         if status == str(NOT_AS_MADE):
-            return go_back(models, "its golden samples did not give what they gave where it was made")
+            return go_back(
+                models, "it was damaged, or its golden samples did not give what they gave where it was made"
+            )
         trial = current(models)
         if trial is None or is_steady(state, model.sha256):
             return None

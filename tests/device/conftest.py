@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import platform
 import socket
 import sys
 import threading
@@ -21,7 +22,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 from PIL import Image
 
-from edgedense.deployed import bundle, gradcam
+from edgedense.deployed import bundle, golden, gradcam
+from edgedense.device.engines.interpreter import find_runtime, make_interpreter
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Preprocessing
 
@@ -103,6 +105,34 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "colours.tflite"
     path.write_bytes(bundle.pack(make_colour_model(), labels=COLOURS, recipe=RECIPE))
     return path
+
+
+@pytest.fixture(scope="session")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes a deployed file with golden samples: `proved("m.tflite")`. `note` in its recipe makes it another file,
+    `labels` are others, and `is_wrong` that its samples are those of another network."""
+
+    def make(
+        name: str, note: str = "", labels: tuple[str, ...] = COLOURS, is_wrong: bool = False, **recipe: Any
+    ) -> Path:
+        model = make_colour_model()
+        runtime, runner = find_runtime(), golden.raw_invoke(make_interpreter(model))
+        samples = golden.record(
+            (lambda pixels: runner(pixels)[:, ::-1]) if is_wrong else runner,
+            lambda pixels: np.concatenate([runner(one[None]) for one in pixels]),
+            height=HEIGHT,
+            width=WIDTH,
+            step=golden.FLOAT_STEP,
+            runtime=f"{runtime.name} {runtime.version}",
+            machine=platform.machine(),
+            count=2,
+        )
+        path = tmp_path_factory.mktemp("proved") / name
+        data = bundle.pack(model, labels, {**RECIPE, "note": note, **recipe}, {golden.ENTRY: samples.to_bytes()})
+        path.write_bytes(data)
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")
