@@ -220,6 +220,43 @@ def test_install_writes_the_unit_and_keeps_the_token(whole: Service, systemctl: 
     assert install(service) == token
 
 
+def test_the_unit_takes_a_model_back_that_failed(systemctl: Path, tmp_path: Path) -> None:
+    """What systemd runs when the service has ended, as it runs it (systemd.exec(5), Environment Variables)."""
+    service = Service("door", tmp_path / "m.tflite", RPICAM, "daemon")
+    kept = service.models
+    kept.switch(kept.keep({"new.tflite": b"new"}), kept.keep({"old.tflite": b"old"}))
+    words = shlex.split(directives(unit_text(service))["ExecStopPost"])
+    assert words[0] == f"+{sys.executable}"  # as root
+    environment = {**os.environ, "SERVICE_RESULT": "exit-code", "EXIT_CODE": "exited", "EXIT_STATUS": "1"}
+    done = subprocess.run([words[0][1:], *words[1:]], env=environment, capture_output=True, text=True, check=True)
+    assert "new.tflite" in done.stdout
+    assert kept.current is not None
+    assert kept.current.path.name == "old.tflite"
+
+
+def test_with_a_public_key_only_a_signed_model_is_installed(
+    whole: Service, systemctl: Path, tmp_path: Path, colours: Path
+) -> None:
+    pytest.importorskip("cryptography")
+    from edgedense.deployed import keys, signature
+
+    public = keys.make(tmp_path / "fleet.key")
+    service = replace(without_places(whole), model=tmp_path / "m.tflite", public_key=public)
+    service.model.write_bytes(colours.read_bytes())
+    with pytest.raises(EdgedenseError, match="not signed"):
+        install(service)
+    assert list(module.UNITS.iterdir()) == []
+    assert not service.key_path.exists()
+    service.model.write_bytes(signature.signed(colours.read_bytes(), keys.read_private(tmp_path / "fleet.key")))
+    install(service)
+    assert service.key_path.read_bytes() == public.read_bytes()
+    service.model.write_bytes(colours.read_bytes())
+    with pytest.raises(EdgedenseError, match="not signed"):  # the key is still there
+        install(replace(service, public_key=None))
+    remove(service.name)
+    assert not service.key_path.exists()
+
+
 def test_remove_leaves_nothing(whole: Service, systemctl: Path, tmp_path: Path) -> None:
     install(without_places(whole))
     remove("edgedense-test")
@@ -324,6 +361,8 @@ def test_without_a_source_the_first_camera_is_taken(systemctl: Path, tmp_path: P
         (["{model}", "rpicam", "--", "--camera"], "name one source"),
         (["{model}", "rpicam", "--", "photo.jpg"], "name one source"),
         (["{model}", "--name", "../door"], "name of letters"),
+        (["{model}", "--name", "models"], "whose folder holds models"),
+        (["{model}", "--public-key", "none.pub"], "none.pub"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(

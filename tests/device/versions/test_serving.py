@@ -15,6 +15,7 @@ from edgedense.device.versions.models import Models
 from edgedense.device.versions.serving import Serving
 from edgedense.errors import EdgedenseError, GateError
 from tests.device.conftest import HEIGHT, WIDTH
+from tests.edgedense.test_cli import edgedense
 
 BLACK = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 SCORES = np.float32([1, 0, 0])
@@ -63,6 +64,19 @@ def test_a_damaged_file_ends_the_run_where_there_is_another(models: Models, prov
     run.model.path.write_bytes(data)
     with pytest.raises(GateError, match="the file is damaged"):
         run.prove("cpu", None)
+
+
+def test_the_run_ends_with_the_exit_code_that_the_guard_knows(
+    models: Models, proved: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the camera is opened: there is none at that address."""
+    run = serve(models, proved("m.tflite", is_wrong=True), proved("old.tflite"))
+    monkeypatch.setenv("EDGEDENSE_MODELS", str(models.folder))
+    monkeypatch.setenv("STATE_DIRECTORY", str(run.state))
+    ended = edgedense("run", models.link, "http://127.0.0.1:9/", "--json")
+    assert (ended.code, "golden samples off by" in ended.err) == (trial.NOT_AS_MADE, True)
+    monkeypatch.delenv("EDGEDENSE_MODELS")  # as anybody's run it is not proved, and there is no camera
+    assert edgedense("run", models.link, "http://127.0.0.1:9/", "--json").code == trial.NOT_THE_MODELS
 
 
 def test_the_only_model_runs_on_and_is_told_of(
