@@ -17,6 +17,7 @@ from edgedense.cli import (
     deploy,
     doctor,
     explain,
+    fleet,
     inspect,
     run,
     service,
@@ -72,6 +73,7 @@ for _command in (
     doctor.doctor,
     sign.sign,
     deploy.deploy,
+    fleet.fleet,
 ):
     add(app, _command)
 app.add_typer(service.app, name="service")

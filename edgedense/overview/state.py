@@ -72,11 +72,11 @@ class Device:
 def moment_of(device: Device, stamp: Stamp, received: float, is_live: bool) -> tuple[float | None, Anchor | None]:
     """(when a message was made, what is now known of the device's clock).
 
-    A synchronized clock is believed. Without one, a message that came as soon as it was made (`is_live`) was made when
-    it was `received`. For any other the moment follows from a message of the same boot whose moment is known: both have
-    a monotonic clock. None where there is no such message yet.
+    A clock is believed unless the device says that it is not synchronized. Without one, a message that came as soon as
+    it was made (`is_live`) was made when it was `received`. For any other the moment follows from a message of the same
+    boot whose moment is known: both have a monotonic clock. None where there is no such message yet.
     """
-    if stamp.clock_synchronized is True:
+    if stamp.clock_synchronized is not False:
         return stamp.wall, Anchor(stamp.boot, stamp.wall - stamp.monotonic)
     if device.anchor is not None and device.anchor.boot == stamp.boot:
         return device.anchor.offset + stamp.monotonic, device.anchor

@@ -52,10 +52,10 @@ def print_tables(report: Report, console: Console) -> None:
     for section in several.sections(report.findings) if report.findings else ():
         # An interval stands under its figure: side by side they are wider than a terminal.
         rows = [tuple(cell.replace(" (", "\n(") for cell in row) for row in section.rows]
-        _print_in_parts(section.title, section.headings, rows, console)
+        print_in_parts(section.title, section.headings, rows, console)
     if report.drift and report.drift.thresholds:
         rows = [threshold_row(one) for one in report.drift.thresholds]
-        _print_in_parts("Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, rows, console)
+        print_in_parts("Thresholds that keep the sensitivity", THRESHOLD_HEADINGS, rows, console)
     if report.operating_points:
         print_section(kept_section(report.operating_points), console)
     if report.masks:
@@ -65,7 +65,7 @@ def print_tables(report: Report, console: Console) -> None:
     console.print(verdict(report), highlight=False)
 
 
-def _print_in_parts(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+def print_in_parts(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
     """A table that may be wider than the terminal: columns that have no room follow in a table of their own, each with
     the first column before it. Side by side they would be broken in the middle of their words."""
     for number, chosen in enumerate(parts(headings, rows, console.width)):

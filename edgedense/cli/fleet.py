@@ -1,0 +1,140 @@
+"""`edgedense fleet`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from edgedense.cli.options import AsJson
+from edgedense.errors import EdgedenseError
+from edgedense.flags import Flag, changed
+from edgedense.overview.options import Asked, Entry, Watching
+
+if TYPE_CHECKING:
+    from edgedense.overview.archive import Period
+    from edgedense.overview.rows import Row
+
+Broker = Annotated[
+    str | None,
+    Flag(
+        "The broker and the prefix that the devices report to, as it was given to edgedense run --mqtt. mqtts:// is "
+        "encrypted, mqtt:// is not.",
+        argument=True,
+        metavar="mqtts://USER@BROKER/PREFIX",
+    ),
+]
+HEADINGS = ("device", "state", "since", "sees", "against the others", "model", "°C", "last report")
+
+
+def fleet(broker: Broker = None, *, entry: Entry, watching: Watching, asked: Asked, as_json: AsJson = False) -> None:
+    """Tell of all devices that report to a broker: who is there, since when, which model, what it sees, who drifts.
+
+    With a BROKER alone it prints what each device has said last, and ends. With --serve it shows the fleet on a page,
+    and with --history it keeps what is said, until Ctrl-C. Without a BROKER it reads a history: --at a moment, or what
+    happened --since a day --until another.
+    """
+    if broker is not None and changed(asked):
+        raise EdgedenseError(
+            f"no BROKER with {changed(asked)[0]}, which reads the history alone", broker, "leave it out"
+        )
+    if broker is None:
+        _read(watching, entry, asked, as_json)
+    elif watching.serve is None and watching.history is None:
+        _print_rows(_ask(broker, entry), as_json)
+    else:
+        if as_json:
+            raise EdgedenseError("--json without --serve and --history", "both", "ask for /devices of the page")
+        _watch(broker, entry, watching)
+
+
+def _read(watching: Watching, entry: Entry, asked: Asked, as_json: bool) -> None:
+    from edgedense.overview import archive
+
+    path = watching.history
+    if path is None:
+        raise EdgedenseError("a BROKER, or --history FILE to read", "neither", "edgedense fleet mqtts://BROKER/PREFIX")
+    beside = [name for name in changed(watching, entry) if name != "--history"]
+    if beside:
+        raise EdgedenseError(f"a BROKER with {beside[0]}", "--history alone", "edgedense fleet mqtts://BROKER/PREFIX")
+    if asked.at is not None and asked.since is not None:
+        raise EdgedenseError("either --at or --since", "both")
+    if asked.since is None:
+        moment = datetime.now().timestamp() if asked.at is None else archive.parse_moment(asked.at)
+        _print_rows(archive.at(path, moment), as_json)
+        return
+    until = datetime.now().timestamp() if asked.until is None else archive.parse_end(asked.until)
+    _print_period(archive.between(path, archive.parse_moment(asked.since), until), as_json)
+
+
+def _ask(broker: str, entry: Entry) -> list[Row]:
+    from edgedense.overview.watch import login, now
+
+    return now(login(broker, entry))
+
+
+def _watch(broker: str, entry: Entry, watching: Watching) -> None:
+    from edgedense.device.live.loop import stop_on_signals
+    from edgedense.overview.watch import login, watch
+
+    with stop_on_signals() as stop:
+        watch(login(broker, entry), watching, stop)
+
+
+def _print_rows(rows: list[Row], as_json: bool) -> None:
+    from rich.console import Console
+
+    from edgedense.report.terminal import print_in_parts
+
+    if as_json:
+        print(json.dumps({"devices": [row.to_dict() for row in rows]}, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    print_in_parts("Fleet", HEADINGS, [_cells(row) for row in rows], console)
+    trouble = [row for row in rows if row.trouble]
+    for row in trouble:
+        console.print(f"{row.device}: {row.trouble}", highlight=False, markup=False)
+        for one in row.drifts or ():
+            console.print(f"  {one.said}", highlight=False, markup=False)
+    there = sum(row.presence == "there" for row in rows)
+    console.print(f"{len(rows)} devices, {there} there, {len(trouble)} to look at.", highlight=False)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    drifts = "–" if row.drifts is None else ", ".join(one.feature for one in row.drifts) or "as they do"
+    heat = "–" if row.temperature is None else f"{row.temperature:.0f}"
+    sees = "camera lost" if row.camera_lost else row.sees
+    model = f"{row.model} {row.sha256[:8]}".strip()
+    return row.device, row.presence, _local(row.since), sees, drifts, model, heat, _local(row.last)
+
+
+def _print_period(period: Period, as_json: bool) -> None:
+    from rich.console import Console
+
+    from edgedense.report.terminal import print_in_parts, table
+
+    if as_json:
+        print(json.dumps(period.to_dict(), indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    title = f"{_local(period.since)} to {_local(period.until)}"
+    events = [(_local(event.moment), event.device, event.said) for event in period.events]
+    console.print(table(f"What happened, {title}", ("when", "device", "what"), events))
+    rows = [
+        (
+            *(stay.device, str(stay.reports), _shares(stay.seen.items())),
+            "–" if stay.drifts is None else ", ".join(one.feature for one in stay.drifts) or "as they do",
+            "–" if stay.coldest is None or stay.warmest is None else f"{stay.coldest:.0f} to {stay.warmest:.0f}",
+        )
+        for stay in period.devices
+    ]
+    print_in_parts("Devices", ("device", "reports", "saw", "against the others", "°C"), rows, console)
+
+
+def _shares(seen: Iterable[tuple[str, float]], most: int = 3) -> str:
+    return ", ".join(f"{name} {100 * share:.0f} %" for name, share in list(seen)[:most]) or "–"
+
+
+def _local(moment: float | None) -> str:
+    return "–" if moment is None else f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M}"
