@@ -51,6 +51,7 @@ class Watching:
             "A file that holds the page's token. By default a new token is made and printed.",
             panel=PAGE,
             reads="file",
+            secret=True,
             needs=("--serve",),
         ),
     ] = None
