@@ -15,6 +15,7 @@ from edgedense.device.live.options import RunOptions
 from edgedense.device.monitor.drift import Alert
 from edgedense.device.monitor.watch import Watch
 from edgedense.device.prediction import Prediction, Rule
+from edgedense.errors import DeviceError
 
 
 class Listener(Protocol):
@@ -44,4 +45,14 @@ def listening(
             from edgedense.device.mqtt.reporting import reporting
 
             listeners.append(stack.enter_context(reporting(options.mqtt, model, rule, source, watch)))
+        if options.metrics.address is not None:
+            try:
+                from edgedense.device.metrics.server import serving
+            except ImportError as error:
+                raise DeviceError(
+                    "prometheus-client, Starlette and uvicorn for --metrics",
+                    str(error),
+                    "pip install 'edgedense[fleet,preview]'",
+                ) from error
+            listeners.append(stack.enter_context(serving(options.metrics, model, rule, source, watch)))
         yield tuple(listeners)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
@@ -217,7 +217,7 @@ def encode(message: Message | Mapping[str, Any]) -> bytes:
 def decode(name: Name, payload: bytes) -> Message:
     """The message of that kind, which is any but the picture. Raises EdgedenseError when the payload is none of this
     version."""
-    reader = {"status": _status, "about": _about, "report": _report, "late": _report, "alert": _alert}[name]
+    reader = _READERS[name]
     try:
         entries = json.loads(payload)
         if not isinstance(entries, dict):
@@ -293,6 +293,15 @@ def _stamp(entries: Mapping[str, Any]) -> Stamp:
         _flag(entries["clock_synchronized"]),
         _number(entries["monotonic"]),
     )
+
+
+_READERS: Mapping[Name, Callable[[Mapping[str, Any]], Message]] = {
+    "status": _status,
+    "about": _about,
+    "report": _report,
+    "late": _report,
+    "alert": _alert,
+}
 
 
 def _text(value: Any) -> str:

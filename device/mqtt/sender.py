@@ -228,7 +228,7 @@ class _Session:
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
         """Another word on this device's status: an earlier connection's will that comes late, or a twin's."""
         try:
-            status = decode("status", message.payload)
+            status = decode("status", bytes(message.payload))
         except EdgedenseError:
             return
         assert isinstance(status, Status)

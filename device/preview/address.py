@@ -72,7 +72,7 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise EdgedenseError("a file that holds the preview's token", f"{path}: {error}") from error
+        raise EdgedenseError("a file that holds the token", f"{path}: {error}") from error
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise EdgedenseError(
             f"a token of {_SHORTEST_TOKEN} or more ASCII characters",

@@ -78,7 +78,9 @@ class GuardedServer:
 class _Guard:
     """Lets in who knows the token; without a token, who asks for this machine by one of its own names.
 
-    The second rule keeps out web pages whose name resolves to 127.0.0.1 (DNS rebinding).
+    A browser gives the token in the address once, and then as a cookie. A program gives it in the header
+    Authorization (RFC 6750). The rule without a token keeps out web pages whose name resolves to 127.0.0.1 (DNS
+    rebinding).
     """
 
     def __init__(self, app: ASGIApp, token: str | None, cookie: str) -> None:
@@ -100,7 +102,10 @@ class _Guard:
             answer = RedirectResponse("/", 303)  # the token leaves the address bar and the history
             answer.set_cookie(self._cookie, self._token, max_age=30 * 86400, httponly=True, samesite="strict")
             return answer
-        if self._is_right(request.cookies.get(self._cookie, "")):
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if self._is_right(request.cookies.get(self._cookie, "")) or (
+            scheme.lower() == "bearer" and self._is_right(bearer.strip())
+        ):
             return self._app
         return _refusal("The token is wrong." if given else "This page needs its token.", form=True)
 
