@@ -28,6 +28,7 @@ def test_a_download_that_breaks_off(tmp_path: Path, serve: Serve, site_of: SiteO
         assert said["expected"] == f"model.tflite of {size} bytes"
         assert "the download broke off" in said["found"]
         assert "load the page again" in said["hint"]
+        assert browser.value("['viewer', 'answer', 'proof'].every(id => document.getElementById(id).hidden)")
         served.cut.clear()
         browser.open(served.url)
         browser.wait_for("document.getElementById('opened')?.textContent.startsWith('the ')")

@@ -27,6 +27,7 @@ export async function start(create: (site: Site, places: Places) => Engine): Pro
   try {
     opened = await engine.open(progress);
   } catch (thrown) {
+    viewer.end();
     stopped("The model cannot be loaded", asProblem(thrown, "a model that runs in this browser"));
     return mend();
   }
@@ -34,13 +35,13 @@ export async function start(create: (site: Site, places: Places) => Engine): Pro
   element("opened").textContent = words.computedBy(opened);
   await viewer.use(engine);
   await prove(site, engine);
-  offerBenchmark(engine);
+  offerBenchmark(engine, opened);
   await keep(unused(site, opened));
 }
 
+/** Nothing can be classified: what is left is what is wrong, and what the model is. */
 function stopped(title: string, why: Problem): void {
-  element("loading").hidden = true;
-  element("golden").textContent = "Not computed.";
+  for (const part of ["viewer", "answer", "proof"]) element(part).hidden = true;
   showProblem(title, why);
 }
 
@@ -100,14 +101,14 @@ async function prove(site: Site, engine: Engine): Promise<void> {
   }
 }
 
-function offerBenchmark(engine: Engine): void {
+function offerBenchmark(engine: Engine, opened: Opened): void {
   const [measure, result] = [button("benchmark"), element("benchmark-result")];
   measure.disabled = false;
   measure.addEventListener("click", async () => {
     measure.disabled = true;
     result.textContent = `Measuring ${RUNS} inferences. The camera waits meanwhile.`;
     try {
-      result.textContent = words.benchmarked(await engine.benchmark(RUNS));
+      result.textContent = words.benchmarked(await engine.benchmark(RUNS), opened);
     } catch (thrown) {
       result.textContent = `Not measured: ${asProblem(thrown, "").found}.`;
     }

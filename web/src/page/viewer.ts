@@ -56,6 +56,11 @@ export class Viewer {
     await first;
   }
 
+  /** There will be no engine. */
+  end(): void {
+    this.#stop();
+  }
+
   /** What the person looks at from now on. */
   #open(source: Source): void {
     clearProblem();

@@ -20,9 +20,8 @@ export function replayed(replay: Replay): string {
   return replay.passed ? `✓ ${replay.sentence}` : `✗ ${replay.sentence}`;
 }
 
-export function benchmarked({ runs, median, slowest, threads }: Benchmark): string {
-  const by = threads === 1 ? "1 thread" : `${threads} threads`;
-  return `${milliseconds(median)} for one inference in the median of ${runs}, ${milliseconds(slowest)} for the slowest, with ${by}.`;
+export function benchmarked({ runs, median, slowest }: Benchmark, opened: Opened): string {
+  return `${milliseconds(median)} for one inference in the median of ${runs}, ${milliseconds(slowest)} for the slowest, by ${computedBy(opened)}.`;
 }
 
 export function kept(result: Kept | null, isSecure: boolean): string {
