@@ -30,7 +30,7 @@ from statistics import fmean, quantiles
 from typing import Any
 
 from edgedense.device.mqtt.messages import HASH, About, Alert, Report, Stamp, Status, Topics, encode
-from edgedense.overview.history import DAY, History
+from edgedense.device.overview.history import DAY, History
 
 PREFIX = "bench"
 LABELS = ("cow", "pig", "hen", "nothing")

@@ -82,10 +82,10 @@ MAY |= {
     "device.metrics": DATA | {"device.preview", "device.board", "device.prediction", "device.monitor", "device.camera"},
     "device.mqtt": DATA | {"device.machine", "device.board", "device.prediction", "device.monitor", "device.camera"},
 }
+MAY["device.overview"] = DATA | {f"device.{name}" for name in ("board", "monitor", "mqtt", "preview")}
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
 MAY["edgedense.website"] = SHARED | RUNNING
-MAY["edgedense.overview"] = SHARED | RUNNING
 MAY["edgedense.fleet"] = {"device.service"}
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)

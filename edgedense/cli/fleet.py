@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from edgedense.cli.options import AsJson
+from edgedense.device.overview.options import Asked, Entry, Watching
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag, changed
-from edgedense.overview.options import Asked, Entry, Watching
 
 if TYPE_CHECKING:
-    from edgedense.overview.archive import Period
-    from edgedense.overview.rows import Row
+    from edgedense.device.overview.archive import Period
+    from edgedense.device.overview.rows import Row
 
 Broker = Annotated[
     str | None,
@@ -50,7 +50,7 @@ def fleet(broker: Broker = None, *, entry: Entry, watching: Watching, asked: Ask
 
 
 def _read(watching: Watching, entry: Entry, asked: Asked, as_json: bool) -> None:
-    from edgedense.overview import archive
+    from edgedense.device.overview import archive
 
     path = watching.history
     if path is None:
@@ -69,14 +69,14 @@ def _read(watching: Watching, entry: Entry, asked: Asked, as_json: bool) -> None
 
 
 def _ask(broker: str, entry: Entry) -> list[Row]:
-    from edgedense.overview.watch import login, now
+    from edgedense.device.overview.watch import login, now
 
     return now(login(broker, entry))
 
 
 def _watch(broker: str, entry: Entry, watching: Watching) -> None:
     from edgedense.device.live.loop import stop_on_signals
-    from edgedense.overview.watch import login, watch
+    from edgedense.device.overview.watch import login, watch
 
     with stop_on_signals() as stop:
         watch(login(broker, entry), watching, stop)

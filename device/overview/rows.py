@@ -8,9 +8,9 @@ from typing import Any
 
 from edgedense.device.board.telemetry import iso
 from edgedense.device.mqtt.messages import HASH
+from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.state import Device, Presence
 from edgedense.measures.values import text
-from edgedense.overview.drift import Difference
-from edgedense.overview.state import Device, Presence
 
 NOTHING = "nothing yet"
 

@@ -9,14 +9,14 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from tests.device.overview.test_fleet import NOW, REPORT, greeted, replace, take
 
 from edgedense.device.preview.address import Address
-from tests.edgedense.overview.test_fleet import NOW, REPORT, greeted, replace, take
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-from edgedense.overview.fleet import Fleet
-from edgedense.overview.server import FleetServer
+from edgedense.device.overview.fleet import Fleet
+from edgedense.device.overview.server import FleetServer
 
 
 @pytest.fixture

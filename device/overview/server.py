@@ -15,12 +15,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from edgedense.device.board.telemetry import iso
+from edgedense.device.overview.fleet import Fleet
 from edgedense.device.preview.address import Address
 from edgedense.device.preview.guarded import GuardedServer, policy
-from edgedense.overview.fleet import Fleet
 
 _LOADERS = [
-    PackageLoader("edgedense.overview", ""),
+    PackageLoader("edgedense.device.overview", ""),
     PackageLoader("edgedense.report"),
 ]  # which has the look of all pages
 _TEMPLATES = Environment(loader=ChoiceLoader(_LOADERS), autoescape=True)

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgedense.device.mqtt.messages import About, Alert, Message, Report, decode, split_topic
+from edgedense.device.overview.drift import Difference, against_others
+from edgedense.device.overview.history import History
+from edgedense.device.overview.numbers import Numbers
+from edgedense.device.overview.rows import Row, row
+from edgedense.device.overview.state import Device, Event, advance
 from edgedense.errors import EdgedenseError
 from edgedense.notes import LOG
-from edgedense.overview.drift import Difference, against_others
-from edgedense.overview.history import History
-from edgedense.overview.numbers import Numbers
-from edgedense.overview.rows import Row, row
-from edgedense.overview.state import Device, Event, advance
 
 RECENT = 50  # events that the page shows
 JUDGE_EVERY = 600.0  # seconds between two looks at who drifts

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from edgedense.device.monitor.drift import PART, PARTS, stability_index
 from edgedense.device.monitor.samples import CLASS, FEATURES, Counts, Floats
 from edgedense.device.monitor.words import ORDER, describe
-from edgedense.overview.tally import NO_FINDING, as_counts
+from edgedense.device.overview.tally import NO_FINDING, as_counts
 
 SAMPLES = PART * PARTS  # reports that a day, and the days before it, must have
 DEVICES = 5  # fewer have no median to speak of
@@ -44,8 +44,8 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Past:
-    """What a device reported in the last day and in the days before it, as vectors of `edgedense.overview.tally` with
-    these outcomes."""
+    """What a device reported in the last day and in the days before it, as vectors of these outcomes (see
+    `edgedense.device.overview.tally`)."""
 
     outcomes: tuple[str, ...]
     usual: Floats

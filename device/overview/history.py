@@ -19,11 +19,11 @@ import numpy as np
 
 from edgedense.device.monitor.samples import Floats
 from edgedense.device.mqtt.messages import HASH, About, Alert, Report, Stamp
+from edgedense.device.overview.drift import Past
+from edgedense.device.overview.rows import said
+from edgedense.device.overview.state import Event
+from edgedense.device.overview.tally import outcomes, tally
 from edgedense.errors import EdgedenseError
-from edgedense.overview.drift import Past
-from edgedense.overview.rows import said
-from edgedense.overview.state import Event
-from edgedense.overview.tally import outcomes, tally
 
 DAY = 24 * 3600.0
 USUAL = 7  # days before the last one with which it is compared

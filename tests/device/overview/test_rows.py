@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edgedense.device.mqtt.messages import Status
+from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.rows import row, said
+from edgedense.device.overview.state import Device
 from edgedense.device.prediction import Prediction
-from edgedense.overview.drift import Difference
-from edgedense.overview.rows import row, said
-from edgedense.overview.state import Device
 from tests.device.mqtt.test_messages import ABOUT, ALERT, REPORT
 
 NOW = REPORT.stamp.wall + 10

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from edgedense.device.mqtt.messages import Alert, Report, Stamp
+from edgedense.device.overview import archive
+from edgedense.device.overview.history import DAY, History
+from edgedense.device.overview.state import Event
+from edgedense.device.overview.tally import as_counts
 from edgedense.errors import EdgedenseError
-from edgedense.overview import archive
-from edgedense.overview.history import DAY, History
-from edgedense.overview.state import Event
-from edgedense.overview.tally import as_counts
 from tests.device.mqtt.test_messages import ABOUT, REPORT
 
 NOON = 20_000 * DAY + 12 * 3600.0  # of a day, at UTC
@@ -140,7 +140,7 @@ def test_hours_are_added_up_over_restarts_of_the_collector(tmp_path: Path) -> No
     written(path, lambda history: history.report("barn-3", report(2, NOON + 1), NOON + 1) or None)
     ((blob,),) = rows(path, "SELECT tally FROM hours")
     assert isinstance(blob, bytes)
-    from edgedense.overview.history import unpacked
+    from edgedense.device.overview.history import unpacked
 
     np.testing.assert_allclose(as_counts(unpacked(blob)).classes, [1.6, 0.4], rtol=1e-6)  # twice 240 cows and 60 pigs
 

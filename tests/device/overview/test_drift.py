@@ -11,9 +11,9 @@ import pytest
 
 from edgedense.device.monitor.drift import kolmogorov_smirnov, ks_limit, psi_limit
 from edgedense.device.monitor.samples import FEATURES
-from edgedense.overview import drift
-from edgedense.overview.drift import LEVELS, Past, against_others
-from edgedense.overview.tally import as_counts, outcomes, tally
+from edgedense.device.overview import drift
+from edgedense.device.overview.drift import LEVELS, Past, against_others
+from edgedense.device.overview.tally import as_counts, outcomes, tally
 from tests.device.mqtt.test_messages import ABOUT, REPORT
 
 USUAL = {"brightness": 120, "contrast": 50, "sharpness": -2, "colour": 10, "confidence": 0.9, "entropy": 0.3}

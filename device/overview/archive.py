@@ -13,12 +13,12 @@ from typing import Any
 
 from edgedense.device.board.telemetry import iso
 from edgedense.device.mqtt.messages import About, Status
+from edgedense.device.overview.drift import Difference, against_others
+from edgedense.device.overview.history import check, pasts, unpacked
+from edgedense.device.overview.rows import Row, row
+from edgedense.device.overview.state import Device, Event
+from edgedense.device.overview.tally import as_counts
 from edgedense.errors import EdgedenseError
-from edgedense.overview.drift import Difference, against_others
-from edgedense.overview.history import check, pasts, unpacked
-from edgedense.overview.rows import Row, row
-from edgedense.overview.state import Device, Event
-from edgedense.overview.tally import as_counts
 
 _PRESENCE = {"came": (True, ""), "stopped": (False, "stopped"), "gone": (False, "connection lost")}
 _REPORTS = """

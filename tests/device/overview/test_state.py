@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgedense.device.mqtt.messages import Alert, Message, Report, Stamp, Status
-from edgedense.overview.state import Device, Event, advance
+from edgedense.device.overview.state import Device, Event, advance
 from tests.device.mqtt.test_messages import ABOUT, ALERT, REPORT
 
 NOW = 1795881700.0

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from edgedense.overview import numbers
-from edgedense.overview.numbers import Numbers
+from edgedense.device.overview import numbers
+from edgedense.device.overview.numbers import Numbers
 
 
 def test_each_number_is_new_once_in_any_order() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgedense.device.mqtt.messages import Alert, Message, Name, Stamp, Status, Topics, encode
-from edgedense.overview import archive
-from edgedense.overview import fleet as fleet_module
-from edgedense.overview.drift import Difference
-from edgedense.overview.fleet import Fleet
-from edgedense.overview.history import History
+from edgedense.device.overview import archive
+from edgedense.device.overview import fleet as fleet_module
+from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.fleet import Fleet
+from edgedense.device.overview.history import History
 from tests.device.mqtt.test_messages import ABOUT, REPORT
 
 NOW = REPORT.stamp.wall + 1

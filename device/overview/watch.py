@@ -12,13 +12,13 @@ from hashlib import sha256
 
 from edgedense.device.mqtt.address import parse_broker, read_password
 from edgedense.device.mqtt.client import Login
+from edgedense.device.overview.fleet import Fleet
+from edgedense.device.overview.history import History
+from edgedense.device.overview.options import Entry, Watching
+from edgedense.device.overview.reader import Reader, kept, reading
+from edgedense.device.overview.rows import Row
 from edgedense.errors import EdgedenseError
 from edgedense.notes import LOG
-from edgedense.overview.fleet import Fleet
-from edgedense.overview.history import History
-from edgedense.overview.options import Entry, Watching
-from edgedense.overview.reader import Reader, kept, reading
-from edgedense.overview.rows import Row
 
 LOOK_EVERY = 1.0  # seconds between two looks at what time alone has changed
 SAVE_EVERY = 10.0  # seconds between two times that tallies are written
@@ -98,7 +98,7 @@ def _page(fleet: Fleet, options: Watching) -> Iterator[None]:
         yield
         return
     try:
-        from edgedense.overview.server import FleetServer
+        from edgedense.device.overview.server import FleetServer
     except ImportError as error:
         raise EdgedenseError(
             "starlette and uvicorn for the page", str(error), "pip install 'edgedense[preview]'"
