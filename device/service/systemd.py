@@ -300,7 +300,7 @@ def require_root() -> None:
 # Run as the service's user; arguments: so many paths to read, then those paths, then folders to write to.
 _ACCESS = """
 import os, sys
-import edgedense.device
+import edgedense.device.classifier
 count = int(sys.argv[1])
 for path in sys.argv[2:2 + count]:
     os.listdir(path) if os.path.isdir(path) else open(path).close()

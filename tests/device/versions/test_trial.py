@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -142,3 +143,10 @@ def test_the_guard_says_what_it_does(
     models.switch(models.keep({"new.tflite": b"new"}), models.keep({"old.tflite": b"old"}))
     assert guard.main() == 2
     assert "could not be taken back" in capsys.readouterr().err
+
+
+def test_the_guard_loads_no_library() -> None:
+    """systemd waits ten seconds for it, on the slowest boards too."""
+    program = "import sys, edgedense.device.versions.guard; print({'numpy', 'PIL', 'typer'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
