@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from edgedense.errors import EdgedenseError
 
 @pytest.mark.parametrize("passphrase", [None, b"open sesame"])
 def test_a_pair_belongs_together(tmp_path: Path, passphrase: bytes | None) -> None:
-    os.umask(os.umask(0))
     public = keys.make(tmp_path / "key", passphrase)
     assert public == tmp_path / "key.pub"
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
@@ -28,7 +27,9 @@ def test_a_pair_belongs_together(tmp_path: Path, passphrase: bytes | None) -> No
 
 
 def test_openssl_reads_both(tmp_path: Path) -> None:
-    """The formats are those of other programs: `openssl pkey` is a system package that Debian always has."""
+    """The formats are those of other programs."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs the system package openssl")
     public = keys.make(tmp_path / "key")
     for words in (["-in", tmp_path / "key", "-pubout"], ["-pubin", "-in", public]):
         shown = subprocess.run(["openssl", "pkey", *words], capture_output=True, check=True).stdout
