@@ -160,7 +160,10 @@ class Reporter:
         self._told = self._prediction.answer if self._prediction else None
         self._frames, self._sample, self._has_news = 0, {}, False
         self._seen.clear()
-        self._reported_at, self._sampled_at = now, float("-inf")
+        # The next one is due an interval after this one was, not after it was made a little late.
+        was_due = self._reported_at + self._device.every
+        self._reported_at = was_due if why == "interval" and now - was_due < self._device.every else now
+        self._sampled_at = float("-inf")
 
     def _stamp(self) -> Stamp:
         self._sequence += 1

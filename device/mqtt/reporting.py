@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from edgedense.device.board.hardware import read_board
 from edgedense.device.board.telemetry import Clock
@@ -55,8 +54,8 @@ def reporting(options: MqttOptions, model: Path, rule: Rule, source: str, watch:
     with contextlib.closing(Outbox(path, options.cap * MB, LOG.warning)) as outbox:
         device = Device(boot, outbox.start, digest, source, options.every)
         about = _about(device, model, rule)
-        kept = {topics.of("about"): about, **_discovered(options, topics, about, watch is not None)}
-        sending = Sending(topics, boot, options.every, {topic: encode(message) for topic, message in kept.items()})
+        kept = {topics.of("about"): encode(about), **_discovered(options, topics, about, watch is not None)}
+        sending = Sending(topics, boot, options.every, kept)
         sender = Sender(login, sending, outbox, LOG.warning)
         show = sender.show if options.picture else None
         reporter = Reporter(device, rule, outbox, watch=watch, show=show, report=LOG.warning)
@@ -69,11 +68,13 @@ def reporting(options: MqttOptions, model: Path, rule: Rule, source: str, watch:
             sender.stop()
 
 
-def _discovered(options: MqttOptions, topics: Topics, about: About, monitors: bool) -> dict[str, Mapping[str, Any]]:
+def _discovered(options: MqttOptions, topics: Topics, about: About, monitors: bool) -> dict[str, bytes]:
+    """What Home Assistant is told, by its topic; nothing where it is to be told nothing."""
     prefix = options.discovery.strip("/")
     if not prefix:
         return {}
-    return dict([discovery(prefix, topics, about, monitors=monitors, pictures=options.picture)])
+    topic, message = discovery(prefix, topics, about, monitors=monitors, pictures=options.picture)
+    return {topic: encode(message)}
 
 
 def _about(device: Device, model: Path, rule: Rule) -> About:

@@ -108,6 +108,20 @@ def test_one_report_an_interval_and_not_one_a_frame(bench: Any) -> None:
     assert [one.stamp.sequence for one in run.sent] == [1, 2]
 
 
+def test_a_loop_that_comes_round_late_does_not_make_reports_fewer(bench: Any) -> None:
+    """Every 7 seconds: in 630 seconds there are ten intervals of 60, and never a report before it is due."""
+    run = bench()
+    run.see(RED)
+    for _ in range(90):
+        run.wait(7)
+    moments = [report.stamp.monotonic - 1000.1 for report in run.reports if report.why == "interval"]
+    assert moments == pytest.approx([63, 126, 182, 245, 301, 364, 420, 483, 546, 602])
+    run.wait(600)
+    assert len(run.reports) == 1 + 11  # what was missed is not made up for
+    run.wait(7)
+    assert len(run.reports) == 1 + 11
+
+
 def test_what_a_report_says(bench: Any) -> None:
     run = bench()
     run.see(RED)
