@@ -91,6 +91,9 @@ def _print_rows(rows: list[Row], as_json: bool) -> None:
         print(json.dumps({"devices": [row.to_dict() for row in rows]}, indent=2, ensure_ascii=False))
         return
     console = Console()
+    if not rows:
+        console.print("0 devices. Is the prefix that of the devices, and may this user read it?", highlight=False)
+        return
     print_in_parts("Fleet", HEADINGS, [_cells(row) for row in rows], console)
     trouble = [row for row in rows if row.trouble]
     for row in trouble:

@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from tests.device.overview.test_fleet import NOW, REPORT, greeted, replace, take
 
 from edgedense.device.preview.address import Address
+from tests.device.overview.test_fleet import NOW, REPORT, greeted, replace, take
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
