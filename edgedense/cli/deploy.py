@@ -47,7 +47,7 @@ def deploy(
     device without a service gets one. The first device goes ahead alone: the others follow when it has succeeded. What
     a device has already is left as it is, so the command may be given again.
 
-    Exit code 1 when a device does not run the file afterwards.
+    Exit code 1 when a device does not have the file afterwards, or its service fails.
     """
     import edgedense
 

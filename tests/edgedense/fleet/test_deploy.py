@@ -45,7 +45,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def options(fleet: Fleet, wheel: Path) -> DeployOptions:
-    return DeployOptions(wheel=wheel, place=PLACE, ssh_config=fleet.config, timeout=30, parallel=2)
+    return DeployOptions(wheel=wheel, place=PLACE, ssh_config=fleet.config, timeout=90, parallel=2)
 
 
 @pytest.fixture
