@@ -25,6 +25,7 @@ _POLL = 0.2  # seconds
 _WELCOME = 30.0  # seconds for the broker's word after the connection was opened
 _DELAY, _LONGEST = 1.0, 60.0  # seconds before the next attempt; it doubles with each one that fails
 _LASTING = 60.0  # seconds of a connection after which the attempts are counted anew
+_SUSPECT = 3  # connections in a row that did not last
 _REFUSED = 30.0  # seconds before a message that the broker did not take is sent again
 _FAREWELL = 1.0  # seconds for the last messages at the end, and again for the word that it is the end
 _NEWS = 10.0  # seconds for which a report is news where reports come more often
@@ -52,6 +53,7 @@ class Sender:
         new_client(login, self._client_id)  # now is when to find out that the library is missing
         self._stop = threading.Event()
         self._told = ""
+        self._short = 0  # connections in a row that the broker has let in, and that did not last
         self._picture: bytes | None = None
         self._thread = threading.Thread(target=self._work, name="mqtt", daemon=True)
 
@@ -75,10 +77,13 @@ class Sender:
             problem = self._connection()
             if self._stop.is_set():
                 return
+            if time.monotonic() - started > _LASTING:
+                self._short, delay = 0, _DELAY
+            if self._short >= _SUSPECT:  # brokers end a connection when another begins with the same name
+                problem += f": does another device call itself {self._sending.topics.device}?"
             if problem != self._told:  # a broker that stays away is told of once
                 self._report(f"{self._login.broker}: {problem}. What is to be sent is kept.")
                 self._told = problem
-            delay = _DELAY if time.monotonic() - started > _LASTING else delay
             self._stop.wait(delay)
             delay = min(2 * delay, _LONGEST)
 
@@ -93,7 +98,7 @@ class Sender:
                 return problem
             if self._told:
                 self._report(f"{self._login.broker} is there, {self._outbox.waiting} messages wait for it")
-            self._told = ""
+            self._told, self._short = "", self._short + 1
             while not self._stop.is_set():
                 session.feed()
                 self._show_picture(client)
@@ -211,9 +216,7 @@ class _Session:
         self._window = min(_WINDOW, getattr(properties, "ReceiveMaximum", _WINDOW))
 
     def _on_disconnect(self, client: Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._lost = f"the connection is lost ({reason})"
-        if str(reason) == "Session taken over":
-            self._lost += f": does another device call itself {self._sending.topics.device}? Give it a --mqtt-name"
+        self._lost = self._lost or f"the connection is lost ({reason})"
 
     def _on_publish(self, client: Client, data: Any, mid: int, reason: Any, properties: Any) -> None:
         number, topic = self._under_way.pop(mid, None), self._topics.pop(mid, "")

@@ -43,6 +43,8 @@ def test_a_password_is_not_shown() -> None:
 def test_a_video_must_exist(tmp_path: Path) -> None:
     (tmp_path / "a.MP4").touch()
     assert parse(str(tmp_path / "a.MP4")).kind == "video"
+    assert parse(str(tmp_path / "a.MP4")).title == "a.MP4"  # others need not know the folders of this machine
+    assert parse("rtsp://me:secret@host/a").title == "rtsp://me:***@host/a"
     with pytest.raises(EdgedenseError, match="does not exist"):
         parse(str(tmp_path / "b.mp4"))
 

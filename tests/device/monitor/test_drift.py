@@ -83,9 +83,12 @@ def test_says_what_moved_within_200_images(change: dict, feature: str, said: str
 
 def test_an_alert_is_given_once_and_again_after_it_was_over() -> None:
     watch = taught()
+    assert watch.moved == ()
     assert len(feed(watch, photos(400, 1, light=0.3))) >= 1
     assert feed(watch, photos(300, 2, light=0.3)) == []
+    assert "brightness" in watch.moved
     assert feed(watch, photos(300, 3)) == []
+    assert watch.moved == ()
     assert len(feed(watch, photos(200, 4, light=0.3))) >= 1
 
 

@@ -101,8 +101,12 @@ def test_a_file_that_scores_classes_alone_is_watched_by_its_findings(
     told: list[Alert] = []
     with Classifier(findings) as classifier:
         watch = Watch(tmp_path / "s.json", classifier, classifier.rule(), baseline=usual, alerted=told.append)
+        assert (watch.is_learning, watch.moved) == (False, ())
+        given = []
         for path in sorted(dark.iterdir()):
             pixels = load_image(path, classifier.preprocessing)
-            watch.offer(classifier.classify(pixels), pixels)
+            given.append(watch.offer(classifier.classify(pixels), pixels))
+    assert [alert for alert in given if alert] == told
+    assert "brightness" in watch.moved
     assert any("nearly every answer is no finding" in alert.message for alert in told)
     assert [record.getMessage() for record in caplog.records] == [f"drift: {alert.message}" for alert in told]

@@ -95,6 +95,20 @@ def test_each_is_sent_once_in_its_order_and_then_gone(
     assert reader.qualities == {1}
 
 
+def test_a_broker_that_takes_one_message_at_a_time(
+    mosquitto: Callable[..., Mosquitto], read: Callable[[int], Reader], outbox: Outbox
+) -> None:
+    """Its limit comes with its welcome, and a device that exceeds it is disconnected."""
+    broker = mosquitto("allow_anonymous true\nmax_inflight_messages 1")
+    reader = read(broker.port)
+    outbox.put([letter(number) for number in range(30)])
+    with sending(outbox, broker.port) as (_, told):
+        wait_for(lambda: len(reader.numbers) == 30)
+        wait_for(lambda: outbox.waiting == 0)
+    assert reader.numbers == list(range(30))
+    assert told == []
+
+
 def test_what_the_broker_keeps(broker: Mosquitto, read: Callable[[int], Reader], outbox: Outbox) -> None:
     """The newest report and alert, what the device is, whether it is there; and no report that is no longer news."""
     outbox.put([letter(1, age=61.0), replace(letter(2), boot="an earlier start"), letter(3), letter(4, Rank.ALERT)])
@@ -223,6 +237,17 @@ def test_another_device_of_the_same_name_is_told_of(
             wait_for(lambda: told.has("another device is called barn-3 as well"))
         # It says that it is there although the other one has said goodbye.
         wait_for(lambda: decode("status", reader.of(TOPICS, "status")[-1]) != Status(BOOT, True))
+
+
+def test_two_of_one_name_on_one_machine_put_each_other_out_and_are_told(
+    broker: Mosquitto, outbox: Outbox, tmp_path: Path
+) -> None:
+    other = Outbox(tmp_path / "other.sqlite", MB, print)
+    with contextlib.closing(other), sending(outbox, broker.port) as (_, told):
+        outbox.put([letter(1)])
+        wait_for(lambda: outbox.waiting == 0)
+        with sending(other, broker.port, boot="another boot"):
+            wait_for(lambda: told.has("does another device call itself barn-3?"))
 
 
 @pytest.fixture
