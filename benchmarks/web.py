@@ -2,11 +2,11 @@
 
     python -m benchmarks.web out/digits/digits.tflite out/digits/images/test [--images 50]
 
-Needs the extras device and web, npm once, and Chromium; docs/web.md says with which it was run. Each picture is given twice: as a PNG of the pixels that edgedense has
-decoded, so that resizing and network are compared; and as it lies in its file, which the browser decodes. The page is
-served once so that it may not start threads, and once so that it may. Times are the best of several rounds, in which
-LiteRT in Python with as many threads takes turns with the browser. Exits with 1 when a best class is another one, or
-when the golden samples are not what they were where the file was made.
+Needs the extras device and web, npm once, and Chromium; docs/web.md says with which it was run. Each picture is given
+twice: as a PNG of the pixels that edgedense has decoded, so that resizing and network are compared; and as it lies in
+its file, which the browser decodes. The page is served once so that it may not start threads, and once so that it may.
+Times are the best of several rounds, in which LiteRT in Python with as many threads takes turns with the browser. Exits
+with 1 when a best class is another one, or when the golden samples are not what they were where the file was made.
 """
 
 from __future__ import annotations
