@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from edgedense.errors import GateError as GateError
     from edgedense.explanations.explanation import Explanation as Explanation
     from edgedense.explanations.explanation import Heat as Heat
-    from edgedense.fleet.options import DeployOptions as DeployOptions
-    from edgedense.fleet.result import Deployment as Deployment
     from edgedense.images.preprocessing import Preprocessing as Preprocessing
     from edgedense.images.preprocessing import load_image as load_image
     from edgedense.images.preprocessing import resize as resize
@@ -60,6 +58,8 @@ if TYPE_CHECKING:
     from edgedense.measures.values import Difference as Difference
     from edgedense.measures.values import ValueReport as ValueReport
     from edgedense.report.card import ModelCard as ModelCard
+    from edgedense.rollout.options import DeployOptions as DeployOptions
+    from edgedense.rollout.result import Deployment as Deployment
     from edgedense.website.site import Site as Site
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
@@ -83,7 +83,7 @@ _PLACES = {
     "Options": "edgedense.converters.options",
     "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",
-    "DeployOptions": "edgedense.fleet.options",
+    "DeployOptions": "edgedense.rollout.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.conversion",
     "Compiled": "edgedense.converters.tflite.edgetpu",
@@ -95,7 +95,7 @@ _PLACES = {
     "Evaluation": "edgedense.measures.drift",
     "Drift": "edgedense.measures.drift",
     "ModelCard": "edgedense.report.card",
-    "Deployment": "edgedense.fleet.result",
+    "Deployment": "edgedense.rollout.result",
     "Replay": "edgedense.deployed.golden",
     "ChosenThresholds": "edgedense.deployed.thresholds",
     "Summary": "edgedense.converters.readers.summary",

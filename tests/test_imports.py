@@ -86,7 +86,7 @@ MAY["device.overview"] = DATA | {f"device.{name}" for name in ("board", "monitor
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
 MAY["edgedense.website"] = SHARED | RUNNING
-MAY["edgedense.fleet"] = {"device.service"}
+MAY["edgedense.rollout"] = {"device.service"}
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 

@@ -12,8 +12,8 @@ from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
     from edgedense.device.service.options import UpdateOptions
-    from edgedense.fleet.options import DeployOptions
-    from edgedense.fleet.result import Deployment
+    from edgedense.rollout.options import DeployOptions
+    from edgedense.rollout.result import Deployment
 
 
 def deploy(
@@ -40,11 +40,11 @@ def deploy(
     from edgedense.device.service.options import UpdateOptions
     from edgedense.files import sha256
     from edgedense.flags import check, words
-    from edgedense.fleet import package, plan
-    from edgedense.fleet.host import Job, deploy_to
-    from edgedense.fleet.options import DeployOptions
-    from edgedense.fleet.result import Deployment
-    from edgedense.fleet.rollout import roll_out
+    from edgedense.rollout import package, plan
+    from edgedense.rollout.host import Job, deploy_to
+    from edgedense.rollout.options import DeployOptions
+    from edgedense.rollout.order import roll_out
+    from edgedense.rollout.result import Deployment
 
     options, update = options or DeployOptions(), update or UpdateOptions()
     check(options)

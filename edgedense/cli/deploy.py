@@ -11,10 +11,10 @@ from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.device.service.options import UpdateOptions
 from edgedense.errors import GateError
 from edgedense.flags import Flag
-from edgedense.fleet.options import DeployOptions
+from edgedense.rollout.options import DeployOptions
 
 if TYPE_CHECKING:
-    from edgedense.fleet.result import Deployment
+    from edgedense.rollout.result import Deployment
 
 SHOWN = 8  # digits of a SHA-256 that people compare
 Hosts = Annotated[

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from edgedense.fleet import on_device, package
-from edgedense.fleet.package import Package
-from tests.edgedense.fleet import stand_in
+from edgedense.rollout import on_device, package
+from edgedense.rollout.package import Package
+from tests.edgedense.rollout import stand_in
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

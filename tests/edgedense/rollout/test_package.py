@@ -11,7 +11,7 @@ import pytest
 
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
-from edgedense.fleet import package
+from edgedense.rollout import package
 
 PROJECT = """\
 [build-system]

@@ -21,13 +21,13 @@ from edgedense.deployed import bundle
 from edgedense.device.service.options import UpdateOptions
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
-from edgedense.fleet import host as host_module
-from edgedense.fleet.options import DeployOptions
-from edgedense.fleet.package import Package
-from edgedense.fleet.result import Deployment
+from edgedense.rollout import host as host_module
+from edgedense.rollout.options import DeployOptions
+from edgedense.rollout.package import Package
+from edgedense.rollout.result import Deployment
 from tests.device.conftest import COLOURS, RECIPE, make_colour_model
 from tests.device.test_validate import golden_file
-from tests.edgedense.fleet.conftest import PLACE, Cable, Fleet, Host, free_port
+from tests.edgedense.rollout.conftest import PLACE, Cable, Fleet, Host, free_port
 from tests.edgedense.test_cli import edgedense as typed
 
 
@@ -315,7 +315,7 @@ class TestPackages:
         served(host, model)
         (host.home / "services" / "edgedense" / "state").write_text("stopped")
         (result,) = edgedense.deploy(model, ["barn-1"], options=options).hosts
-        assert (result.outcome, result.reason) == ("same", "edgedense is stopped there")
+        assert (result.outcome, result.reason) == ("same", "edgedense is stopped there, and stays so")
         assert host.service()["state"] == "stopped"
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from edgedense.fleet import on_device
-from edgedense.fleet.on_device import StepError
+from edgedense.rollout import on_device
+from edgedense.rollout.on_device import StepError
 
 DATA = b"a model"
 SHA256 = hashlib.sha256(DATA).hexdigest()

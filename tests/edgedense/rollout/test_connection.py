@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.fleet.connection import Connection
+from edgedense.rollout.connection import Connection
 
 
 @pytest.fixture

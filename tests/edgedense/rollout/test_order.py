@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from edgedense.fleet.options import DeployOptions
-from edgedense.fleet.plan import Device
-from edgedense.fleet.result import HostResult, Outcome
-from edgedense.fleet.rollout import roll_out
+from edgedense.rollout.options import DeployOptions
+from edgedense.rollout.order import roll_out
+from edgedense.rollout.plan import Device
+from edgedense.rollout.result import HostResult, Outcome
 
 DEVICES = [Device(f"barn-{number}") for number in range(1, 6)]
 

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from edgedense.fleet.options import DeployOptions
-from edgedense.fleet.plan import Device
-from edgedense.fleet.result import HostResult
 from edgedense.progress import progress
+from edgedense.rollout.options import DeployOptions
+from edgedense.rollout.plan import Device
+from edgedense.rollout.result import HostResult
 
 Work = Callable[[Device, int, threading.Event], HostResult]
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgedense.fleet.connection import Connection, HostError
-from edgedense.fleet.options import DeployOptions
-from edgedense.fleet.package import Package
-from edgedense.fleet.plan import EXTRAS, Device
-from edgedense.fleet.result import HostResult
+from edgedense.rollout.connection import Connection, HostError
+from edgedense.rollout.options import DeployOptions
+from edgedense.rollout.package import Package
+from edgedense.rollout.plan import EXTRAS, Device
+from edgedense.rollout.result import HostResult
 
 PATIENCE = 180  # seconds that a service has to see its first frame; systemd gives up after 90, and tries again
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.fleet.plan import Device, devices, read
+from edgedense.rollout.plan import Device, devices, read
 
 BARNS = """\
 [defaults]

@@ -151,24 +151,26 @@ def serve(
     `first` is what the service is installed with where there is none. Where it was installed with something else, and
     somebody has told (`is_told`) what it is to have, it is installed anew. Returns {"update": what `edgedense service
     update --json` says, None where the service was installed, "note": what else there is to say}. Raises StepError
-    where the service does not run afterwards, unless a person has stopped it.
+    where the service does not run afterwards, unless a person has stopped it: then it is not installed anew either.
     """
     root = Path(place)
     path = _model(root, model)
     with _alone(root):
         _use(root, key, name, patience)
-        is_there, kept = _service(name) is not None, _installed(root, name)
+        state, kept = _service(name), _installed(root, name)
         answer: dict[str, Any] = {"update": None, "note": ""}
-        if is_there:
+        if state is None:
+            _install(root, name, path, first)
+        else:
             answer["update"] = _updated(root, [str(path), "--name", name, "--json", *update])
             if answer["update"]["outcome"] in FAILED:
                 return answer
-        if not is_there or (is_told and kept is not None and kept != first):
-            _install(root, name, path, first)
-            answer["note"] = "the service has other options now" if is_there else ""
+            if is_told and kept is not None and kept != first and not state["is_stopped"]:
+                _install(root, name, path, first)
+                answer["note"] = "the service has other options now"
         after = _started(name, patience)
         if after["is_stopped"]:
-            answer["note"] = f"{name} is stopped there"
+            answer["note"] = f"{name} is stopped there, and stays so"
         elif not after["runs"]:
             raise StepError(f"{name} to run", after["says"], f"journalctl -u {name} on the device")
         _remove_versions(root)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edgedense.errors import EdgedenseError
-from edgedense.fleet.result import Outcome
+from edgedense.rollout.result import Outcome
 
 CONNECT = 15  # seconds that the host has to answer
 ALIVE = 5  # seconds between two signs of life; three that are missed end the connection
@@ -117,7 +117,7 @@ class Connection:
 
         Raises HostError where there is none, or the step says that there is one.
         """
-        program = resources.files("edgedense.fleet").joinpath("on_device.py").read_text("utf-8")
+        program = resources.files("edgedense.rollout").joinpath("on_device.py").read_text("utf-8")
         # -I: no module is taken from the folder of the user who logs in.
         words = ["sh", "-c", _AS_ROOT, "sh", "python3", "-I", "-c", program, step, json.dumps(given)]
         with contextlib.ExitStack() as stack:
