@@ -60,6 +60,11 @@ def _thresholds(recipe: Mapping[str, Any], rule: Rule) -> Iterator[tuple[str, st
     stored = stored_points.read(recipe)
     if stored is None:
         return
+    limits = [None if limit == NEVER else limit for limit in rule.thresholds]
+    first = 1 if rule.kind == "pair" else 0  # of two classes the second one decides
+    if limits[first:] != recipe[stored_points.THRESHOLDS][-len(limits[first:]) :]:
+        yield "operating points", "none that hold here: the page was made with another threshold than the file's own"
+        return
     section = points_section(stored)
     for row in section.rows:
         said = [f"{heading} {cell}" for heading, cell in zip(section.headings[1:4], row[1:4], strict=True)]

@@ -20,9 +20,9 @@ from edgedense.device.engines.edgetpu import CUSTOM_OPERATOR
 from edgedense.errors import EdgedenseError
 from tests.device.conftest import COLOURS, RECIPE
 from tests.edgedense.test_cli import refused, succeeded
-from tests.edgedense.website.conftest import colour_model, colours, findings, package
+from tests.edgedense.website.conftest import colour_model, colours, findings, on_loopback, package
 
-__all__ = ["colour_model", "colours", "findings", "package"]
+__all__ = ["colour_model", "colours", "findings", "on_loopback", "package"]
 
 
 def told(folder: Path) -> dict:
@@ -151,7 +151,7 @@ class TestServe:
         monkeypatch.setattr(SiteServer, "wait", wait)
         return found
 
-    def test_on_every_interface(self, colours: Path, package: Path, asked: list[bytes]) -> None:
+    def test_on_every_interface(self, colours: Path, package: Path, asked: list[bytes], on_loopback: None) -> None:
         ended = succeeded("web", colours, "--serve", "--address", ":0", "--runtime", package)
         assert json.loads(asked[0])["title"] == "colours"
         code, _, rest = ended.out.partition("https://")

@@ -12,6 +12,8 @@ import pytest
 from edgedense.deployed import bundle
 from edgedense.device.engines.contents import contents
 from edgedense.device.prediction import rule
+from edgedense.device.preview import address
+from edgedense.device.preview.address import Address
 from edgedense.files import sha256
 from edgedense.website import runtime, site
 from edgedense.website.site import Site
@@ -46,6 +48,13 @@ def made(path: Path, title: str = "cards") -> Site:
     content = bundle.read(path)
     activation = content.recipe.get("activation", "softmax")
     return site.make(path.name, title, content, contents(content.model), rule(COLOURS, activation, 3), LITERT)
+
+
+@pytest.fixture
+def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever address a server is given, nobody but this machine can reach it."""
+    bound = address.bound
+    monkeypatch.setattr(address, "bound", lambda where, option: bound(Address("127.0.0.1", where.port), option))
 
 
 @pytest.fixture(scope="session")

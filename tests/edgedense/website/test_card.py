@@ -74,6 +74,19 @@ def test_operating_points() -> None:
     assert "not known" not in found
 
 
+def test_operating_points_of_other_thresholds_are_not_shown() -> None:
+    """What they promise does not hold there: of several sigmoids, and of one that tells two classes apart."""
+    found = said({**RECIPE, **POINTS}, (0.3, None))
+    assert found["operating points"].startswith("none that hold here")
+    assert "operating point of ant" not in found
+    (point, _) = POINTS["operating_points"]["points"]  # type: ignore[index]
+    recipe = {**RECIPE, "thresholds": [0.25], "operating_points": {**POINTS["operating_points"], "points": [point]}}  # type: ignore[dict-item]
+    for threshold, shown in ((0.25, True), (0.3, False)):
+        by = rule(LABELS, "sigmoid", 1, threshold)
+        assert by.kind == "pair"
+        assert ("operating point of ant" in dict(lines("m.tflite", Bundle(b"", LABELS, recipe), by))) == shown
+
+
 def test_what_was_lost_and_the_temperature() -> None:
     figures = {**RECIPE["figures"], "validation_drop_points": 0.12, "validation_drop_of": "mean AUROC"}
     found = said({**RECIPE, "figures": figures, "temperature": {"value": 1.5, "images": 40}})

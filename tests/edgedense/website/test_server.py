@@ -130,7 +130,7 @@ def test_it_takes_nothing(server: SiteServer, proof: Certificate) -> None:
     assert ask(server, proof, "/", "HEAD")[::2] == (200, b"")
 
 
-def test_its_address(server: SiteServer, cards: Site, proof: Certificate) -> None:
+def test_its_address(server: SiteServer, cards: Site, proof: Certificate, on_loopback: None) -> None:
     """That of loopback as it was asked for; on every interface the name by which others reach this machine."""
     assert re.fullmatch(r"https://127\.0\.0\.1:\d+/", server.url)
     for host, name, expected in (
