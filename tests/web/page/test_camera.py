@@ -112,10 +112,15 @@ def test_several_findings(tmp_path: Path, serve: Serve, site_of: SiteOf, finding
 
 def test_a_heatmap_over_the_camera(filming: Browser) -> None:
     """The card is of one colour, so that the heatmap is highest everywhere: three quarters yellow."""
+    filming.value(
+        "window.said = ''; const caption = document.getElementById('caption');"
+        "new MutationObserver(() => { window.said += caption.textContent }).observe(caption, {childList: true})"
+    )
     press(filming, "heatmap")
     yellow = [round(0.25 * level + 0.75 * hot) for level, hot in zip(CARDS["red"], (240, 249, 33), strict=True)]
     filming.wait_for(f"({MIDDLE}).every((level, i) => Math.abs(level - {yellow}[i]) < 12)")
     assert "where red is seen" in filming.value("document.getElementById('caption').textContent")
+    assert "no heatmap" not in filming.value("window.said")  # of the answer that was on its way without one
     press(filming, "freeze")
     press(filming, "heatmap")  # off, of the frame that stays
     filming.wait_for(shows("red"))

@@ -14,6 +14,12 @@ import { milliseconds } from "./words";
 
 const TOP = 5; // classes that are listed where there are so many
 
+interface Shown {
+  picture: Held | null;
+  answer: Answer | null;
+  explained: boolean; // whether heatmaps were asked for
+}
+
 type Source = { kind: "none" } | { kind: "camera" } | { kind: "pictures"; files: File[]; at: number };
 
 export class Viewer {
@@ -28,7 +34,7 @@ export class Viewer {
   #frozen = false;
   #explains = false;
   #heatmap = 0; // which of the answer's
-  #shown: { picture: Held | null; answer: Answer | null } = { picture: null, answer: null };
+  #shown: Shown = { picture: null, answer: null, explained: false };
   #answered = () => {};
 
   constructor(private readonly site: Site) {
@@ -112,9 +118,10 @@ export class Viewer {
         const frame = await this.#camera.frame();
         if (!frame || turn !== this.#turn) return frame?.close();
         const picture = this.#stage.hold(frame);
-        const answer = await this.#engine?.classify(frame, this.#wanted);
+        const explained = this.#explains;
+        const answer = await this.#engine?.classify(frame, wanted(explained));
         if (turn !== this.#turn) return;
-        this.#show(picture, answer ?? null);
+        this.#show({ picture, answer: answer ?? null, explained });
         if (!answer) frame.close();
         else element("rate").textContent = rate.tick(performance.now());
       }
@@ -130,17 +137,21 @@ export class Viewer {
     if (this.#source.kind !== "pictures") return;
     const { files, at } = this.#source;
     const file = files[at]!;
-    const [shown, answer] = await Promise.allSettled([this.#stage.decode(file), this.#engine?.classify(file, this.#wanted)]);
+    const explained = this.#explains;
+    const [shown, answer] = await Promise.allSettled([
+      this.#stage.decode(file),
+      this.#engine?.classify(file, wanted(explained)),
+    ]);
     if (turn !== this.#turn) return;
     const picture = shown.status === "fulfilled" ? shown.value : null;
     if (answer.status === "rejected") {
-      this.#show(picture, null);
+      this.#show({ picture, answer: null, explained });
       this.#bars.clear("Nothing is known of this picture");
       showProblem(`${file.name || "The picture"} cannot be classified`, asProblem(answer.reason, "a picture that the browser can read"));
       this.#answered();
       return;
     }
-    this.#show(picture, answer.value ?? null);
+    this.#show({ picture, answer: answer.value ?? null, explained });
   }
 
   /** The frozen frame once more, since something else is wanted of it. */
@@ -148,12 +159,9 @@ export class Viewer {
     const { picture } = this.#shown;
     if (!picture || !this.#engine) return;
     const turn = ++this.#turn;
-    const answer = await this.#engine.classify(await createImageBitmap(picture), this.#wanted);
-    if (turn === this.#turn) this.#show(picture, answer);
-  }
-
-  get #wanted(): "none" | "seen" {
-    return this.#explains ? "seen" : "none";
+    const explained = this.#explains;
+    const answer = await this.#engine.classify(await createImageBitmap(picture), wanted(explained));
+    if (turn === this.#turn) this.#show({ picture, answer, explained });
   }
 
   #freeze(frozen: boolean): void {
@@ -197,14 +205,15 @@ export class Viewer {
   }
 
   #empty(heading: string): void {
-    this.#shown = { picture: null, answer: null };
+    this.#shown = { picture: null, answer: null, explained: false };
     this.#bars.clear(heading);
     this.#spoken.say("");
     element("picture").hidden = true;
   }
 
-  #show(picture: Held | null, answer: Answer | null): void {
-    this.#shown = { picture, answer };
+  #show(shown: Shown): void {
+    this.#shown = shown;
+    const { answer } = shown;
     if (answer) {
       const decision = described(answer.scores, this.site.rule, TOP);
       this.#bars.show(decision);
@@ -239,7 +248,7 @@ export class Viewer {
     if (this.#frozen) said.push("Frozen.");
     if (this.#shown.picture && this.#stage.cuts) said.push("The model sees what is inside the frame.");
     if (heatmap !== null) said.push(`The heatmap shows where ${heatmap} is seen: the more yellow, the more.`);
-    else if (this.#explains && this.#shown.answer) said.push("No class is seen, so that there is no heatmap.");
+    else if (this.#explains && this.#shown.explained && this.#shown.answer) said.push("No class is seen, so that there is no heatmap.");
     return said.join(" ");
   }
 
@@ -263,4 +272,8 @@ export class Viewer {
     element("rate-entry").hidden = kind !== "camera";
     element("empty").hidden = this.#engine === null || kind !== "none";
   }
+}
+
+function wanted(explained: boolean): "none" | "seen" {
+  return explained ? "seen" : "none";
 }
