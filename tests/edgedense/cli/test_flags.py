@@ -158,8 +158,11 @@ def test_flags_of_a_command_have_the_names_of_its_values() -> None:
     from edgedense.cli.run import run
 
     found = flags_of(run)
-    assert {name for name, flag in found.items() if flag.writes} == {"save", "monitor"}
-    assert {"model", "labels", "preview_token_file", "monitor_baseline"} == {n for n, f in found.items() if f.reads}
+    assert {name for name, flag in found.items() if flag.writes} == {"save", "monitor", "mqtt_outbox"}
+    secret = {"preview_token_file", "mqtt_password_file", "metrics_token_file"}
+    assert secret == {name for name, flag in found.items() if flag.secret}
+    reading = {name for name, flag in found.items() if flag.reads}
+    assert reading == {"model", "labels", "mqtt_ca", "monitor_baseline"} | secret
 
 
 class TestEveryCommand:
