@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 
 if TYPE_CHECKING:
+    from segno import QRCode
+
     from edgedense.device.preview.address import Address
     from edgedense.website.site import Site
 
@@ -163,7 +166,7 @@ def _serve(site: Site, where: Address) -> None:
     server.start()
     try:
         if not where.is_loopback:
-            segno.make(server.url).terminal(compact=True)
+            _print_code(segno.make(server.url))
         who = _ALONE if where.is_loopback else _PHONE
         print(_SERVED.format(url=server.url, who=who, fingerprint=made.fingerprint), flush=True)
         server.wait()
@@ -171,3 +174,14 @@ def _serve(site: Site, where: Address) -> None:
         print("ended", file=sys.stderr)
     finally:
         server.stop()
+
+
+def _print_code(code: QRCode) -> None:
+    """Light on dark whatever the terminal's colours are; nothing in a terminal that has no block characters."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console, text = Console(), io.StringIO()
+    if not console.options.ascii_only:
+        code.terminal(text, compact=True)
+        console.print(Text(text.getvalue(), style="bright_white on black"), soft_wrap=True)
