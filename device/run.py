@@ -124,7 +124,7 @@ def _check(sources: Sequence[Source], is_live: bool, options: RunOptions) -> Non
 def _of_classes(options: RunOptions) -> dict[str, bool]:
     """The options that say something about classes, and whether they are used."""
     used = flags.changed(options.live, options.saving, options.monitor)
-    return {name: name in used for name in ("--top", "--threshold", "--on-change", "--save", "--monitor")}
+    return {name: name in used for name in ("--top", "--threshold", "--save", "--monitor")}
 
 
 @contextmanager

@@ -74,7 +74,11 @@ class LiveOptions:
     ] = 1
     on_change: Annotated[
         bool,
-        Flag("Report a frame only when its best class, or the set of classes that are seen, changes.", panel=CAMERA),
+        Flag(
+            "Report a frame only when its best class, the set of classes that are seen, or a value as it is printed "
+            "changes.",
+            panel=CAMERA,
+        ),
     ] = False
     when_moving: Annotated[
         bool, Flag("Classify only while something moves in the picture, which saves heat and power.", panel=CAMERA)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -131,6 +131,13 @@ def changing_video(tmp_path: Path) -> Path:
             writer.write(np.full((120, 160, 3), colour, np.uint8))
     writer.release()
     return path
+
+
+@pytest.mark.slow
+def test_values_are_reported_when_one_of_them_changes(proved: Callable[..., Path], changing_video: Path) -> None:
+    """A service runs with --on-change, whatever its file gives."""
+    lines = results(proved("levels.tflite", activation="none"), changing_video, "--on-change")
+    assert [line["frame"] for line in lines] == [0, 10, 20, 30]
 
 
 def found(line: dict) -> set[str]:
