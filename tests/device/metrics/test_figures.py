@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,17 @@ def test_names_follow_the_conventions() -> None:
         if family.type == "counter":
             assert all(sample.name.endswith("_total") for sample in family.samples)
         assert not re.search(r"millis|_ms|minutes|percent|fahrenheit|_mb", family.name)
+
+
+def test_the_page_names_each_figure_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "temperature", lambda: 48.5)
+    values = Rule(("age",), (float("-inf"),), "values")
+    registries = [made(watch=Watched()).registry, made(values).registry]
+    there = {family.name for registry in registries for family in registry.collect()}
+    page = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text("utf-8")
+    named = set(re.findall(r"^\| .*?`(edgedense_[a-z_]+)|(?<=, )`(edgedense_[a-z_]+)", page, re.M))
+    told = {(one or other).removesuffix("_total").removesuffix("_info") for one, other in named}
+    assert told == {name for name in there if name.startswith("edgedense")}
 
 
 def test_before_the_first_frame() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from edgedense.device.mqtt.messages import (
 )
 from edgedense.errors import EdgedenseError
 
+ROOT = Path(__file__).parents[3]
 STAMP = Stamp("9f3c2a1be0d4c5a7", 12, 345, 1795881600.25, True, 61.5)  # 2026-11-28, a quarter past 16:00:00
 REPORT = Report(
     stamp=STAMP,
@@ -98,6 +101,12 @@ def test_a_report_as_it_is_sent() -> None:
         "waiting": 2,
         "given_up": 0,
     }
+
+
+def test_the_page_shows_a_report_as_it_is() -> None:
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", (ROOT / "docs" / "fleet.md").read_text("utf-8"), re.M | re.S)
+    report = decode("report", shown.encode())
+    assert encode(report) == json.dumps(json.loads(shown), separators=(",", ":")).encode()
 
 
 def test_a_number_that_json_cannot_hold_becomes_null() -> None:
