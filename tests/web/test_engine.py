@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -265,9 +266,21 @@ def test_the_graphics_processor_where_it_is_as_good_and_faster(folder: Path) -> 
   worker.postMessage({ site: { ...site, golden: { ...site.golden, ...change } }, base: location.href, limit });
   return said;
 })"""
-        found = browser.value(f"{asked}(1e9, {{}})")
-        assert found["sentence"].startswith("12 samples equal")
-        assert browser.value(f"{asked}(0, {{}})") is None
-        other = np.roll(np.eye(5, dtype=np.float32)[np.zeros(12, int)], 1, axis=0)
-        change = json.dumps({"outputs": given.encoded(other)})
-        assert browser.value(f"{asked}(1e9, {change})") is None
+        same, other = two_samples(folder)
+        assert browser.value(f"{asked}(1e9, {json.dumps(same)})")["sentence"].startswith("2 samples equal")
+        assert browser.value(f"{asked}(0, {json.dumps(same)})") is None
+        assert browser.value(f"{asked}(1e9, {json.dumps(other)})") is None
+
+
+def two_samples(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first two golden samples, and the same with labels that they do not have: twelve take long where the
+    processor computes what a graphics processor would."""
+    golden = told(folder)["golden"]
+    inputs = (folder / golden["inputs"]["path"]).read_bytes()
+    inputs = inputs[: len(inputs) // 6]
+    (folder / "two.bin").write_bytes(inputs)
+    outputs = np.frombuffer(base64.b64decode(golden["outputs"]), np.float32).reshape(12, 5)[:2]
+    found = {"count": 2, "inputs": {"path": "two.bin", "bytes": len(inputs), "sha256": sha256(inputs)}}
+    sure = np.eye(5, dtype=np.float32)[(outputs.argmax(axis=1) + 1) % 5]
+    same, other = ({**found, "outputs": given.encoded(array)} for array in (outputs, sure))
+    return same, other

@@ -12,8 +12,12 @@ export function png(bytes: Uint8Array, depth: number): Pixels {
   const isGrey = image.channels <= 2 && !image.palette;
   if (image.depth === 16 && depth === 12 && image.channels !== 1)
     throw problem("a grey picture without transparency where 16 bits hold 12", `one with ${image.channels} channels`, "save it in grey");
+  const { data, height, width } = image;
+  const channels = isGrey ? 1 : 3;
+  if (image.depth === 8 && image.channels === channels && !image.palette)
+    return { height, width, channels, data: new Uint8Array(data as Uint8Array) };
   const level = levelOf(image, depth);
-  const made = blank(image.height, image.width, isGrey ? 1 : 3);
+  const made = blank(height, width, channels);
   const step = image.channels;
   const values = samples(image);
   for (let i = 0, to = 0; to < made.data.length; i += step) {
