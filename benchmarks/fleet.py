@@ -29,13 +29,16 @@ from pathlib import Path
 from statistics import fmean, quantiles
 from typing import Any
 
+from edgedense.device.metrics.figures import Figures
 from edgedense.device.mqtt.messages import HASH, About, Alert, Report, Stamp, Status, Topics, encode
 from edgedense.device.overview.history import DAY, History
+from edgedense.device.prediction import Rule
 
 PREFIX = "bench"
 LABELS = ("cow", "pig", "hen", "nothing")
 SHA256 = "0123456789abcdef" * 4
 PASTS = 20  # devices whose days before are simulated; the others have the same ones
+SAMPLE = 2  # bytes that Prometheus takes for a figure at most, as its documentation says
 CORE, ANSWER = 0.30, 0.200  # the limits: of a core, and seconds
 USUAL = {"brightness": 120, "contrast": 50, "sharpness": -2, "colour": 10, "confidence": 0.9, "entropy": 0.3}
 SPREAD = {"brightness": 20, "contrast": 8, "sharpness": 0.5, "colour": 10, "confidence": 0.05, "entropy": 0.1}
@@ -290,19 +293,20 @@ def _count(path: Path) -> int:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What one device costs: bytes of its report as it is sent, bytes on the wire for it with the broker's answer, and
-    bytes that the history takes for a report and for the tally of an hour."""
+    """What one device costs: bytes of its report as it is sent, bytes on the wire for it with the broker's answer,
+    bytes that the history takes for a report and for the tally of an hour, and the figures that Prometheus gets."""
 
     payload: int
     wire: int
     kept: float
     hour: float
+    figures: int
 
     @classmethod
     def measured(cls) -> Sizes:
         """Of a report as the simulated devices make it, and of a history of some devices over a day."""
         device = Device(0)
-        payload, topic = len(encode(device.report(time.time()))), len(device.topics.of("report"))
+        payload, topic = len(encode(device.report(20_000 * DAY))), len(device.topics.of("report"))
         # PUBLISH: type and length (3), length of the topic (2), number (2), no properties (1). PUBACK: 4. At this rate
         # each goes in a segment of its own: IPv4 and TCP with timestamps 52, a record of TLS 1.3 22. TCP's ACK: 52.
         wire = (3 + 2 + topic + 2 + 1 + payload) + 4 + 2 * (52 + 22) + 52
@@ -314,24 +318,27 @@ class Sizes:
             with contextlib.closing(sqlite3.connect(path)) as file:
                 used = dict(file.execute("SELECT name, SUM(pgsize) FROM dbstat GROUP BY name"))
                 hours = file.execute("SELECT COUNT(*) FROM hours").fetchone()[0]
-            return cls(payload, wire, (used["reports"] + used["by_moment"]) / _count(path), used["hours"] / hours)
+            kept = (used["reports"] + used["by_moment"]) / _count(path)
+        rule = Rule(LABELS, (0.5,) * len(LABELS))
+        registry = Figures(rule, model="barn.tflite", sha256=SHA256, source="rpicam:0").registry
+        figures = sum(len(family.samples) for family in registry.collect())
+        return cls(payload, wire, kept, used["hours"] / hours, figures)
 
 
 def print_sizes() -> None:
     """The table of docs/fleet.md: what fleets send and what is kept of it, with a report a minute."""
     sizes = Sizes.measured()
-    print(
-        f"a report: {sizes.payload} bytes, {sizes.wire} on the wire with TLS and the broker's answer; "
-        f"in the history {sizes.kept:.0f}, and {sizes.hour:.0f} for each hour of a device"
-    )
-    print(f"{'devices':>9} {'messages/s':>11} {'to the broker':>14} {'history, 30 days':>17} {'a year, as JSON':>16}")
+    print(f"a report: {sizes.payload} bytes, {sizes.wire} on the wire with TLS and the broker's answer")
+    print(f"the history: {sizes.kept:.0f} bytes for a report, {sizes.hour:.0f} for each hour of a device")
+    print(f"Prometheus: {sizes.figures} figures of a device")
+    print("devices  messages/s     kB/s  history, 30 days    a year  as sent, a year  Prometheus, a year")
     for devices in (100, 1_000, 10_000, 100_000):
-        rate = devices / 60
-        month = devices * 30 * 24 * (60 * sizes.kept + sizes.hour)
-        year = rate * 365 * DAY * sizes.payload
+        rate, year = devices / 60, 365 * DAY
+        history = devices * (sizes.kept / 60 + sizes.hour / 3600)  # bytes a second
+        sent, figures = rate * sizes.payload, rate * sizes.figures * SAMPLE
         print(
-            f"{devices:>9,} {rate:>11,.0f} {8 * rate * sizes.wire / 1e6:>9.2f} Mb/s {month / 1e9:>14,.1f} GB "
-            f"{year / 1e12:>13,.2f} TB"
+            f"{devices:>7,} {rate:>11,.0f} {rate * sizes.wire / 1e3:>8,.0f} {30 * DAY * history / 1e9:>14,.1f} GB"
+            f" {year * history / 1e12:>6,.2f} TB {year * sent / 1e12:>13,.2f} TB {year * figures / 1e12:>16,.2f} TB"
         )
 
 

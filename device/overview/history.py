@@ -1,7 +1,7 @@
 """The history of a fleet in a file: what is written into it, as it comes.
 
 SQLite keeps it whole through a power cut or a kill. Of a report that is kept which the table and the drift want, in
-about 150 bytes; what devices looked at is kept as one `tally` an hour. Reports are kept for some days, and what
+about 80 bytes; what devices looked at is kept as one `tally` an hour. Reports are kept for some days, and what
 happened (alerts, comings and goings, new models) ten times as long.
 """
 
