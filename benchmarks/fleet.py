@@ -137,7 +137,7 @@ def _copy(path: Path, devices: list[Device], until: float) -> None:
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, lines: str = "allow_anonymous true") -> Iterator[int]:
+def mosquitto(folder: Path, lines: str = "allow_anonymous true\nmax_queued_messages 100000") -> Iterator[int]:
     """A broker on a free port of loopback, which is given. `lines` are added to its configuration."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -94,6 +94,8 @@ class Fleet:
             name: shown for name, entry in self._entries.items() if (shown := self._row(entry, now)) != entry.row
         }
         if changed:
+            for shown in changed.values():
+                _ = shown.json  # made here, so that who asks for the page need not wait for it
             with self._lock:
                 self._version += 1
                 for name, shown in changed.items():

@@ -22,7 +22,6 @@ QUIET = 1.0  # seconds without a message: what the broker had kept has come
 PATIENCE = 15.0  # seconds for the broker's answer, and at most so long for what it has kept
 REMEMBERED = 24 * 3600  # seconds that the broker keeps messages for a collector that is away
 WAITING = 20_000  # messages that may wait here; the broker holds back those that are not yet confirmed
-_AT_LEAST_ONCE = 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,8 @@ class Reader:
             self._refuse(str(reason))
             return
         prefix = self._login.broker.prefix
-        client.subscribe([(f"{prefix}/+/{name}", _AT_LEAST_ONCE) for name in NAMES if name != "picture"])
+        quality = int(self._is_lasting)  # at least once, or at most once for who asks for what is kept alone
+        client.subscribe([(f"{prefix}/+/{name}", quality) for name in NAMES if name != "picture"])
 
     def _subscribed(self, client: Client, _: Any, number: int, reasons: list[Any], properties: Any) -> None:
         refused = next((str(reason) for reason in reasons if reason.is_failure), "")

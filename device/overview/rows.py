@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from edgedense.device.board.telemetry import iso
@@ -62,8 +64,13 @@ class Row:
         }
         drifts = None if self.drifts is None else [one.to_dict() for one in self.drifts]
         latency = None if self.latency is None else round(self.latency * 1e3, 3)
-        own = {key: value for key, value in vars(self).items() if key != "latency"}
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "latency"}
         return {**own, **moments, "drifts": drifts, "latency_ms": latency, "trouble": self.trouble}
+
+    @cached_property
+    def json(self) -> str:
+        """`to_dict` as text. It is made once for all who look: a thousand rows take their time."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
 
 
 def row(device: Device, now: float, drifts: tuple[Difference, ...] | None = None) -> Row:

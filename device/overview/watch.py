@@ -22,6 +22,7 @@ from edgedense.notes import LOG
 
 LOOK_EVERY = 1.0  # seconds between two looks at what time alone has changed
 SAVE_EVERY = 10.0  # seconds between two times that tallies are written
+WAIT = 0.25  # seconds after which it is looked whether to stop
 BURST = 0.05  # seconds in which messages are gathered that are kept and confirmed together
 
 
@@ -62,7 +63,7 @@ def watch(login: Login, options: Watching, stop: threading.Event) -> None:
 def _follow(reader: Reader, fleet: Fleet, history: History | None, stop: threading.Event) -> None:
     looked = saved = float("-inf")
     while not stop.is_set():
-        arrivals = reader.next(LOOK_EVERY)
+        arrivals = reader.next(WAIT)
         if arrivals:
             time.sleep(BURST)
             arrivals += reader.next(0.0)
@@ -77,6 +78,8 @@ def _follow(reader: Reader, fleet: Fleet, history: History | None, stop: threadi
                 saved = at if is_due else saved
                 history.commit(everything=is_due)
             reader.confirm(arrivals)
+    if history is not None:
+        history.commit(everything=True)  # before the page takes its time to end
 
 
 @contextmanager
