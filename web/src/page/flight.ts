@@ -12,12 +12,12 @@ export async function start(): Promise<boolean> {
   if (!("serviceWorker" in navigator)) return false; // not by HTTPS, or switched off
   try {
     await navigator.serviceWorker.register("sw.js");
+    if (crossOriginIsolated || sessionStorage.getItem(TRIED)) return false;
+    if (!(await controlled())) return false;
+    sessionStorage.setItem(TRIED, "yes");
   } catch {
-    return false; // a private window, or a file of the disk: all else works
+    return false; // a private window, or one that keeps nothing at all: all else works
   }
-  if (crossOriginIsolated || sessionStorage.getItem(TRIED)) return false;
-  if (!(await controlled())) return false;
-  sessionStorage.setItem(TRIED, "yes");
   location.reload();
   return true;
 }

@@ -247,7 +247,8 @@ export class Viewer {
     }
     if (this.#frozen) said.push("Frozen.");
     if (this.#shown.picture && this.#stage.cuts) said.push("The model sees what is inside the frame.");
-    if (heatmap !== null) said.push(`The heatmap shows where ${heatmap} is seen: the more yellow, the more.`);
+    const shows = this.site.rule.kind === "values" ? `what raises ${heatmap}` : `where ${heatmap} is seen`;
+    if (heatmap !== null) said.push(`The heatmap shows ${shows}: the more yellow, the more.`);
     else if (this.#explains && this.#shown.explained && this.#shown.answer) said.push("No class is seen, so that there is no heatmap.");
     return said.join(" ");
   }
