@@ -14,7 +14,7 @@ from typing import Any
 from edgedense.device.board.telemetry import iso
 from edgedense.device.mqtt.messages import About, Status
 from edgedense.device.overview.drift import Difference, against_others
-from edgedense.device.overview.history import check, pasts, unpacked
+from edgedense.device.overview.history import BY_MOMENT, check, pasts, unpacked
 from edgedense.device.overview.rows import Row, row
 from edgedense.device.overview.state import Device, Event
 from edgedense.device.overview.tally import as_counts
@@ -120,8 +120,8 @@ def between(path: Path, since: float, until: float) -> Period:
         ).fetchall()
         stays = file.execute(
             "SELECT devices.name, COUNT(*), MIN(temperature), MAX(temperature) FROM reports JOIN devices "
-            "ON devices.id = reports.device WHERE moment >= :since AND moment < :until GROUP BY device "
-            "ORDER BY devices.name",
+            f"ON devices.id = reports.device WHERE {BY_MOMENT} AND moment >= :since AND moment < :until "
+            "GROUP BY device ORDER BY devices.name",
             period,
         ).fetchall()
         seen = _seen(file, since, until)

@@ -28,6 +28,7 @@ from edgedense.errors import EdgedenseError
 DAY = 24 * 3600.0
 USUAL = 7  # days before the last one with which it is compared
 KEEP = 30  # days
+BY_MOMENT = "device IN (SELECT id FROM devices)"  # with it SQLite goes by the index, and not through all reports
 EVENTS = 10  # times as long what happened is kept
 _LAYOUT = 1  # of the file
 _ID = 0x65646765  # "edge": what SQLite's `application_id` of such a file is
@@ -172,7 +173,7 @@ class History:
         """Forget what is too old."""
         self._write_tallies()
         oldest, oldest_event = now - self._keep * DAY, now - EVENTS * self._keep * DAY
-        self._write("DELETE FROM reports WHERE moment < ?", (oldest,))
+        self._write(f"DELETE FROM reports WHERE {BY_MOMENT} AND moment < ?", (oldest,))
         self._write("DELETE FROM hours WHERE hour < ?", (oldest // 3600,))
         self._write("DELETE FROM events WHERE moment < ?", (oldest_event,))
         self.commit()

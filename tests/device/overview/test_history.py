@@ -12,7 +12,7 @@ import pytest
 
 from edgedense.device.mqtt.messages import Alert, Report, Stamp
 from edgedense.device.overview import archive
-from edgedense.device.overview.history import DAY, History
+from edgedense.device.overview.history import BY_MOMENT, DAY, History
 from edgedense.device.overview.state import Event
 from edgedense.device.overview.tally import as_counts
 from edgedense.errors import EdgedenseError
@@ -200,3 +200,11 @@ def test_moments() -> None:
             archive.parse_moment(text)
     with pytest.raises(EdgedenseError, match="no file"):
         archive.at(Path("nowhere"), 0)
+
+
+def test_old_reports_are_found_without_going_through_all(tmp_path: Path) -> None:
+    path = written(tmp_path / "fleet.db", lambda history: None)
+    for asked in (f"DELETE FROM reports WHERE {BY_MOMENT} AND moment < 1", archive._REPORTS.replace(":moment", "1")):
+        plan = [str(step[3]) for step in rows(path, f"EXPLAIN QUERY PLAN {asked}")]
+        assert any("by_moment" in step for step in plan)
+        assert not any(step == "SCAN reports" for step in plan)
