@@ -126,6 +126,8 @@ class LiveRun:
         """Loop. Raises DeviceError when the source cannot be opened."""
         started = time.monotonic()
         with contextlib.closing(self._notifier), Stream(self._job, self._report) as stream:
+            # On a slow board loading has taken most of the time for a start; the camera is to have its own.
+            self._notifier.starting("waiting for the first picture")
             try:
                 while not self._stop.is_set():
                     if not self._step(stream):

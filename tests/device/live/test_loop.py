@@ -276,6 +276,7 @@ def test_systemd_is_told_and_pinged_only_while_the_loop_goes_round(
         messages = [server.recv(1000).decode()]
         while not (messages[-1].startswith("WATCHDOG=1") and "red seen" in messages[-1]):
             messages.append(server.recv(1000).decode())
+        assert messages[0] == "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the first picture"
         assert "READY=1" in messages
         os.kill(process.pid, signal.SIGSTOP)  # the loop stalls
         time.sleep(0.5)
