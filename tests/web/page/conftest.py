@@ -30,7 +30,7 @@ from tests.device.conftest import (
     make_colour_model,
 )
 from tests.web.page.filming import camera, film
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 __all__ = ["colours", "explained_colours", "findings"]
 

@@ -12,7 +12,7 @@ from tests.browser.chromium import Browser, chromium
 from tests.device.conftest import CARDS
 from tests.web.page.conftest import BEST, MIDDLE, NAMES, READY, SiteOf, phone, press, problem, shows
 from tests.web.page.filming import film
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from edgedense.device.classifier import Classifier
 from edgedense.images.preprocessing import Pixels, Preprocessing, prepare
 from tests.web.page.conftest import BEST, NAMES, READY, SiteOf, phone, press
 from tests.web.page.filming import film
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgedense.files import sha256
 from tests.web.page.conftest import SiteOf, phone, problem
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 

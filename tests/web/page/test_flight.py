@@ -11,7 +11,7 @@ import pytest
 from edgedense.files import sha256
 from tests.browser.chromium import Browser
 from tests.web.page.conftest import BEST, KEPT, READY, SiteOf, bring, card, phone
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 

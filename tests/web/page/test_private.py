@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.web.page.conftest import BEST, KEPT, SiteOf, bring, card, phone, press
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 

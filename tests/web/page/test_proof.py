@@ -14,7 +14,7 @@ from edgedense.deployed import bundle, golden
 from tests.browser.chromium import Browser
 from tests.device.conftest import COLOURS, RECIPE, make_colour_model
 from tests.web.page.conftest import BEST, SiteOf, bring, card, phone, press
-from tests.web.page.serving import Served
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 
