@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.browser.chromium import Browser
-from tests.web.page.conftest import BEST, NAMES, bring, card, press, problem, shows
+from tests.device.conftest import CARDS
+from tests.web.page.conftest import BEST, NAMES, READY, SiteOf, bring, card, phone, press, problem, shows
+from tests.web.serving import Served
 
 pytestmark = pytest.mark.slow
 
@@ -65,3 +71,25 @@ def test_one_that_is_no_picture(opened: Browser) -> None:
     bring(opened, "drop", ("green.png", card("green")))
     opened.wait_for(f"{BEST} === 'green'")
     assert opened.value("document.getElementById('problem').hidden")
+
+
+def test_what_the_model_does_not_see_is_darkened(
+    tmp_path: Path, serve: Callable[[Path], Served], site_of: SiteOf, colours: Path
+) -> None:
+    """Of a picture twice as wide as the input a quarter is cut off at each side: 40 % of its light is left."""
+    served = serve(site_of(colours))
+    file = served.folder / "site.json"
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({**told, "preprocessing": {**told["preprocessing"], "fit": "crop"}}))
+    with phone(tmp_path) as browser:
+        browser.open(served.url)
+        browser.wait_for(READY)
+        bring(browser, "choose", ("red.png", card("red", (128, 48))))
+        browser.wait_for(f"{BEST} === 'red'")
+        assert browser.value(shows("red"))
+        assert browser.value(CAPTION) == "red.png. The model sees what is inside the frame."
+        row = "document.getElementById('picture').getContext('2d').getImageData(0, 24, 128, 1).data"
+        lights = browser.value(f"Array.from({row}).filter((_, i) => i % 4 === 0)")
+        red, dark = CARDS["red"][0], round(0.4 * CARDS["red"][0])
+        assert lights[:32] + lights[96:] == pytest.approx([dark] * 64, abs=1)
+        assert lights[34:94] == [red] * 60  # a line of one pixel lies in between
