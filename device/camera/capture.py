@@ -200,6 +200,7 @@ class _Writer:
 def _numbered(job: CaptureJob, parent: _Parent) -> Iterator[_Numbered]:
     """Every frame of a file, or the newest of a live source; ends when the parent has gone."""
     frames = read_frames(job.source, job.camera)
+    parent.sign_of_life()  # what it needs is loaded: from now on it is the camera that is waited for
     if job.paced:
         frames = _paced(frames)
     if not job.drop:

@@ -29,6 +29,7 @@ from edgedense.errors import DeviceError
 from edgedense.images.preprocessing import Pixels
 
 _FIRST_FRAME = 20.0  # seconds; a network camera may need ten to begin
+_LOADING = 60.0  # seconds until the capture process gives its first sign; a slow board reads OpenCV from a slow card
 _STALL = 3.0  # seconds without a frame; a slow source gets three of its periods
 _BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt to reopen; the last one stays
 _GOOD = 2.0  # seconds of frames after which the attempts are counted anew
@@ -162,7 +163,8 @@ class Stream:
         self._gaps, self._gap_seconds = 0, 0.0
         self._lost_at: float | None = None  # when the last frame before a gap came
         self._lost_why = ""  # what was said about this gap
-        self._first_frame: float | None = None  # of this run of the capture process
+        self._has_loaded = False  # in this run of the capture process
+        self._first_frame: float | None = None  # of this run too
         self._last_sign, self._damage = 0.0, ""
         self._thread = threading.Thread(target=self._supervise, name="capture", daemon=True)
 
@@ -247,7 +249,7 @@ class Stream:
     def _run_once(self) -> None:
         """One run of the capture process. Raises DeviceError when it fails, ends or stalls."""
         process = _CaptureProcess(self._job)
-        self._first_frame, self._last_sign, self._damage = None, time.monotonic(), ""
+        self._has_loaded, self._first_frame, self._last_sign, self._damage = False, None, time.monotonic(), ""
         try:
             while not (self._stop.is_set() or self._ended):
                 for message in process.messages(timeout=0.1):
@@ -270,7 +272,7 @@ class Stream:
         had_frame = self._first_frame is not None
         if had_frame and not self._job.drop:
             return  # it may wait for a slot
-        limit = self._stall if had_frame else _FIRST_FRAME
+        limit = self._stall if had_frame else _FIRST_FRAME if self._has_loaded else _LOADING
         if time.monotonic() - self._last_sign > limit:
             damage = f"; the last one that came could not be read: {self._damage}" if self._damage else ""
             raise DeviceError(
@@ -285,7 +287,7 @@ class Stream:
         if "damaged" in message:
             self._damage = message["damaged"]
             return
-        self._last_sign = time.monotonic()
+        self._last_sign, self._has_loaded = time.monotonic(), True
         if "slot" in message:
             self._hand_over(process, message)
         elif "end" in message:

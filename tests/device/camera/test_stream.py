@@ -292,6 +292,22 @@ def test_a_camera_that_never_sends_a_picture_is_an_error(
         take(stream)
 
 
+def test_loading_does_not_count_as_the_cameras_time(
+    tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow board reads Python and its libraries from a slow card. Loading has a limit of its own."""
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\nsleep 2.5\nexec {module.sys.executable} \"$@\"\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(module.sys, "executable", str(slow))
+    monkeypatch.setattr(module, "_FIRST_FRAME", 2.0)
+    with Stream(job("rpicam"), print) as stream:
+        take(stream)
+    monkeypatch.setattr(module, "_LOADING", 0.5)
+    with Stream(job("rpicam"), print) as stream, pytest.raises(DeviceError, match="picture"):
+        take(stream)
+
+
 def test_a_capture_process_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.sys, "executable", "/no/such/python")
     with Stream(job("rpicam"), print) as stream, pytest.raises(OSError, match="no/such/python"):
