@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from edgedense.deployed.thresholds import ChosenThresholds as ChosenThresholds
     from edgedense.device.classifier import Classifier as Classifier
     from edgedense.device.engines.contents import DeployedFile as DeployedFile
+    from edgedense.device.service.options import UpdateOptions as UpdateOptions
     from edgedense.errors import DeviceError as DeviceError
     from edgedense.errors import EdgedenseError as EdgedenseError
     from edgedense.errors import GateError as GateError
@@ -84,6 +85,7 @@ _PLACES = {
     "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",
     "DeployOptions": "edgedense.rollout.options",
+    "UpdateOptions": "edgedense.device.service.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.conversion",
     "Compiled": "edgedense.converters.tflite.edgetpu",

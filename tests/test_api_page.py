@@ -22,6 +22,9 @@ PRINTS = {
     "device/images.py": "puts the rows of `run` on standard output",
     "device/live/output.py": "puts alerts between the rows of `run` on standard output",
     "device/live/run.py": "puts the rows of `run` on standard output",
+    "device/service/proving.py": "a child process, whose parent reads the line",
+    "device/versions/guard.py": "a process that systemd runs; what it says goes to the journal",
+    "edgedense/rollout/on_device.py": "a process on another machine, whose caller reads the line",
 }
 
 

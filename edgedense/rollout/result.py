@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from edgedense.device.service.outcome import Check
+from edgedense.device.service.outcome import Check
 
 Outcome = Literal["installed", "updated", "same", "refused", "rolled back", "failed", "not begun"]
 GOOD = ("installed", "updated", "same")
