@@ -313,9 +313,25 @@ def _opencv_frames(cv2: Any, capture: Any) -> Iterator[RawFrame]:
             is_there, picture = capture.read()
             if not is_there:
                 return
-            yield RawFrame(time.monotonic(), _rgb(cv2, picture))
+            yield RawFrame(time.monotonic(), _rgb(cv2, _in_rows(cv2, capture, picture)))
     finally:
         capture.release()
+
+
+def _in_rows(cv2: Any, capture: Any, picture: Any) -> Any:
+    """The picture as [H, W, 3] also where OpenCV (4.11) gives it as one row of bytes, [1, 3 H W]: so it hands on what a
+    camera sends as BGR, which it need not convert. Raises DeviceError for another row of bytes."""
+    if picture.ndim != 2 or picture.shape[0] != 1:
+        return picture
+    width, height = (int(capture.get(size)) for size in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    kind = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace")
+    if kind != "BGR3" or picture.size != 3 * width * height:
+        raise DeviceError(
+            "pictures that OpenCV can convert",
+            f"{picture.size} bytes of the kind {kind} for {width}x{height} pixels",
+            "another --size, or another camera",
+        )
+    return picture.reshape(height, width, 3)
 
 
 def _rgb(cv2: Any, picture: Any) -> Pixels:

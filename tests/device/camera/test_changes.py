@@ -216,6 +216,50 @@ def test_what_opencv_reads_may_change_too(monkeypatch: pytest.MonkeyPatch) -> No
         next(frames)
 
 
+@pytest.mark.parametrize(("kind", "is_understood"), [(b"BGR3", True), (b"GREY", False)])
+def test_what_opencv_gives_as_one_row_of_bytes(
+    kind: bytes, is_understood: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV 4.11 does so with pictures that a camera sends as BGR. Others of that shape are not guessed at."""
+    cv2 = pytest.importorskip("cv2")
+    row = np.full((120, 160, 3), CARDS["red"][::-1], np.uint8).reshape(1, -1)
+    said = {
+        cv2.CAP_PROP_FRAME_WIDTH: 160.0,
+        cv2.CAP_PROP_FRAME_HEIGHT: 120.0,
+        cv2.CAP_PROP_FOURCC: float(int.from_bytes(kind, "little")),
+    }
+
+    class Capture:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def isOpened(self) -> bool:  # noqa: N802
+            return True
+
+        def set(self, *_: float) -> None:
+            pass
+
+        def get(self, name: int) -> float:
+            return said[name]
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            return True, row
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    frames = read_frames(Source("v4l2", "/dev/video7"), CameraSettings())
+    if not is_understood:
+        with pytest.raises(module.DeviceError, match="57600 bytes of the kind GREY for 160x120 pixels"):
+            next(frames)
+        return
+    picture = next(frames).picture
+    assert picture.shape == (120, 160, 3)  # type: ignore[union-attr]
+    assert is_card(picture, CARDS["red"])  # type: ignore[arg-type]
+    frames.close()  # type: ignore[attr-defined]
+
+
 @pytest.mark.slow
 def test_a_camera_that_drops_again_and_again_is_back_at_once_each_time(
     camera: Camera, monkeypatch: pytest.MonkeyPatch

@@ -297,7 +297,7 @@ def test_loading_does_not_count_as_the_cameras_time(
 ) -> None:
     """A slow board reads Python and its libraries from a slow card. Loading has a limit of its own."""
     slow = tmp_path / "slow"
-    slow.write_text(f"#!/bin/sh\nsleep 2.5\nexec {module.sys.executable} \"$@\"\n")
+    slow.write_text(f'#!/bin/sh\nsleep 2.5\nexec {module.sys.executable} "$@"\n')
     slow.chmod(0o755)
     monkeypatch.setattr(module.sys, "executable", str(slow))
     monkeypatch.setattr(module, "_FIRST_FRAME", 2.0)
