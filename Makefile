@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
 
-.PHONY: demo test test-slow lint check docs web bench test-arm64 bench-arm64 test-legacy test-sources clean
+.PHONY: demo test test-slow lint check docs web bench test-arm64 bench-arm64 test-boot test-legacy test-sources clean
 
 # DEMO="--pictures 1000" measures on all held-out pictures.
 demo: $(VENV)/installed
@@ -72,6 +72,11 @@ $(ARM64)/stock.tflite: examples/digits/digits.keras tests/arm64/stock.py | $(VEN
 
 $(ARM64)/bookworm/root/work/venv: | $(DIGITS)
 	$(CHECK_USERLAND) -k "golden and bookworm"
+
+# A whole board in an emulator, from the kernel to the service: needs root as well. The first time takes a quarter of an
+# hour more than later ones. BOOT='-k "not cuts"' leaves the ten power cuts out.
+test-boot: $(VENV)/installed
+	BOOT_WORK=$(OUT)/boot $(BIN)/python -m pytest -v -s tests/boot/check_boot.py $(BOOT)
 
 # The built wheel with tflite-runtime 2.14: needs Python 3.11.
 test-legacy: $(DIGITS)

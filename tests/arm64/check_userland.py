@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.arm64.wheels import build, download
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = Path(os.environ.get("ARM64_WORK", ROOT / "out/arm64")).resolve()
@@ -32,15 +34,6 @@ PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 CORES = {"pi4": "Cortex-A72", "pi5": "Cortex-A76"}
 # How many are classified: an emulated Cortex-A72 takes 2 to 4 seconds for one of 224x224.
 PICTURES = {"bookworm": int(os.environ.get("ARM64_PICTURES", "200")), "trixie": 10}
-PLATFORMS = (
-    "manylinux2014",
-    "manylinux_2_17",
-    "manylinux_2_26",
-    "manylinux_2_27",
-    "manylinux_2_28",
-    "manylinux_2_31",
-    "manylinux_2_34",
-)
 OLDER = ("2.1.6", "2.2.0")  # every release of ai-edge-litert that the extra `device` admits, but the newest
 STEP = 1 / 256  # what an output of 8 bits resolves
 # The last bits of a float softmax: exp and the sums before it are vectorized differently. Measured: 7e-7.
@@ -73,13 +66,7 @@ def tell(line: str) -> None:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT],
-        check=True,
-        env={**os.environ, "SOURCE_DATE_EPOCH": "1577836800"},
-    )  # the same files give the same wheel
-    return next(folder.glob("*.whl"))
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
@@ -105,30 +92,6 @@ def userlands(wheel: Path) -> None:
         install(suite, "venv", f"/work/{wheel.name}[device]")
         installed.write_text(same)
         tell(f"{suite}: userland and wheels {built - started:.0f} s, install {time.monotonic() - built:.0f} s")
-
-
-def download(folder: Path, python: str, *requirements: str) -> None:
-    """The aarch64 wheels that pip would take on the board."""
-    platforms = [f"--platform={name}_aarch64" for name in PLATFORMS]
-    abis = [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--only-binary=:all:",
-            "--implementation=cp",
-            f"--python-version={python}",
-            *platforms,
-            *abis,
-            "-d",
-            folder,
-            *requirements,
-        ],
-        check=True,
-    )
 
 
 def install(suite: str, name: str, *requirements: str) -> None:
