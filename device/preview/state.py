@@ -60,8 +60,8 @@ class Board:
 
     @property
     def picture_number(self) -> int:
-        """Counts the pictures that were kept, from 1; 0 means none yet."""
-        return self._picture_number
+        """Counts the pictures that were kept, from 1; 0 means that there is none to show."""
+        return 0 if self._picture is None else self._picture_number
 
     def update(self, facts: dict[str, Any]) -> None:
         """Replace those facts that are named, and keep the others."""
@@ -86,8 +86,12 @@ class Board:
             return {**self._facts, **heatmap, "paused": self.is_paused}
 
     def look(self) -> None:
-        """Somebody asks for pictures."""
-        self._asked_at = time.monotonic()
+        """Somebody asks for pictures. What was kept for somebody before is old by now, and is not shown for new; but
+        while the classification is paused there is nothing else."""
+        with self._lock:
+            if not self._is_watched and not self.is_paused:
+                self._picture, self._jpeg = None, (0, b"")
+            self._asked_at = time.monotonic()
 
     def jpeg(self) -> tuple[int, bytes]:
         """The newest picture's number and the picture as a JPEG, encoded once for all who look; (0, empty)

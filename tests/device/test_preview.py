@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgedense.device.preview import state
 from edgedense.device.preview.address import Address, parse_address, read_token
 from edgedense.device.preview.state import Board
 from edgedense.errors import DeviceError, EdgedenseError
@@ -295,6 +296,27 @@ def test_a_heatmap_is_laid_over_the_picture() -> None:
     board.show(CARD)
     with Image.open(io.BytesIO(board.jpeg()[1])) as image:
         assert np.abs(np.asarray(image).astype(int) - CARD).max() <= 8
+
+
+@pytest.mark.parametrize(("paused", "number"), [(False, 0), (True, 1)])
+def test_who_looks_after_a_while_is_not_shown_what_somebody_else_saw(
+    paused: bool, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its picture may be of last week. While the classification is paused there is no newer one."""
+    now = 1000.0
+    monkeypatch.setattr(state.time, "monotonic", lambda: now)
+    board = Board()
+    board.look()
+    board.show(CARD)
+    now += 4.0
+    board.look()  # the same page asks again
+    assert board.picture_number == board.jpeg()[0] == 1
+    board.is_paused = paused
+    now += 6.0
+    board.look()
+    assert board.picture_number == board.jpeg()[0] == number
+    board.show(CARD)
+    assert board.picture_number == board.jpeg()[0] == 2
 
 
 def test_a_board_copies_pictures_only_while_somebody_looks() -> None:
