@@ -74,21 +74,27 @@ class Saver:
                 self._save(*item)
 
     def _save(self, picture: Pixels, name: str) -> None:
-        data = io.BytesIO()
-        Image.fromarray(picture).save(data, "JPEG", quality=95, subsampling=0)
-        size = data.getbuffer().nbytes
         try:
+            data = _jpeg(picture)
+            size = len(data)
             if self._used + size > self._rules.cap * _MB:
                 self._stop(f"{self._folder} holds {self._used // _MB} of {self._rules.cap:g} MB")
             elif shutil.disk_usage(self._folder).free - size < self._rules.floor * _MB:
                 self._stop(f"less than {self._rules.floor:g} MB are free on the disk")
             else:
-                write_atomically(self._folder / name, data.getvalue())
+                write_atomically(self._folder / name, data)
                 self._used += size
                 self.saved += 1
-        except (OSError, EdgedenseError) as error:
+        except (OSError, ValueError, TypeError, EdgedenseError) as error:  # Pillow raises the second and third
             self._stop(str(error))
 
     def _stop(self, why: str) -> None:
         self._has_stopped = True
         self._report(f"no more frames are saved: {why}")
+
+
+def _jpeg(picture: Pixels) -> bytes:
+    """The picture as a file, with little loss: it may be looked at, and learned from."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()

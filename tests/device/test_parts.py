@@ -253,6 +253,15 @@ def test_what_a_power_cut_left_of_a_frame_is_removed_and_does_not_count(tmp_path
     assert saver._used == 9_000
 
 
+def test_saving_ends_with_a_sentence_at_a_picture_that_no_jpeg_holds(tmp_path: Path) -> None:
+    told: list[str] = []
+    saver = Saver(Saving(tmp_path), told.append)
+    saver.offer(np.zeros((1, 70_000, 3), np.uint8), 1, 1_700_000_000.5, Doubt("a", 0.1, 0.1))
+    saver.close()
+    assert [line.partition(":")[0] for line in told] == ["no more frames are saved"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.usefixtures("at_once")
 def test_saving_leaves_the_disk_its_floor(tmp_path: Path) -> None:
     told: list[str] = []
