@@ -103,6 +103,8 @@ def test_npm_that_says_and_brings_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [(None, "No such file"), (b"no archive", "p.tgz: "), (packed({}), "p.tgz without litert_wasm_internal.js")],
+    # An archive has the time in it, which would give the test another name in each process.
+    ids=["missing", "no archive", "empty"],
 )
 def test_what_is_no_such_package(tmp_path: Path, content: bytes | None, found: str) -> None:
     path = tmp_path / "p.tgz"
