@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from fnmatch import fnmatchcase
 
 import pytest
@@ -11,6 +12,12 @@ import pytest
 # could not be told from ours. Ours show all the same, since tests import our modules in this process too.
 FILTERS = "error,ignore::DeprecationWarning,ignore::PendingDeprecationWarning"
 OTHERS = {"arm64", "legacy"}  # these tests install old and foreign packages, whose warnings are not ours
+
+
+def pytest_configure() -> None:
+    """Ctrl+C is a KeyboardInterrupt, and in the processes that tests start too. A shell that runs the tests in the
+    background lets them ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

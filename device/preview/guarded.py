@@ -53,6 +53,7 @@ class GuardedServer:
         # limit_concurrency: a phone that reconnects again and again must not fill the memory.
         config = uvicorn.Config(
             _Guard(app, self.token, f"edgedense_{port}"),
+            log_config=None,  # uvicorn's own closes the handlers of every logger in this process
             log_level="error",
             access_log=False,
             lifespan="off",

@@ -72,6 +72,7 @@ class SiteServer:
         config = uvicorn.Config(
             made,
             ssl_certfile=str(certificate.path),
+            log_config=None,  # uvicorn's own closes the handlers of every logger in this process
             log_level="error",
             access_log=False,
             lifespan="off",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import socket
 import threading
@@ -235,6 +236,21 @@ def test_it_ends_while_pages_are_open(serve: Serve) -> None:
 def test_an_address_that_is_taken_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(DeviceError, match="--preview-address"):
         PreviewServer(Board(), Address("127.0.0.1", taken.getsockname()[1]))
+
+
+def test_handlers_of_other_loggers_stay_open(serve: Serve) -> None:
+    closed: list[bool] = []
+
+    class Handler(logging.Handler):
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    handler = Handler()
+    serve()
+    assert not closed
+    handler.close()
+    assert closed
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import datetime
 import gzip
 import hashlib
 import http.client
+import logging
 import re
 import ssl
 from collections.abc import Iterator
@@ -37,6 +38,22 @@ def server(cards: Site, proof: Certificate) -> Iterator[SiteServer]:
     made.start()
     yield made
     made.stop()
+
+
+def test_handlers_of_other_loggers_stay_open(cards: Site, proof: Certificate) -> None:
+    closed: list[bool] = []
+
+    class Handler(logging.Handler):
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    handler = Handler()
+    made = SiteServer(cards.files, Address("127.0.0.1", 0), proof, "localhost")
+    made.stop()
+    assert not closed
+    handler.close()
+    assert closed
 
 
 def port(server: SiteServer) -> int:
