@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := out
+# With Node.js the tests of the page in the browser run too.
+PAGES := $(if $(shell command -v npm),web/node_modules/.package-lock.json)
 
 .PHONY: demo test test-slow lint check docs web bench test-arm64 bench-arm64 test-boot test-legacy test-sources clean
 
@@ -10,11 +12,11 @@ OUT := out
 demo: $(VENV)/installed
 	$(BIN)/python examples/digits/demo.py $(OUT)/digits $(DEMO)
 
-test: $(VENV)/installed
+test: $(VENV)/installed $(PAGES)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 # Those that run whole processes or DenseNet121 several times: what is marked @pytest.mark.slow.
-test-slow: $(VENV)/installed
+test-slow: $(VENV)/installed $(PAGES)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m slow
 
 lint: $(VENV)/installed
@@ -29,8 +31,11 @@ docs: $(VENV)/installed
 	$(BIN)/python docs/write_api.py
 
 # The page that `edgedense web` puts into a site, edgedense/website/page/, out of the TypeScript in web/: needs Node.js and npm.
-web:
-	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel error && npm run check && npm run build
+web: web/node_modules/.package-lock.json
+	cd web && npm run check && npm run build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 
 # edgedense against the other int8 converters, on the digits example. BENCH="--latency-size 320" adds arguments;
 # BENCH="--rounds 2 --images 8 --calibration-images 8 --threads 1" only shows that everything runs.

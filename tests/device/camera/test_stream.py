@@ -292,6 +292,7 @@ def test_a_camera_that_never_sends_a_picture_is_an_error(
         take(stream)
 
 
+@pytest.mark.slow
 def test_loading_does_not_count_as_the_cameras_time(
     tmp_path: Path, rpicam: Rpicam, monkeypatch: pytest.MonkeyPatch
 ) -> None:

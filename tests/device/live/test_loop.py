@@ -101,6 +101,7 @@ def test_options_reach_the_loop(colours: Path, red_video: Path) -> None:
     assert live[-1]["monotonic"] - live[0]["monotonic"] > 1.5  # two seconds of video
 
 
+@pytest.mark.slow
 def test_smoothing_follows_a_change_slowly(colours: Path, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     import numpy as np
