@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 ALONE = {
     *("device.machine", "device.classifier", "device.prediction", "converters.opening", "converters.options"),
     *("converters.readers.source", "converters.readers.programs", "converters.readers.assembly"),
+    "edgedense.search.result",
 }
 
 # Each room, and the rooms that it may import besides itself and `edgedense`.
@@ -28,7 +29,8 @@ MAY: dict[str, set[str]] = {
     "edgedense.measures": {"edgedense.images"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
     "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
-    "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures"},
+    "edgedense.search.result": set(),
+    "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.search.result"},
 }
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
@@ -86,6 +88,7 @@ MAY["device.overview"] = DATA | {f"device.{name}" for name in ("board", "monitor
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
 MAY["edgedense.website"] = SHARED | RUNNING
+MAY["edgedense.search"] = SHARED | BUILDING | {"converters"}
 MAY["edgedense.rollout"] = {"device.service"}
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
