@@ -21,6 +21,7 @@ from edgedense.device.prediction import usual_doubt
 from edgedense.device.preview.state import Board
 from edgedense.device.versions.serving import Serving
 from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.hosts import is_loopback
 from edgedense.images.preprocessing import Preprocessing
 from edgedense.notes import LOG
 
@@ -144,4 +145,4 @@ def address_needs_token(address: str | None) -> bool:
     """Whether a preview page at HOST:PORT, None for the usual address, is guarded by a token."""
     from edgedense.device.preview.address import parse_address
 
-    return address is not None and not parse_address(address).is_loopback
+    return address is not None and not is_loopback(parse_address(address).host)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import socket
@@ -28,14 +27,6 @@ class Broker:
     is_encrypted: bool
     user: str | None
     prefix: str
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether it is on this machine, so that nothing crosses a network."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

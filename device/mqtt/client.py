@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgedense.device.mqtt.address import Broker
 from edgedense.errors import DeviceError, EdgedenseError, first_line
+from edgedense.hosts import is_loopback
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -58,7 +59,7 @@ class Login:
     @property
     def is_open_to_listeners(self) -> bool:
         """Whether a password crosses a network without encryption."""
-        return self.password is not None and not self.broker.is_encrypted and not self.broker.is_loopback
+        return self.password is not None and not self.broker.is_encrypted and not is_loopback(self.broker.host)
 
 
 def new_client(login: Login, client_id: str) -> Client:

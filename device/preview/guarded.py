@@ -8,13 +8,14 @@ import threading
 from collections.abc import Mapping
 from urllib.parse import quote
 
-import uvicorn
 from jinja2 import Environment, PackageLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgedense.device.preview.address import Address, bound
+from edgedense.device.preview.serving import web_server
+from edgedense.hosts import is_loopback
 
 _TEMPLATES = Environment(loader=PackageLoader("edgedense.device.preview", ""), autoescape=True)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -45,23 +46,12 @@ class GuardedServer:
     def __init__(
         self, app: ASGIApp, address: Address, token: str | None = None, option: str = "--preview-address"
     ) -> None:
-        self.token = token or (None if address.is_loopback else secrets.token_urlsafe(16))
+        self.token = token or (None if is_loopback(address.host) else secrets.token_urlsafe(16))
         self._socket = bound(address, option)
         port = self._socket.getsockname()[1]
         query = f"?token={quote(self.token)}" if self.token else ""
         self.url = address.url(port) + query
-        # limit_concurrency: a phone that reconnects again and again must not fill the memory.
-        config = uvicorn.Config(
-            _Guard(app, self.token, f"edgedense_{port}"),
-            log_config=None,  # uvicorn's own closes the handlers of every logger in this process
-            log_level="error",
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=64,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = web_server(_Guard(app, self.token, f"edgedense_{port}"))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="page", daemon=True)
         self.is_closing = False
 

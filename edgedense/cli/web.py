@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from edgedense.cli.options import DeployedFile, OwnLabels
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
+from edgedense.hosts import is_loopback
 
 if TYPE_CHECKING:
     from segno import QRCode
@@ -165,9 +166,10 @@ def _serve(site: Site, where: Address) -> None:
     server = SiteServer(site.files, where, made, names[0])
     server.start()
     try:
-        if not where.is_loopback:
+        is_alone = is_loopback(where.host)
+        if not is_alone:
             _print_code(segno.make(server.url))
-        who = _ALONE if where.is_loopback else _PHONE
+        who = _ALONE if is_alone else _PHONE
         print(_SERVED.format(url=server.url, who=who, fingerprint=made.fingerprint), flush=True)
         server.wait()
     except KeyboardInterrupt:

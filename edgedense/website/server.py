@@ -60,27 +60,15 @@ class SiteServer:
         from edgedense.device.preview.address import bound
 
         try:
-            import uvicorn
+            from edgedense.device.preview.serving import web_server
 
-            made = application(files)
+            self._server = web_server(application(files), certificate.path)
         except ImportError as error:
             raise missing_extra(error) from error
         self._socket = bound(address, "--address")
         port = self._socket.getsockname()[1]
         host = name if address.is_everywhere else address.host
         self.url = f"https://{f'[{host}]' if ':' in host else host}:{port}/"
-        config = uvicorn.Config(
-            made,
-            ssl_certfile=str(certificate.path),
-            log_config=None,  # uvicorn's own closes the handlers of every logger in this process
-            log_level="error",
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=64,  # a phone that asks again and again must not fill the memory
-        )
-        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="site", daemon=True)
 
     def start(self) -> None:
