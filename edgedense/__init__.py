@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgedense.api.deploy import deploy as deploy
     from edgedense.api.explain import explain as explain
     from edgedense.api.explain import feature_maps as feature_maps
+    from edgedense.api.fleet import fleet as fleet
     from edgedense.api.inspect import inspect as inspect
     from edgedense.api.inspect import inspect_layers as inspect_layers
     from edgedense.api.page import to_html as to_html
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from edgedense.deployed.thresholds import ChosenThresholds as ChosenThresholds
     from edgedense.device.classifier import Classifier as Classifier
     from edgedense.device.engines.contents import DeployedFile as DeployedFile
+    from edgedense.device.overview.archive import Period as Period
+    from edgedense.device.overview.rows import Overview as Overview
     from edgedense.device.service.options import UpdateOptions as UpdateOptions
     from edgedense.errors import DeviceError as DeviceError
     from edgedense.errors import EdgedenseError as EdgedenseError
@@ -77,6 +80,7 @@ _PLACES = {
     "to_html": "edgedense.api.page",
     "web": "edgedense.api.web",
     "deploy": "edgedense.api.deploy",
+    "fleet": "edgedense.api.fleet",
     "Classifier": "edgedense.device.classifier",
     "load_image": "edgedense.images.preprocessing",
     "resize": "edgedense.images.preprocessing",
@@ -98,6 +102,8 @@ _PLACES = {
     "Drift": "edgedense.measures.drift",
     "ModelCard": "edgedense.report.card",
     "Deployment": "edgedense.rollout.result",
+    "Overview": "edgedense.device.overview.rows",
+    "Period": "edgedense.device.overview.archive",
     "Replay": "edgedense.deployed.golden",
     "ChosenThresholds": "edgedense.deployed.thresholds",
     "Summary": "edgedense.converters.readers.summary",

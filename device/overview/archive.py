@@ -13,7 +13,7 @@ from typing import Any
 
 from edgedense.device.board.telemetry import iso
 from edgedense.device.mqtt.messages import About, Status
-from edgedense.device.overview.drift import Difference, against_others
+from edgedense.device.overview.drift import Deviation, against_others
 from edgedense.device.overview.history import BY_MOMENT, check, pasts, unpacked
 from edgedense.device.overview.rows import Row, row
 from edgedense.device.overview.state import Device, Event
@@ -44,7 +44,7 @@ class Stay:
     seen: Mapping[str, float]
     coldest: float | None
     warmest: float | None
-    drifts: tuple[Difference, ...] | None
+    drifts: tuple[Deviation, ...] | None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -138,7 +138,7 @@ def _row(
     came: sqlite3.Row | None,
     alert: sqlite3.Row | None,
     now: float,
-    drifts: tuple[Difference, ...] | None,
+    drifts: tuple[Deviation, ...] | None,
 ) -> Row:
     """A report says that the device was there. Only a farewell after it says otherwise."""
     online, why, changed = True, "", None

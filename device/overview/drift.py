@@ -53,7 +53,7 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Deviation:
     """One statistic in which a device drifts against the others, and in `said` what a person sees of it.
 
     `distance` is Kolmogorov-Smirnov's, from 0 to 1, or the population stability index for the class. `chance` is that
@@ -71,7 +71,7 @@ class Difference:
         return {"feature": self.feature, "said": self.said, "distance": round(self.distance, 4), "chance": chance}
 
 
-def against_others(pasts: Mapping[str, Past]) -> dict[str, tuple[Difference, ...]]:
+def against_others(pasts: Mapping[str, Past]) -> dict[str, tuple[Deviation, ...]]:
     """For each device that could be judged, by name, in what it drifts: mostly nothing.
 
     Devices are compared with those that have the same outcomes. One without enough reports is not in the answer, and
@@ -180,11 +180,11 @@ def _classes(usual: Sequence[Counts], recent: Sequence[Counts]) -> tuple[Floats,
     return index, index_chances(index, n, m, bins)
 
 
-def _differences(past: Past, found: Floats, chances: Floats, named: npt.NDArray[np.bool_]) -> tuple[Difference, ...]:
+def _differences(past: Past, found: Floats, chances: Floats, named: npt.NDArray[np.bool_]) -> tuple[Deviation, ...]:
     names = [*(feature.name for feature in FEATURES), CLASS]
     moved = [name for name in ORDER if named[names.index(name)]]
     usual, recent = as_counts(past.usual), as_counts(past.recent)
     kinds = [name if name == NO_FINDING else f"class {name}" for name in past.outcomes]
     said = describe(moved, usual, dict.fromkeys(names, recent), kinds)
     at = {name: names.index(name) for name in moved}
-    return tuple(Difference(name, said[name], float(found[i]), float(chances[i])) for name, i in at.items())
+    return tuple(Deviation(name, said[name], float(found[i]), float(chances[i])) for name, i in at.items())

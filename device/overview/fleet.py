@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgedense.device.mqtt.messages import About, Alert, Message, Report, decode, split_topic
-from edgedense.device.overview.drift import Difference, against_others
+from edgedense.device.overview.drift import Deviation, against_others
 from edgedense.device.overview.history import History
 from edgedense.device.overview.numbers import Numbers
 from edgedense.device.overview.rows import Row, row
@@ -54,7 +54,7 @@ class Fleet:
     def __init__(self, prefix: str, history: History | None = None) -> None:
         self._prefix, self._history = prefix, history
         self._entries: dict[str, _Entry] = {}
-        self._drifts: Mapping[str, tuple[Difference, ...]] = {}
+        self._drifts: Mapping[str, tuple[Deviation, ...]] = {}
         self._judged_at = self._trimmed_at = float("-inf")
         self._strange: set[str] = set()
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from typing import Any
 
 from edgedense.device.board.telemetry import iso
 from edgedense.device.mqtt.messages import HASH
-from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.state import Device, Presence
 from edgedense.measures.values import text
 
@@ -35,7 +35,7 @@ class Row:
     sees: str = NOTHING
     camera_lost: bool = False
     moved: tuple[str, ...] = ()
-    drifts: tuple[Difference, ...] | None = None
+    drifts: tuple[Deviation, ...] | None = None
     alert: str = ""
     alerted: float | None = None
     temperature: float | None = None
@@ -73,7 +73,18 @@ class Row:
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
 
 
-def row(device: Device, now: float, drifts: tuple[Difference, ...] | None = None) -> Row:
+@dataclass(frozen=True)
+class Overview:
+    """A fleet at one moment: a row for each device, by name."""
+
+    devices: tuple[Row, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON. Times are in UTC."""
+        return {"devices": [row.to_dict() for row in self.devices]}
+
+
+def row(device: Device, now: float, drifts: tuple[Deviation, ...] | None = None) -> Row:
     """The row of a device at `now`, in seconds of Unix time."""
     about, report = device.about, device.report
     return Row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ from edgedense.flags import Flag, changed
 
 if TYPE_CHECKING:
     from edgedense.device.overview.archive import Period
-    from edgedense.device.overview.rows import Row
+    from edgedense.device.overview.rows import Overview, Row
 
 Broker = Annotated[
     str | None,
@@ -35,43 +35,17 @@ def fleet(broker: Broker = None, *, entry: Entry, watching: Watching, asked: Ask
     and with --history it keeps what is said, until Ctrl-C. Without a BROKER it reads a history: --at a moment, or what
     happened --since a day --until another.
     """
-    if broker is not None and changed(asked):
-        raise EdgedenseError(
-            f"no BROKER with {changed(asked)[0]}, which reads the history alone", broker, "leave it out"
-        )
-    if broker is None:
-        _read(watching, entry, asked, as_json)
-    elif watching.serve is None and watching.history is None:
-        _print_rows(_ask(broker, entry), as_json)
-    else:
+    import edgedense
+
+    if broker is not None and not changed(asked) and (watching.serve or watching.history):
         if as_json:
             raise EdgedenseError("--json without --serve and --history", "both", "ask for /devices of the page")
         _watch(broker, entry, watching)
-
-
-def _read(watching: Watching, entry: Entry, asked: Asked, as_json: bool) -> None:
-    from edgedense.device.overview import archive
-
-    path = watching.history
-    if path is None:
-        raise EdgedenseError("a BROKER, or --history FILE to read", "neither", "edgedense fleet mqtts://BROKER/PREFIX")
-    beside = [name for name in changed(watching, entry) if name != "--history"]
-    if beside:
-        raise EdgedenseError(f"a BROKER with {beside[0]}", "--history alone", "edgedense fleet mqtts://BROKER/PREFIX")
-    if asked.at is not None and asked.since is not None:
-        raise EdgedenseError("either --at or --since", "both")
-    if asked.since is None:
-        moment = datetime.now().timestamp() if asked.at is None else archive.parse_moment(asked.at)
-        _print_rows(archive.at(path, moment), as_json)
         return
-    until = datetime.now().timestamp() if asked.until is None else archive.parse_end(asked.until)
-    _print_period(archive.between(path, archive.parse_moment(asked.since), until), as_json)
-
-
-def _ask(broker: str, entry: Entry) -> list[Row]:
-    from edgedense.device.overview.watch import login, now
-
-    return now(login(broker, entry))
+    beside = [name for name in changed(watching) if name != "--history"]
+    if broker is None and beside:
+        raise EdgedenseError(f"a BROKER with {beside[0]}", "none", "edgedense fleet mqtts://BROKER/PREFIX")
+    _print(edgedense.fleet(broker, history=watching.history, **vars(entry), **vars(asked)), as_json)
 
 
 def _watch(broker: str, entry: Entry, watching: Watching) -> None:
@@ -82,14 +56,22 @@ def _watch(broker: str, entry: Entry, watching: Watching) -> None:
         watch(login(broker, entry), watching, stop)
 
 
-def _print_rows(rows: list[Row], as_json: bool) -> None:
+def _print(found: Overview | Period, as_json: bool) -> None:
+    from edgedense.device.overview.rows import Overview
+
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+    elif isinstance(found, Overview):
+        _print_rows(found.devices)
+    else:
+        _print_period(found)
+
+
+def _print_rows(rows: Sequence[Row]) -> None:
     from rich.console import Console
 
     from edgedense.report.terminal import print_in_parts
 
-    if as_json:
-        print(json.dumps({"devices": [row.to_dict() for row in rows]}, indent=2, ensure_ascii=False))
-        return
     console = Console()
     if not rows:
         console.print("0 devices. Is the prefix that of the devices, and may this user read it?", highlight=False)
@@ -112,14 +94,11 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.device, row.presence, _local(row.since), sees, drifts, model, heat, _local(row.last)
 
 
-def _print_period(period: Period, as_json: bool) -> None:
+def _print_period(period: Period) -> None:
     from rich.console import Console
 
     from edgedense.report.terminal import print_in_parts, table
 
-    if as_json:
-        print(json.dumps(period.to_dict(), indent=2, ensure_ascii=False))
-        return
     console = Console()
     title = f"{_local(period.since)} to {_local(period.until)}"
     events = [(_local(event.moment), event.device, event.said) for event in period.events]

@@ -14,7 +14,7 @@ from tests.browser.measuring import faults
 pytest.importorskip("starlette")
 from edgedense.device.mqtt.messages import Status, Topics, encode
 from edgedense.device.overview import fleet as fleet_module
-from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.fleet import Fleet
 from edgedense.device.overview.history import History
 from edgedense.device.overview.server import FleetServer
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 NOW = REPORT.stamp.wall + 1
 ROWS = "Array.from(document.querySelectorAll('#devices tbody tr')).filter(row => !row.hidden)"
 NAMES = f"{ROWS}.map(row => row.cells[0].firstChild.textContent).join()"
-DARK = Difference("brightness", "the pictures got darker (mean brightness 118 of 255 before, 58 now)", 0.6, 1e-9)
+DARK = Deviation("brightness", "the pictures got darker (mean brightness 118 of 255 before, 58 now)", 0.6, 1e-9)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from edgedense.device.mqtt.messages import Alert, Message, Name, Stamp, Status, Topics, encode
 from edgedense.device.overview import archive
 from edgedense.device.overview import fleet as fleet_module
-from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.fleet import Fleet
 from edgedense.device.overview.history import History
 from tests.device.mqtt.test_messages import ABOUT, REPORT
@@ -99,12 +99,12 @@ def test_late_reports_are_kept_where_they_belong(tmp_path: Path) -> None:
 
 
 def test_who_begins_to_drift_against_the_others_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found: dict[str, tuple[Difference, ...]] = {"barn-3": ()}
+    found: dict[str, tuple[Deviation, ...]] = {"barn-3": ()}
     monkeypatch.setattr(fleet_module, "against_others", lambda pasts: dict(found))
     with History(tmp_path / "fleet.db") as history:
         fleet = greeted(history)
         assert fleet.shown().rows[0].drifts == ()
-        found["barn-3"] = (Difference("brightness", "it got dark", 0.5, 1e-9),)
+        found["barn-3"] = (Deviation("brightness", "it got dark", 0.5, 1e-9),)
         for later in (1, 2):
             fleet.look(NOW + later * fleet_module.JUDGE_EVERY)
         assert fleet.shown().rows[0].trouble == "is silent; drifts against the others: brightness; " + (

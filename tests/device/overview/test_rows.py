@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgedense.device.mqtt.messages import Status
-from edgedense.device.overview.drift import Difference
+from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.rows import row, said
 from edgedense.device.overview.state import Device
 from edgedense.device.prediction import Prediction
@@ -58,7 +58,7 @@ def test_a_row_has_the_newest_of_each_message() -> None:
 
 def test_what_a_person_should_look_at() -> None:
     well = replace(DEVICE, report=replace(REPORT, moved=()))
-    drift = Difference("colour", "the colours got paler", 0.4, 1e-9)
+    drift = Deviation("colour", "the colours got paler", 0.4, 1e-9)
     assert row(well, NOW, ()).trouble == ""
     assert row(DEVICE, NOW).trouble == "drifts, says its monitor: brightness"
     assert row(well, NOW, (drift,)).trouble == "drifts against the others: colour"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import edgedense
 from edgedense.device.mqtt.messages import Status
 from edgedense.device.overview import watch as watching
 from edgedense.device.overview.options import Entry, Watching
@@ -50,7 +51,7 @@ def test_what_the_broker_has_kept_is_the_fleet(broker: Mosquitto, publish: Publi
         publish(device, "status", Status(ABOUT.boot, device == "barn-3", "" if device == "barn-3" else "stopped"))
     publish("barn-3", "report", report(1))
     publish("barn-3", "report", report(2))
-    rows = watching.now(watching.login(f"mqtt://127.0.0.1:{broker.port}/farm", Entry()))
+    rows = edgedense.fleet(f"mqtt://127.0.0.1:{broker.port}/farm").devices
     assert [(row.device, row.sees) for row in rows] == [("barn-3", "cow 98.0 %"), ("barn-4", "nothing yet")]
     assert rows[0].presence in ("there", "silent")  # which depends on the year in which this runs
     assert rows[1].presence == "stopped"
