@@ -23,10 +23,11 @@ from edgedense.converters.options import Resizing
 from edgedense.converters.quantization.heads import features_tensor
 from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
+from edgedense.converters.readers.source import Source
 from edgedense.errors import EdgedenseError
 from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_numbers, pictures
 from edgedense.images.in_memory import Picture
-from edgedense.images.preprocessing import Floats, Normalization, Pixels, Preprocessing
+from edgedense.images.preprocessing import Channels, Floats, Normalization, Pixels, Preprocessing
 from edgedense.measures.metrics import Integers
 from edgedense.measures.values import names_of
 
@@ -78,6 +79,18 @@ def read(
     """
     opening = opening or Opening()
     source, notes = settled(door.read(model, opening), opening.activation)
+    return prepared(source, labels, preprocess, resizing, opening.channels, notes)
+
+
+def prepared(
+    source: Source,
+    labels: tuple[str, ...] | None = None,
+    preprocess: Normalization | None = None,
+    resizing: Resizing | None = None,
+    channels: Channels = 3,
+    notes: tuple[str, ...] = (),
+) -> Model:
+    """As `read`, of a model that was read. `notes` are what was said of it then."""
     normalize = source.normalization(preprocess)
     network = normalization.compose(source.network, normalize)
     classes, what = network.classes, "values" if source.gives_values else "classes"
@@ -89,7 +102,7 @@ def read(
     if len(labels) != classes:
         raise EdgedenseError(f"{classes} labels, as the model has {what}", str(len(labels)), "another --labels file")
     preprocessing = normalization.preprocessing(
-        source.size, source.steps, normalize, resizing or Resizing(), source.trained_size, opening.channels
+        source.size, source.steps, normalize, resizing or Resizing(), source.trained_size, channels
     )
     return Model(lower(network), preprocessing, labels, notes, source.gives_values)
 

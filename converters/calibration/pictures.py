@@ -21,7 +21,7 @@ from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import PictureLike, first, one, pairs
 from edgedense.images.pictures import names as picture_names
 from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, find_images, find_labelled, load_bytes
-from edgedense.images.tables import TRAINING, Table, exclusive, file_of, is_table, read
+from edgedense.images.tables import TRAINING, Table, exclusive, file_of, read, recognized
 
 # A folder, a table, some pictures, or pairs (picture, class name).
 CalibrationLike: TypeAlias = Path | str | Table | Iterable[PictureLike] | Iterable[tuple[PictureLike, str]]
@@ -123,7 +123,8 @@ def read_calibration(
 
 
 def _found(source: CalibrationLike, limit: int) -> _Found:
-    if isinstance(source, Table) or is_table(source):
+    source = recognized(source)
+    if isinstance(source, Table):
         return _in_table(source)
     return _in_folder(Path(source)) if isinstance(source, str | Path) else _in_list(source, limit)
 

@@ -17,7 +17,7 @@ from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
 from edgedense.images.preprocessing import Pixels, Preprocessing, find_images, load_bytes
-from edgedense.images.tables import TRAINING, Table, exclusive, file_of, is_table, read
+from edgedense.images.tables import TRAINING, Table, exclusive, file_of, read, recognized
 
 IN_MEMORY = 1 << 30  # bytes; more pictures than that are kept in a file
 FEWEST = 16  # a batch norm's statistics of fewer pictures are chance
@@ -104,7 +104,8 @@ def find_pictures(source: Path | str | Table) -> Found:
     Of a table that has splits and names none, the split `train` is taken. Raises EdgedenseError when `source` is no
     folder or holds no picture, and what `tables.read` raises.
     """
-    if isinstance(source, Table) or is_table(source):
+    source = recognized(source)
+    if isinstance(source, Table):
         rows = read(source, usual=TRAINING)
         classes = exclusive(rows)
         filed = [""] * len(rows.paths) if classes is None else [rows.names[k] for k in classes]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,7 @@ from edgedense.report.thumbnails import jpeg
 from edgedense.workers import in_order
 
 if TYPE_CHECKING:
+    from edgedense.converters.readers.source import Source
     from edgedense.device.classifier import Classifier
     from edgedense.device.classifiers import Classifiers
 
@@ -95,18 +96,15 @@ def focus(
     return replace(result, cases=(*shown, *result.cases[SHOWN:]))
 
 
-def reference(
-    model: Any, recipe: Mapping[str, Any], preprocessing: Preprocessing, labels: Sequence[str], trust: bool
-) -> Explain:
-    """The heatmaps of a trained model for the pixels that a deployed file gets; `recipe`, `preprocessing` and `labels`
-    are the file's. Raises EdgedenseError when the model cannot be read, or takes pictures of another size."""
+def reference(source: Source, preprocessing: Preprocessing, labels: Sequence[str]) -> Explain:
+    """The heatmaps of a trained model, which was read from `source`, for the pixels that a deployed file gets;
+    `preprocessing` and `labels` are the file's. Raises EdgedenseError when the model takes pictures of another size."""
     from edgedense.converters import explain as trained
-    from edgedense.converters.opening import recorded
     from edgedense.converters.options import Resizing
 
     p = preprocessing
     resizing = Resizing(p.resize, p.fit, p.shorter_side, exif=p.exif, depth=depths.named(p.depth))
-    opened = trained.read(model, None, p.normalize, resizing, recorded(recipe, (p.height, p.width), trust))
+    opened = trained.prepared(source, None, p.normalize, resizing, p.channels)
     if opened.preprocessing.shape != p.shape:
         raise EdgedenseError(
             f"a reference that looks at {' x '.join(map(str, p.shape))} numbers, as the file does",

@@ -45,7 +45,8 @@ def _places(data: LabelledLike) -> Callable[[str], Picture]:
     from edgedense.images import tables
     from edgedense.images.pictures import names, one, pairs
 
-    if isinstance(data, tables.Table) or tables.is_table(data):
+    data = tables.recognized(data)
+    if isinstance(data, tables.Table):
         rows = tables.read(data, usual=tables.TEST)
         return dict(zip(rows.image_names, rows.paths, strict=True)).__getitem__
     if isinstance(data, str | Path):

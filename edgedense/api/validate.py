@@ -13,6 +13,7 @@ from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
 
 if TYPE_CHECKING:
+    from edgedense.converters.readers.source import Source
     from edgedense.deployed.bundle import Bundle
     from edgedense.deployed.golden import Replay
     from edgedense.device.classifier import Classifier
@@ -111,6 +112,7 @@ def validate(
         tell(classifiers.notes, file)
         models = [validation.deployed(Path(file).name, classifiers.each)]
         gives_values, has_right = classifiers.each[0].gives_values, False
+        source: Source | None = None
         if gives_values:
             data = data if isinstance(data, str | Path | Table) else list(data)
             has_right = measuring.says_values(data)
@@ -121,14 +123,15 @@ def validate(
             }
             _check_values(classifiers.each[0], file, needing, has_right or reference is not None)
         if reference is not None:
-            models.insert(0, _reference(reference, classifiers.preprocessing, content.recipe, trust))
+            found, source = _reference(reference, classifiers.preprocessing, content.recipe, trust)
+            models.insert(0, found)
         result: Report | ValueReport
         if gives_values and not has_right:
             return measuring.differ("validating", data, models, classifiers.labels)
         if gives_values:
             result, images = measuring.of_values("validating", data, models, classifiers.labels, content.recipe)
         else:
-            look = None if masks is None else _looking(masks, models, classifiers, reference, content.recipe, trust)
+            look = None if masks is None else _looking(masks, models, classifiers, source)
             result, images = measuring.judge("validating", data, models, classifiers, content, max_drop, look)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(content, file, reference, images, trust))
@@ -148,7 +151,10 @@ def _check_values(classifier: Classifier, file: Path | str, needing: Mapping[str
         )
 
 
-def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any], trust: bool) -> Model:
+def _reference(
+    model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any], trust: bool
+) -> tuple[Model, Source]:
+    """(the reference as a model under test, what was read)."""
     from edgedense.converters.opening import recorded
     from edgedense.converters.readers.reference import is_source, reference
     from edgedense.measures.temperature import value_of
@@ -159,24 +165,20 @@ def _reference(model: Any, preprocessing: Preprocessing, recipe: Mapping[str, An
         tell([f"the reference's logits are divided by {temperature:g} too, the temperature that the file has"])
     if not is_source(source, recipe):
         tell([f"the recipe names another source than {source.name if hasattr(model, 'layers') else model}"])
-    return found
+    return found, source
 
 
 def _looking(
-    masks: Path | str,
-    models: Sequence[Model],
-    classifiers: Classifiers,
-    reference: Any,
-    recipe: Mapping[str, Any],
-    trust: bool,
+    masks: Path | str, models: Sequence[Model], classifiers: Classifiers, source: Source | None
 ) -> Callable[[LabelledImages], Focus]:
-    """What finds out where the models look. EdgedenseError where the file has no heatmaps."""
+    """What finds out where the models look; `source` is what was read of the reference. EdgedenseError where the file
+    has no heatmaps."""
     from edgedense.api import masks as looking
 
     classifiers.each[0].require_heatmaps()
     before = None
-    if reference is not None:
-        before = looking.reference(reference, recipe, classifiers.preprocessing, classifiers.labels, trust)
+    if source is not None:
+        before = looking.reference(source, classifiers.preprocessing, classifiers.labels)
     names = [model.name for model in models]
     return lambda images: looking.focus(masks, images, classifiers, names, before)
 

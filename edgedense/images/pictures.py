@@ -15,7 +15,7 @@ from PIL.Image import Image
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture, PictureInMemory, in_memory
 from edgedense.images.preprocessing import Pixels, find_images, find_labelled
-from edgedense.images.tables import TEST, Table, is_table, read
+from edgedense.images.tables import TEST, Table, is_table, read, recognized
 from edgedense.notes import tell
 
 # One picture: the path of its file, its pixels uint8 [H, W, 3], or a PIL image. Many: a folder, a pattern, a table, or
@@ -50,7 +50,8 @@ def find_classes(
 ) -> tuple[list[Path], NDArray[np.int64], list[str]]:
     """(images, class index of each, class names sorted) of a folder with one sub-folder per class, or of a table with
     one label in each row. Errors are those of `find_labelled` and `tables.read`."""
-    if isinstance(source, Table) or is_table(source):
+    source = recognized(source)
+    if isinstance(source, Table):
         rows = read(source, "classes", usual=usual)
         tell(rows.notes)
         return list(rows.paths), rows.truth.argmax(axis=1), list(rows.names)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ Uncertain = Literal["ignore", "zero", "one"]
 # "values": numbers, as those of a regression.
 Kind = Literal["classes", "several", "values"]
 Floats = NDArray[np.float64]
+Data = TypeVar("Data")
 
 SUFFIXES = (".csv", ".tsv")
 FILE = ("file", "path", "filename", "image", "image index", "image id", "image name")
@@ -92,6 +93,11 @@ def is_table(data: Any) -> TypeGuard[Table | Path | str]:
     return isinstance(data, Table)
 
 
+def recognized(data: Data) -> Data | Table:
+    """The Table of a path that is one of a table; anything else as it is."""
+    return as_table(data) if is_table(data) else data
+
+
 def file_of(source: Table | Path | str) -> str:
     """The path of a table's file, or of the folder that stands in its place, as people typed it."""
     return str(source.file if isinstance(source, Table) else source)
@@ -99,7 +105,7 @@ def file_of(source: Table | Path | str) -> str:
 
 def as_table(data: Table | Path | str) -> Table:
     """The Table of a path, or the one given."""
-    return data if isinstance(data, Table) else Table(Path(data))
+    return data if isinstance(data, Table) else Table(data)
 
 
 def read(

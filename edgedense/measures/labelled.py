@@ -65,7 +65,8 @@ def read_labelled(
     Raises EdgedenseError when a folder's name or a label is none of the model's, for a folder where values are asked
     for, and what `tables.read` raises.
     """
-    if isinstance(data, tables.Table) or tables.is_table(data):
+    data = tables.recognized(data)
+    if isinstance(data, tables.Table):
         return _from_table(tables.read(data, kind, names, usual), kind)
     if not isinstance(data, str | Path):
         return _from_pairs(data, names, kind)

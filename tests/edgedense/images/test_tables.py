@@ -261,3 +261,13 @@ def test_collect_takes_the_pictures_of_a_table(tmp_path: Path) -> None:
     path = table(tmp_path, SPLITS)
     assert collect(path) == [tmp_path / "b.png"]
     assert collect(Table(path, split="val")) == [tmp_path / "c.png"]
+
+
+def test_a_path_is_recognized_as_a_table_by_its_ending(tmp_path: Path) -> None:
+    table = Table("./labels.csv", split="val")
+    assert tables.recognized(table) is table
+    assert tables.recognized("./labels.TSV") == Table("./labels.TSV")  # and stays as it was typed
+    assert tables.recognized(tmp_path) is tmp_path
+    assert tables.recognized(pairs := [("a.png", "ant")]) is pairs
+    (tmp_path / "folder.csv").mkdir()
+    assert tables.recognized(tmp_path / "folder.csv") == tmp_path / "folder.csv"
