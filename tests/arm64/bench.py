@@ -1,4 +1,4 @@
-"""aarch64 instructions and modelled cache misses of one inference, on two processors. Run by `make bench-arm64`.
+"""aarch64 instructions and modelled cache misses of one inference, on several processors. Run by `make bench-arm64`.
 
     python tests/arm64/bench.py WORK [--json FILE] NAME=MODEL.tflite ...
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -26,17 +28,22 @@ REPEATS = 0.005  # two inferences must agree to this share
 
 @dataclass(frozen=True)
 class Core:
-    """A processor as QEMU calls it, with its caches as the counter's arguments (bytes/ways)."""
+    """A processor as QEMU calls it, with its caches as the counter's arguments (bytes/ways).
+
+    `stands_in` is a board of whose recording we take all but the processor's part number `part`."""
 
     board: str
     cpu: str
     name: str
     l1: str
     l2: str
+    stands_in: str = ""
+    part: str = ""
 
 
-# Data caches: Cortex-A72 TRM and BCM2711, Cortex-A76 TRM and BCM2712. The 2 MiB that all cores of a BCM2712 share
-# behind their L2 are not modelled.
+# Data caches: Cortex-A72 TRM and BCM2711, Cortex-A76 TRM and BCM2712, Cortex-A53 TRM and BCM2837. The 2 MiB that all
+# cores of a BCM2712 share behind their L2 are not modelled.
+PI3 = Core("pi3", "cortex-a53", "Cortex-A53 (Pi 3)", f"{32 << 10}/4", f"{512 << 10}/16", "pi4", "0xd03")
 CORES = (
     Core("pi5", "cortex-a76", "Cortex-A76 (Pi 5)", f"{64 << 10}/4", f"{512 << 10}/8"),
     Core("pi4", "cortex-a72", "Cortex-A72 (Pi 4)", f"{32 << 10}/2", f"{1 << 20}/16"),
@@ -94,8 +101,14 @@ def board_root(work: Path, core: Core) -> Path:
     root.mkdir(exist_ok=True)
     for folder in ("usr", "lib", "bin", "sbin", "etc"):
         link(root / folder, work / "bookworm/root" / folder)
-    for folder in ("proc", "sys"):
-        link(root / folder, BOARDS / core.board / folder)
+    recording = BOARDS / (core.stands_in or core.board)
+    link(root / "sys", recording / "sys")
+    if not core.part:
+        link(root / "proc", recording / "proc")
+        return root
+    (root / "proc").mkdir(exist_ok=True)
+    told = (recording / "proc/cpuinfo").read_text()
+    (root / "proc/cpuinfo").write_text(re.sub(r"(?m)^(CPU part\t: ).*$", rf"\g<1>{core.part}", told))
     return root
 
 
@@ -107,43 +120,35 @@ def link(path: Path, target: Path) -> None:
 
 def count(counter: Path, work: Path, root: Path, core: Core, model: Path) -> Count:
     """Instructions of one run without the cache model, misses of another with it."""
-    marks = run(f"{counter}", work, root, core, model, inferences=2)
+    (marks,) = run(f"{counter}", work, root, core, [model], inferences=2)
     first, second = (after[0] - before[0] for before, after in pairwise(marks))
     if abs(first - second) > REPEATS * second:
         sys.exit(f"bench.py: {model.name}: {first} and {second} instructions in two equal inferences")
-    before, after = run(f"{counter},l1={core.l1},l2={core.l2}", work, root, core, model, inferences=1)
+    ((before, after),) = run(f"{counter},l1={core.l1},l2={core.l2}", work, root, core, [model], inferences=1)
     return Count(second, *(late - early for early, late in zip(before[1:], after[1:], strict=True)))
 
 
-def run(plugin: str, work: Path, root: Path, core: Core, model: Path, inferences: int) -> list[tuple[int, ...]]:
-    """The counter's marks around `inferences` after one to warm up."""
+def run(
+    plugin: str, work: Path, root: Path, core: Core, models: Sequence[Path], inferences: int
+) -> list[list[tuple[int, ...]]]:
+    """Of each model the counter's marks around `inferences` after one to warm up."""
     userland = work / "bookworm/root"
     site = next((userland / "work/venv/lib").glob("python3*/site-packages"))
     python = next((userland / "usr/bin").glob("python3.1?"))
+    qemu = ["qemu-aarch64", "-cpu", core.cpu, "-plugin", plugin, "-L", root]
     done = subprocess.run(
-        [
-            "qemu-aarch64",
-            "-cpu",
-            core.cpu,
-            "-plugin",
-            plugin,
-            "-L",
-            root,
-            python,
-            HERE / "infer.py",
-            model,
-            "1",
-            str(inferences),
-        ],
+        [*qemu, python, HERE / "infer.py", "1", str(inferences), *models],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(site)},
         check=False,
     )
     marks = [tuple(map(int, line.split()[1:])) for line in done.stderr.splitlines() if line.startswith("MARK")]
-    if done.returncode or len(marks) != inferences + 1:
-        sys.exit(f"bench.py: {model.name} on {core.cpu}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    return marks
+    each = inferences + 1
+    if done.returncode or len(marks) != each * len(models):
+        names = f"{models[0].name} and {len(models) - 1} others" if len(models) > 1 else models[0].name
+        sys.exit(f"bench.py: {names} on {core.cpu}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    return [marks[start : start + each] for start in range(0, len(marks), each)]
 
 
 def table(counts: dict[str, dict[str, Count]]) -> str:
