@@ -31,7 +31,6 @@ MAY: dict[str, set[str]] = {
     "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
     "edgedense.search.result": set(),
     "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.search.result"},
-    "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures"},
     "edgedense.boards": set(),
 }
 SHARED = set(MAY) - {"edgedense"}
