@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class EdgedenseError(Exception):
@@ -18,6 +19,10 @@ class EdgedenseError(Exception):
     def __init__(self, expected: str, found: str, hint: str = "") -> None:
         self.expected, self.found, self.hint = expected, found, hint
         super().__init__(f"expected {expected}; found {found}" + (f". Try: {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For errors that come from another process: Exception's own would give `__init__` the whole message."""
+        return type(self), (self.expected, self.found, self.hint), self.__dict__
 
 
 class GateError(EdgedenseError):

@@ -25,6 +25,7 @@ ALONE = {
 # Each room, and the rooms that it may import besides itself and `edgedense`.
 MAY: dict[str, set[str]] = {
     "edgedense": set(),
+    "edgedense.jobs": set(),
     "edgedense.images": set(),
     "edgedense.measures": {"edgedense.images"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from edgedense.errors import first_line
+from edgedense.errors import DeviceError, EdgedenseError, GateError, first_line
 
 
 @pytest.mark.parametrize(
@@ -18,3 +20,10 @@ from edgedense.errors import first_line
 )
 def test_the_first_line_of_an_error_is_told_behind_its_name(error: Exception, said: str) -> None:
     assert first_line(error) == said
+
+
+@pytest.mark.parametrize("kind", [EdgedenseError, GateError, DeviceError])
+def test_an_error_comes_whole_from_another_process(kind: type[EdgedenseError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("a picture", "none", "another")))
+    assert (type(error), error.expected, error.found, error.hint) == (kind, "a picture", "none", "another")
+    assert str(error) == "expected a picture; found none. Try: another"

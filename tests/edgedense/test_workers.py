@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from edgedense.workers import AHEAD, cores, in_order
+from edgedense.workers import AHEAD, cores, in_order, use_at_most
 
 
 def sleeper(seconds: Callable[[int], float]) -> Callable[[int], int]:
@@ -92,6 +92,31 @@ def test_no_thread_is_left_when_the_caller_stops_early() -> None:
     results.close()
     assert threading.active_count() == before
     assert len(done) <= 2 * AHEAD
+
+
+def test_what_was_begun_is_abandoned_where_the_caller_stops_early_and_only_there() -> None:
+    told = threading.Event()
+
+    def work(item: int) -> int:
+        assert item == 0 or told.wait(10)  # nothing else would end it
+        return item
+
+    results = in_order(range(4), [work, work], told.set)
+    assert next(results) == 0
+    results.close()
+    assert told.is_set()
+    told.clear()
+    assert list(in_order(range(4), [sleeper(lambda item: 0.0)], told.set)) == [0, 10, 20, 30]
+    assert not told.is_set()
+
+
+def test_a_process_can_be_told_to_use_fewer_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgedense.workers._most", None)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    use_at_most(2)
+    assert cores() == 2
+    use_at_most(4)  # there are no more than three
+    assert cores() == 3
 
 
 def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
