@@ -18,8 +18,8 @@ TRIES = 3  # of an item whose worker is lost: it may be the item that ends them,
 # Libraries that compute start a thread for each core of the machine, in every worker. They read this when they are
 # loaded: OpenMP, and the linear algebra below NumPy; TensorFlow within an operator, and between operators.
 THREADS = (
-    *("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS"),
-    *("TF_NUM_INTRAOPTHREADS", "TF_NUM_INTEROPTHREADS"),
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
 )
 
 
