@@ -7,17 +7,21 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedense.deployed import bundle, gradcam
+from edgedense.deployed import bundle
+from edgedense.deployed.bundle import Bundle
 from edgedense.device.engines.interpreter import make_interpreter, place
 from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Channels, Pixels, Preprocessing
 from edgedense.measures import values
+
+if TYPE_CHECKING:
+    from edgedense.deployed import gradcam
 
 _CONVERT = "make the file with edgedense convert"
 
@@ -49,9 +53,8 @@ class Classifier:
         self._model, self._threads = content.model, threads
         self._interpreter: Any = make_interpreter(self._model, self.device, threads, self.notes)
         self._input, self._output, self._features = _tensors(self._interpreter)
-        head = content.entries.get(gradcam.ENTRY)
         self._no_heatmaps = _without_heatmaps(content.recipe)
-        self._head = gradcam.Head.from_bytes(head) if head is not None and self._features else None
+        self._head = _head(content) if self._features else None
         shape = _input_shape(self._input)
         outputs = _class_count(self._output)
         self.activation = content.recipe.get("activation", "sigmoid" if outputs == 1 else "softmax")
@@ -181,6 +184,14 @@ class Classifier:
                 _CONVERT,
             )
         return recipe
+
+
+def _head(content: Bundle) -> gradcam.Head | None:
+    """What computes heatmaps from the last feature map, where the file has it."""
+    from edgedense.deployed import gradcam
+
+    head = content.entries.get(gradcam.ENTRY)
+    return None if head is None else gradcam.Head.from_bytes(head)
 
 
 def _without_heatmaps(recipe: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from edgedense.device.classifier import Classifier
 from edgedense.device.classifiers import Classifiers
 from edgedense.device.live.output import Output
 from edgedense.device.live.results import ImageResult
-from edgedense.device.monitor.watch import Watch
 from edgedense.device.prediction import Rule, decide
 from edgedense.errors import EdgedenseError, raise_unreadable
 from edgedense.images.preprocessing import Pixels, load_image
+
+if TYPE_CHECKING:
+    from edgedense.device.monitor.watch import Watch
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedense.measures.labelled import Kind
 from edgedense.measures.metrics import HALF
 from edgedense.measures.values import NONE, text
+
+if TYPE_CHECKING:
+    from edgedense.measures.labelled import Kind
 
 NEVER = float("inf")  # that of a class that the model was not trained for
 

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgedense.device.machine import Machine
 from edgedense.errors import DeviceError, EdgedenseError
+
+if TYPE_CHECKING:
+    from edgedense.device.machine import Machine
 
 LIBRARY = "libedgetpu.so.1"
 LIBRARY_VARIABLE = "EDGEDENSE_LIBEDGETPU"  # another file than the system's library

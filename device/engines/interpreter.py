@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,18 @@ _MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing fro
 
 @dataclass(frozen=True)
 class Runtime:
-    """An installed TensorFlow Lite runtime: the distribution's name and version, its interpreter class."""
+    """An installed TensorFlow Lite runtime: the distribution's name, its interpreter class."""
 
     name: str
-    version: str
     interpreter: Any
+
+    @cached_property
+    def version(self) -> str:
+        """The distribution's version, which takes longer to find than the runtime does to load: asked for when it is
+        to be said."""
+        from importlib.metadata import version
+
+        return version(self.name)
 
     @property
     def module(self) -> str:
@@ -50,7 +57,7 @@ def find_runtime() -> Runtime:
         except Exception as error:  # a wheel for another NumPy or another processor fails in many ways
             broken.append(f"{distribution}, whose import failed: {error}")
             continue
-        return Runtime(distribution, importlib.metadata.version(distribution), interpreter)
+        return Runtime(distribution, interpreter)
     raise DeviceError(
         "a TensorFlow Lite runtime", "; ".join(broken) or "none that is installed", "pip install 'edgedense[device]'"
     )

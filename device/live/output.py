@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from edgedense.device.live.results import FrameResult, ImageResult
-from edgedense.device.monitor.drift import Alert
 from edgedense.device.prediction import Prediction
+
+if TYPE_CHECKING:
+    from edgedense.device.monitor.drift import Alert
 
 _WIDEST_LABEL = 32
 

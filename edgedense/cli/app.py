@@ -2,81 +2,101 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
-from importlib.metadata import version
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
-from edgedense.cli import (
-    benchmark,
-    compare,
-    convert,
-    deploy,
-    doctor,
-    explain,
-    fleet,
-    inspect,
-    run,
-    service,
-    sign,
-    train,
-    validate,
-    web,
-)
 from edgedense.cli.bars import bars
-from edgedense.cli.flags import add
+from edgedense.cli.flags import command
 from edgedense.cli.printing import messages
 from edgedense.errors import EdgedenseError
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
-
-app = typer.Typer(
-    help="Takes a trained DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+INTERRUPTED = 130  # as shells have it: 128, and 2 for SIGINT
+# In the order of the help. Each is a module of this folder, and in it a function of the same name, or `app`, a group.
+COMMANDS = (
+    *("convert", "train", "inspect", "run", "validate", "compare", "explain", "web", "benchmark", "doctor", "sign"),
+    *("deploy", "fleet", "service"),
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+class Commands(click.Group):
+    """All commands. A module is loaded when its command is asked for: loading all takes longer than classifying."""
+
+    def list_commands(self, ctx: click.Context | None) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module = importlib.import_module(f"edgedense.cli.{cmd_name}")
+            self.add_command(module.app if hasattr(module, "app") else command(getattr(module, cmd_name)))
+        return self.commands.get(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from importlib.metadata import version
+
         print(f"edgedense {version('edgedense')}")
-        raise typer.Exit
+        context.exit()
 
 
-@app.callback()
-def edgedense(
-    context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Show which version this is and exit.", is_eager=True, callback=_print_version),
-    ] = False,
-) -> None:
-    """Prepares every command: remarks and bars go to stderr."""
-    context.with_resource(messages())
+def _install_completion(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from edgedense.cli import completion
+
+        print(f"{completion.install(app)} completes edgedense in every terminal that is opened from now on")
+        context.exit()
+
+
+def _show_completion(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from edgedense.cli import completion
+
+        print(completion.script(app))
+        context.exit()
+
+
+@click.group(cls=Commands)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show which version this is and exit.",
+)
+@click.option(
+    "--install-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_install_completion,
+    help="Install completion for the current shell: bash, zsh or fish.",
+)
+@click.option(
+    "--show-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_completion,
+    help="Show completion for the current shell, to copy it or customize the installation.",
+)
+@click.pass_context
+def app(context: click.Context) -> None:
+    """Takes a trained DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way."""
+    context.with_resource(messages())  # every command's remarks and bars go to stderr
     context.with_resource(bars())
-
-
-for _command in (
-    convert.convert,
-    train.train,
-    inspect.inspect,
-    run.run,
-    validate.validate,
-    compare.compare,
-    explain.explain,
-    web.web,
-    benchmark.benchmark,
-    doctor.doctor,
-    sign.sign,
-    deploy.deploy,
-    fleet.fleet,
-):
-    add(app, _command)
-app.add_typer(service.app, name="service")
 
 
 def main() -> None:

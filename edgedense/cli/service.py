@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from edgedense.cli.flags import add, flags_of
+from edgedense.cli.flags import Group, command, flags_of
 from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.cli.run import run
 from edgedense.device.service.options import UpdateOptions
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from edgedense.device.service.places import Place
     from edgedense.device.service.systemd import Service
 
-app = typer.Typer(help="Run at boot, as a systemd service.", no_args_is_help=True, rich_markup_mode=None)
+app = Group("service", help="Run at boot, as a systemd service.")
 ServiceName = Annotated[str, Flag("The service's name.", name="--name", metavar="NAME")]
 Camera = Annotated[
     str | None, Flag("A camera or stream, as for edgedense run. By default it is the first camera.", argument=True)
@@ -115,9 +113,7 @@ def _require_token(given: dict[str, Any]) -> None:
 
 def _context_of_run(words: list[str]) -> Any:
     """What `edgedense run` would be given by these words; exits with its error where they are not right."""
-    alone = typer.Typer()
-    add(alone, run)
-    return typer.main.get_command(alone).make_context("edgedense run", words)
+    return command(run).make_context("edgedense run", words)
 
 
 def _whole_paths(given: dict[str, Any], service: str) -> tuple[dict[str, Path], tuple[Path, ...], tuple[Place, ...]]:
@@ -238,4 +234,4 @@ def history(name: ServiceName = "edgedense", *, as_json: AsJson = False) -> None
 
 
 for _command in (install, remove, status, update, rollback, history):
-    add(app, _command)
+    app.add_command(command(_command))

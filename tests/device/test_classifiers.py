@@ -40,7 +40,7 @@ def threads_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made.append(int(options["num_threads"]))  # type: ignore[call-overload]
         return runtime.interpreter(**options)
 
-    found = interpreter.Runtime(runtime.name, runtime.version, watched)
+    found = interpreter.Runtime(runtime.name, watched)
     monkeypatch.setattr(interpreter, "find_runtime", lambda: found)
     return made
 

@@ -16,7 +16,6 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 
 from edgedense import cli
@@ -31,7 +30,7 @@ from edgedense.images.preprocessing import Preprocessing
 from tests import models
 from tests.pictures import fill, picture
 
-COMMANDS: dict[str, click.Command] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COMMANDS = {name: cli.app.get_command(None, name) for name in cli.app.list_commands(None)}
 CLASSES = ("ant", "bee", "cow", "dog", "emu")
 QUICK = ("--ranges", "minmax", "--headroom", "1")  # one candidate
 LOGITS = (*QUICK, "--activation", "softmax")  # of a model that ends in logits

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_threads_reach_the_runtime(monkeypatch: pytest.MonkeyPatch, threads: int
         def allocate_tensors(self) -> None:
             pass
 
-    monkeypatch.setattr(module, "find_runtime", lambda: module.Runtime("fake", "1", Interpreter))
+    monkeypatch.setattr(module, "find_runtime", lambda: module.Runtime("fake", Interpreter))
     make_interpreter(b"model", threads=threads)
     assert seen == {"model_content": b"model", "num_threads": given}
 
@@ -88,8 +89,9 @@ def test_tflite_runtime_is_the_second_choice(no_runtime: pytest.MonkeyPatch) -> 
     fake.Interpreter = object  # type: ignore[attr-defined]
     no_runtime.setitem(sys.modules, "tflite_runtime", ModuleType("tflite_runtime"))
     no_runtime.setitem(sys.modules, "tflite_runtime.interpreter", fake)
-    no_runtime.setattr(module.importlib.metadata, "version", lambda name: f"version of {name}")
-    assert find_runtime() == module.Runtime("tflite-runtime", "version of tflite-runtime", object)
+    no_runtime.setattr(importlib.metadata, "version", lambda name: f"version of {name}")
+    assert find_runtime() == module.Runtime("tflite-runtime", object)
+    assert find_runtime().version == "version of tflite-runtime"
 
 
 def test_a_runtime_that_does_not_import_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +114,7 @@ def test_the_old_runtime_is_said_to_be_slow(monkeypatch: pytest.MonkeyPatch, nam
         def allocate_tensors(self) -> None:
             pass
 
-    monkeypatch.setattr(module, "find_runtime", lambda: module.Runtime(name, "2.14.0", Interpreter))
+    monkeypatch.setattr(module, "find_runtime", lambda: module.Runtime(name, Interpreter))
     notes: list[str] = []
     make_interpreter(b"model", notes=notes)
     assert ["10 times slower" in note and "pip install ai-edge-litert" in note for note in notes] == [True] * slow
