@@ -15,6 +15,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.pictures import names as names_of
 from edgedense.measures import drift, findings, metrics
 from edgedense.measures.result import Report
+from edgedense.measures.scores import HALF
 from edgedense.measures.stored_points import THRESHOLDS
 from edgedense.measures.temperature import ENTRY as TEMPERATURE
 from edgedense.report import plots, thumbnails
@@ -77,7 +78,7 @@ def _compared(conversion: Conversion, images: tuple[str, ...]) -> tuple[Report, 
     labels = pictures.indices(names)
     if alone:
         known = np.full((len(images), classes), np.nan) if labels is None else np.eye(classes)[labels]
-        own = recipe.get(THRESHOLDS, [metrics.HALF] * classes)
+        own = recipe.get(THRESHOLDS, [HALF] * classes)
         limits = [math.inf if limit is None else limit for limit in own]
         found = findings.measure([before, after], known, limits, names, models=models, images=images)
         return Report(title, None, findings=found, recipe=recipe), labels is not None

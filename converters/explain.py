@@ -29,7 +29,7 @@ from edgedense.explanations.explanation import Explanation, Heat, Loaded, class_
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Channels, Floats, Normalization, Pixels, Preprocessing
 from edgedense.measures.metrics import Integers
-from edgedense.measures.values import names_of
+from edgedense.measures.scores import names_of
 
 BATCH = 8  # pictures at once
 # The names that keras.applications gives to the same tensors, which tutorials use.

@@ -31,6 +31,7 @@ from edgedense.images.steps import described, goes_beyond
 from edgedense.images.tables import VALIDATION
 from edgedense.measures import findings, metrics, values
 from edgedense.measures.labelled import read_labelled, scored_alone
+from edgedense.measures.scores import HALF
 from edgedense.measures.stored_points import require_thresholds
 from edgedense.progress import progress
 
@@ -289,5 +290,5 @@ def _limits(source: Source, names: tuple[str, ...]) -> tuple[float, ...]:
     classes = source.network.classes
     if source.activation != "sigmoid" or len(names) > classes:
         return ()
-    own = source.thresholds if has_thresholds(source) else (metrics.HALF,) * classes
+    own = source.thresholds if has_thresholds(source) else (HALF,) * classes
     return tuple(math.inf if limit is None else limit for limit in own)

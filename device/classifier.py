@@ -18,7 +18,7 @@ from edgedense.device.engines.interpreter import make_interpreter, place
 from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Channels, Pixels, Preprocessing
-from edgedense.measures import values
+from edgedense.measures import scores as kinds
 
 if TYPE_CHECKING:
     from edgedense.deployed import gradcam
@@ -95,7 +95,7 @@ class Classifier:
     @property
     def gives_values(self) -> bool:
         """Whether its numbers are no probabilities."""
-        return self.activation == values.NONE
+        return self.activation == kinds.NONE
 
     def require_classes(self, options: Mapping[str, object]) -> None:
         """EdgedenseError when the file gives values and one of `options` (name to value) is used: they sort, limit or
@@ -152,7 +152,7 @@ class Classifier:
 
     def _checked_labels(self, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:
         if self.gives_values and (not labels or len(labels) == outputs):
-            return values.names_of(labels, outputs)
+            return kinds.names_of(labels, outputs)
         if not labels:
             self.notes.append("the file carries no labels: classes are numbered (--labels FILE names them)")
             return tuple(map(str, range(max(outputs, 2))))

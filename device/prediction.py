@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedense.measures.metrics import HALF
-from edgedense.measures.values import NONE, text
+from edgedense.measures.scores import HALF, NONE, text
 
 if TYPE_CHECKING:
     from edgedense.measures.labelled import Kind

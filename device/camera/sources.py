@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -109,6 +108,8 @@ def first_camera(video_nodes: Path = Path("/sys/class/video4linux")) -> Source:
 
 def _first_listed(program: str) -> str | None:
     """The number of the first camera in `rpicam-vid --list-cameras`, whose lines begin "0 : imx708 [...]"."""
+    import subprocess
+
     try:
         listing = subprocess.run(
             [program, "--list-cameras"],

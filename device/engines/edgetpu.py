@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,6 +106,9 @@ def load(device: str, runtime: str, library: str | None = None, patience: float 
 
 def probe(library: str, device: str, runtime: str, patience: float = PATIENCE) -> None:
     """Load the delegate in a child process. Raises DeviceError when it cannot be loaded, crashes or hangs."""
+    import signal
+    import subprocess
+
     command = [sys.executable, "-c", _CHILD, library, device, runtime]
     expected = f"an Edge TPU ({device or 'any'}) and a {library} that can be loaded"
     try:

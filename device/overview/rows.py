@@ -12,7 +12,7 @@ from edgedense.device.board.telemetry import iso
 from edgedense.device.mqtt.messages import HASH
 from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.state import Device, Presence
-from edgedense.measures.values import text
+from edgedense.measures.scores import text
 
 NOTHING = "nothing yet"
 

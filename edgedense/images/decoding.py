@@ -68,7 +68,7 @@ def opened(
         yield Decoded(Image.fromarray(dicom.read(file)))
         return
     with _damage_is_told():
-        image = Image.open(file)
+        image = Image.open(_named(file))
     with image:
         depths.refuse_colours(image, depth)
         own = 16 if depth == 12 and depths.says_white(image) else depth
@@ -80,6 +80,13 @@ def opened(
                 decoded = Decoded(image, exif, own)
                 _rgb(image.crop((0, 0, 1, 1)), own)  # a kind of pixels that is unknown shows here
             yield decoded
+
+
+def _named(file: IO[bytes]) -> str | IO[bytes]:
+    """The path of an open file, or else the file. By its suffix Pillow loads only the code for that kind of file, where
+    it would load those of five kinds first, and looks at the content in either case."""
+    is_path = isinstance(file, io.BufferedReader) and isinstance(file.name, str)
+    return file.name if is_path else file
 
 
 def decode(data: bytes, exif: Exif = "ignore") -> Pixels:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-HALF = 0.5  # a sigmoid's threshold where nobody names another: the class is more likely there than not
 FLOOR = 1e-4  # an int8 softmax says 0 for whatever is below 1/512: without a floor KL is infinite there
 
 

@@ -19,6 +19,7 @@ from edgedense.measures import drift, findings, metrics, stored_points
 from edgedense.measures.labelled import LabelledImages, listed
 from edgedense.measures.metrics import Floats
 from edgedense.measures.result import Gate, Report
+from edgedense.measures.scores import HALF
 from edgedense.measures.values import Comparison, differences
 from edgedense.workers import cores, in_order
 
@@ -153,7 +154,7 @@ def _findings(
     found = findings.measure(
         scores,
         images.truth,
-        thresholds or (metrics.HALF,) * len(images.names),
+        thresholds or (HALF,) * len(images.names),
         images.names,
         models=models,
         images=images.image_names,

@@ -20,7 +20,6 @@ from edgedense.measures.bootstrap import Estimate, estimate
 from edgedense.measures.layer_noise import LayerNoise
 from edgedense.measures.metrics import Floats
 
-NONE = "none"  # the activation, in a recipe, of a file that gives values
 AGREEMENT = 1.96  # standard deviations: 95 % of a normal distribution lie within so many on either side of its mean
 WORST = 20  # pictures of each value that are listed
 
@@ -145,18 +144,6 @@ class ValueReport:
     def to_json(self) -> str:
         """`to_dict` as one JSON object on one line."""
         return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
-
-
-def names_of(labels: Sequence[str], count: int) -> tuple[str, ...]:
-    """What `count` values are called: as `labels` say, or by number, or "value" where there is one alone."""
-    if labels:
-        return tuple(labels)
-    return ("value",) if count == 1 else tuple(map(str, range(count)))
-
-
-def text(value: float) -> str:
-    """A value for people: four digits that matter."""
-    return f"{value:.4g}"
 
 
 def differences(

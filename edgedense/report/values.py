@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgedense.measures.bootstrap import Estimate
-from edgedense.measures.values import Errors, Measured, Pictured, ValueReport, text
+from edgedense.measures.scores import text
+from edgedense.measures.values import Errors, Measured, Pictured, ValueReport
 from edgedense.report.wording import Figure, Row, Section
 
 SHOWN = 10  # pictures with the largest errors in a terminal

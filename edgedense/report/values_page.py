@@ -6,7 +6,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from edgedense.measures.values import WORST, Measured, Pictured, ValueReport, text
+from edgedense.measures.scores import text
+from edgedense.measures.values import WORST, Measured, Pictured, ValueReport
 from edgedense.report import plots, values, wording
 from edgedense.report.noise_page import noise_profile
 from edgedense.report.template import render

@@ -13,8 +13,9 @@ from edgedense.measures.layer_noise import CEILING, LayerNoise, sudden_fall
 from edgedense.measures.metrics import rule_of_three
 from edgedense.measures.operating_points import OperatingPoint, Share
 from edgedense.measures.result import Gate, Report
+from edgedense.measures.scores import text
 from edgedense.measures.stored_points import Kept, Stored
-from edgedense.measures.values import Difference, text
+from edgedense.measures.values import Difference
 
 Row = tuple[str, ...]
 

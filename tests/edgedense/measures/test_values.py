@@ -48,17 +48,6 @@ def test_another_shape_is_refused(wrong: np.ndarray) -> None:
         values.squared_error(wrong, wrong)
 
 
-def test_names() -> None:
-    assert values.names_of(("age",), 1) == ("age",)
-    assert values.names_of((), 1) == ("value",)
-    assert values.names_of((), 2) == ("0", "1")
-
-
-@pytest.mark.parametrize(("value", "text"), [(0.12634, "0.1263"), (-31.0, "-31"), (123456.0, "1.235e+05")])
-def test_text(value: float, text: str) -> None:
-    assert values.text(value) == text
-
-
 # Right values 10, 12, 14, 16 and errors 1, -1, 3, 1: mean 1, mean square 3, and 8 / 3 around the mean with three
 # degrees of freedom; the right values vary by 9 + 1 + 1 + 9 = 20.
 RIGHT = np.array([[10.0], [12], [14], [16]])
