@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, onl
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import processor
 from benchmarks.deletion import areas, random_heat
 from benchmarks.randomization import cascade
 from edgedense.converters import explain
@@ -167,6 +168,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--trust-model", action="store_true", help="as in edgedense convert")
     arguments = parser.parse_args()
+    here = processor.here()
+    print(f"measured on {here}")
     paths = collect(arguments.pictures)
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(arguments.images, len(paths))).astype(int)]
     with Classifier(arguments.file, threads=1) as classifier, tempfile.TemporaryDirectory() as folder:
@@ -198,6 +201,7 @@ def main() -> None:
             print(f"random down to {part:12} rank correlation {correlation:+.2f}")
     if arguments.json:
         found = {
+            processor.ENTRY: here.to_dict(),
             "images": len(pixels),
             "cost": paid,
             "deletion": checked,

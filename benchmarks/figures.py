@@ -118,6 +118,28 @@ def show(study: Study, console: Console) -> None:
             console.print(f"{entry.title}: {entry.problem}", markup=False)
 
 
+def show_against(study: Study, earlier: Mapping[str, Any], console: Console) -> None:
+    """The study's times beside those of the same peers, pictures and threads in `earlier`, the JSON of a run."""
+    console.print(against_table(study, earlier))
+
+
+def against_table(study: Study, earlier: Mapping[str, Any]) -> Table:
+    table = _table(f"since the earlier run, {study.height}x{study.width}", "threads", "then ms", "now ms", "x")
+    then = {
+        (entry["name"], setting): timing["median"]
+        for other in earlier["studies"]
+        if (other["height"], other["width"]) == (study.height, study.width)
+        for entry in other["entries"]
+        for setting, timing in entry["latency"].items()
+    }
+    for entry in study.entries:
+        for setting, timing in entry.latency.items():
+            before = then.get((entry.name, setting))
+            shown = NOTHING if before is None else f"{before:.2f}"
+            table.add_row(entry.title, setting, shown, f"{timing.median:.2f}", ratio(timing.median, before))
+    return table
+
+
 def making_table(study: Study) -> Table:
     table = _table(
         "file and conversion (a process each; seconds from paths to file, without imports)",

@@ -29,6 +29,9 @@ from pathlib import Path
 from statistics import fmean, quantiles
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, only its own folder is on the path
+
+from benchmarks import processor
 from edgedense.device.metrics.figures import Figures
 from edgedense.device.mqtt.messages import HASH, About, Alert, Report, Stamp, Status, Topics, encode
 from edgedense.device.overview.history import DAY, History
@@ -364,6 +367,7 @@ def main() -> int:
     if chosen.sizes:
         print_sizes()
         return 0
+    print(f"measured on {processor.here()}")
     return 0 if measure(chosen.devices, chosen.minutes, chosen.every) else 1
 
 

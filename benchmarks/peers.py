@@ -8,6 +8,9 @@ pictures. Decoding, resizing and, for the files that need it, normalizing are ou
 
 OpenVINO uses Intel's matrix extension (AMX) where the processor has one. `ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI` in the
 environment makes it do without, as on processors that have none.
+
+The processor and its flags are printed and stand in the JSON. `--against` sets the times beside those of an earlier
+run, and refuses one of another processor; so does `--json` where the file is there already.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, onl
 import numpy as np
 from rich.console import Console
 
-from benchmarks import figures, latency, stage
+from benchmarks import figures, latency, processor, stage
 from benchmarks.figures import Entry, Made, Study
 from benchmarks.peer import Job, Peer, Runner
+from benchmarks.processor import Processor
 from edgedense.cli.bars import bars
 from edgedense.deployed.bundle import without_archive
 from edgedense.errors import EdgedenseError
@@ -52,12 +56,19 @@ PICTURES = 16  # different pictures in the latency rounds
 def main() -> None:
     arguments = _arguments()
     console = Console(width=None if sys.stdout.isatty() else 140)
+    here = processor.here()
     try:
+        earlier = processor.read(arguments.against, here) if arguments.against else None
+        if arguments.json:
+            processor.check_writable(arguments.json, here)
+        console.print(f"measured on {here}", highlight=False)
         studies = list(_studies(arguments, console))
     except (EdgedenseError, RuntimeError) as error:
         sys.exit(f"error: {error}")
+    for study in studies if earlier else ():
+        figures.show_against(study, earlier or {}, console)
     if arguments.json:
-        write_atomically(arguments.json, figures.to_json(studies, _context(arguments)).encode())
+        write_atomically(arguments.json, figures.to_json(studies, _context(arguments, here)).encode())
 
 
 def _arguments() -> argparse.Namespace:
@@ -91,6 +102,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the converted files and logs there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="an earlier --json of this processor: what has changed since"
+    )
     arguments = parser.parse_args()
     given = [arguments.model, arguments.calibration, arguments.data]
     if any(given) and not all(given):
@@ -302,7 +316,7 @@ def _score(
             entry.quality = figures.quality(reference, np.stack(scores[entry.name]), labels)
 
 
-def _context(arguments: argparse.Namespace) -> dict[str, Any]:
+def _context(arguments: argparse.Namespace, here: Processor) -> dict[str, Any]:
     """What the figures were measured with."""
     return {
         "command": shlex.join(sys.argv),
@@ -310,20 +324,12 @@ def _context(arguments: argparse.Namespace) -> dict[str, Any]:
         "warmups": WARMUPS,
         "calibration_images": arguments.calibration_images,
         "seed": stage.SEED,
-        "processor": _processor(),
+        processor.ENTRY: here.to_dict(),
         "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA"),
         "cores": cores(),
         "python": platform.python_version(),
         "system": platform.platform(),
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    lines = info.read_text().splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_images
 
+from benchmarks import processor
 from edgedense.images.decoding import Pixels, opened
 from edgedense.images.preprocessing import Preprocessing, prepare
 
@@ -127,6 +128,8 @@ def main() -> None:
     with opened(file.getvalue()) as decoded:
         pixels = milliseconds([lambda p=p: prepare(photograph, p) for p in chosen])  # type: ignore[misc]
         from_file = milliseconds([lambda p=p: prepare(decoded, p) for p in chosen])  # type: ignore[misc]
+    here = processor.here()
+    print(f"measured on {here}")
     print(f"bilinear: {pixels[0]:.2f} ms from pixels, {from_file[0]:.2f} ms from a decoded file\n")
     print("| options | photographs: levels | random pixels: levels | a level off | time, pixels | time, file |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -136,7 +139,7 @@ def main() -> None:
         rows.append((options(p), on_photographs, on_noise, share, by_pixels / pixels[0], by_file / from_file[0]))
         print("| `{}` | {:.2g} | {:.2g} | {:.3%} | {:.2f} | {:.2f} |".format(*rows[-1]))
     if arguments.json:
-        arguments.json.write_text(json.dumps(rows))
+        arguments.json.write_text(json.dumps({processor.ENTRY: here.to_dict(), "rows": rows}))
 
 
 if __name__ == "__main__":

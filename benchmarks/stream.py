@@ -19,8 +19,11 @@ import time
 from pathlib import Path
 from statistics import fmean
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, only its own folder is on the path
+
 import numpy as np
 
+from benchmarks import processor
 from edgedense.device.camera.sources import Source
 from edgedense.device.classifier import Classifier
 from edgedense.device.live.loop import Summary
@@ -103,6 +106,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=30, help="the video's")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
+    print(f"measured on {processor.here()}")
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "video.mp4"
         write_video(video, options.seconds, options.fps)

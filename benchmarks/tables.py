@@ -12,13 +12,17 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, only its own folder is on the path
+
 import numpy as np
 
+from benchmarks import processor
 from edgedense.images.tables import Table, read
 
 LABELS = (
@@ -83,7 +87,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import pandas
 
-    print(f"pandas {pandas.__version__}, loaded before")
+    print(f"measured on {processor.here()}, with pandas {pandas.__version__}, loaded before")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         measure("like ChestX-ray14", like_chestxray14, Path(folder) / "chestxray14", arguments.rows)
         measure("like CheXpert", like_chexpert, Path(folder) / "chexpert", arguments.rows)

@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 import edgedense
+from benchmarks import processor
 from edgedense.device import Classifier
 from edgedense.images.preprocessing import find_images, load_image, open_picture
 from tests.browser.chromium import Browser
@@ -151,6 +152,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help=f"of {RUNS} inferences here and there")
     parser.add_argument("--runtime", type=Path, help="@litertjs/core as npm pack writes it")
     arguments = parser.parse_args()
+    print(f"measured on {processor.here()}")
     every = find_images(arguments.pictures)
     count = min(arguments.images, len(every))
     paths = [every[i * len(every) // count] for i in range(count)]

@@ -75,13 +75,22 @@ def main() -> None:
         name, _, path = entry.partition("=")
         counts[name] = {core.name: count(counter, work, roots[core], core, Path(path).resolve()) for core in CORES}
         print(row(name, counts[name]), file=sys.stderr, flush=True)
+    print("\n".join(f"{core.name}: {emulated(core, roots[core])}" for core in CORES))
     print(table(counts))
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps(
-                {name: {core: asdict(one) for core, one in cores.items()} for name, cores in counts.items()}, indent=1
-            )
-        )
+        found = {
+            "emulated": {core.name: emulated(core, roots[core]) for core in CORES},
+            "files": {name: {core: asdict(one) for core, one in cores.items()} for name, cores in counts.items()},
+        }
+        arguments.json.write_text(json.dumps(found, indent=1))
+
+
+def emulated(core: Core, root: Path) -> str:
+    """What stands in for the processor, with the flags by which the runtime chooses its code."""
+    told = (root / "proc/cpuinfo").read_text()
+    flags = re.search(r"(?m)^Features\s*: (.*)$", told)
+    has = [flag for flag in ("asimd", "asimddp", "i8mm") if flags and flag in flags[1].split()]
+    return f"emulated by qemu-aarch64 -cpu {core.cpu}, flags {' '.join(has)}; data caches {core.l1} and {core.l2}"
 
 
 def build_counter(work: Path) -> Path:
