@@ -220,7 +220,10 @@ def _real(raw: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
     if raw.dtype == np.float32:
         return raw
     scale, zero_point = tensor["quantization"]
-    return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    real = raw.astype(np.float32)
+    real -= np.float32(zero_point)
+    real *= np.float32(scale)
+    return real
 
 
 def _input_shape(tensor: dict[str, Any]) -> tuple[int, int, Channels]:

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.measures.scores import HALF, NONE, text
-
-if TYPE_CHECKING:
-    from edgedense.measures.labelled import Kind
 
 NEVER = float("inf")  # that of a class that the model was not trained for
 
@@ -47,7 +44,7 @@ class Rule:
         return self.kind == "each"
 
     @property
-    def truth(self) -> Kind:
+    def truth(self) -> Literal["classes", "several", "values"]:
         """What is to be known of a picture to say whether such a file is right about it."""
         return "values" if self.kind == "values" else "several" if self.kind == "each" else "classes"
 

@@ -49,7 +49,10 @@ class Pool:
     is_linear = True
 
     def forward(self, x: Floats) -> Floats:
-        return x.mean(axis=(0, 1)) if self.kind == "avg" else x.max(axis=(0, 1))
+        if self.kind == "max":
+            return x.max(axis=(0, 1))
+        positions = x.reshape(-1, x.shape[-1])
+        return np.full(len(positions), 1 / len(positions), x.dtype) @ positions  # a mean takes twice as long
 
     def backward(self, x: Floats, gradient: Floats) -> Floats:
         share: npt.NDArray[Any] = np.ones_like(x) if self.kind == "avg" else (x == self.forward(x)).astype(x.dtype)
@@ -161,15 +164,14 @@ class Nonlinear:
         return gradient * self._slope(x)
 
     def _slope(self, x: Floats) -> Floats:
-        s = _sigmoid(x)
         return {
             "relu": lambda: x > 0,
             "relu6": lambda: (x > 0) & (x < 6),
             "leaky_relu": lambda: np.where(x > 0, 1, self.alpha),
             "elu": lambda: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
             "tanh": lambda: 1 - np.tanh(x) ** 2,
-            "swish": lambda: s + x * s * (1 - s),
-            "sigmoid": lambda: s * (1 - s),
+            "swish": lambda: _sigmoid(x) * (1 + x * _sigmoid(-x)),
+            "sigmoid": lambda: _sigmoid(x) * _sigmoid(-x),
         }[self.function]().astype(x.dtype)
 
 
