@@ -32,7 +32,7 @@ MAY: dict[str, set[str]] = {
     "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
     "edgedense.search.result": set(),
     "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.search.result"},
-    "edgedense.boards": set(),
+    "edgedense.boards": {"edgedense.deployed"},
 }
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
@@ -92,6 +92,7 @@ MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.l
 MAY["edgedense.website"] = SHARED | RUNNING
 MAY["edgedense.search"] = SHARED | BUILDING | {"converters"}
 MAY["edgedense.rollout"] = {"device.service"}
+MAY["edgedense.boards"] = {"edgedense.deployed", "edgedense.rollout"}
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 

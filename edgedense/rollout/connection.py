@@ -160,9 +160,9 @@ class Connection:
                 self._check_time()
 
     def _check_time(self) -> None:
-        goes_on = "what it was about goes on there: deploy again to see what became of it"
+        goes_on = "what it was about goes on there: give the command again to see what became of it"
         if self._stop.is_set():
-            raise HostError(f"the deployment to {self._host} to end", "it was interrupted", goes_on)
+            raise HostError(f"the work on {self._host} to end", "it was interrupted", goes_on)
         if time.monotonic() > self._deadline:
             raise HostError(f"{self._host} to be done in time", "no answer yet", f"--timeout SECONDS; {goes_on}")
 

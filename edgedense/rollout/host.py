@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgedense.rollout.connection import Connection, HostError
 from edgedense.rollout.options import DeployOptions
@@ -48,12 +49,9 @@ def _steps(device: Device, job: Job, connection: Connection, began: float) -> Ho
     package = {**job.package.to_dict(), "extras": device.extras, "usual": EXTRAS}
     model = {"sha256": job.sha256, "file": job.model.name}
     there = connection.do("look", {"place": place, "name": device.name, "package": package, "model": model})
-    if not there["has_package"]:
-        if job.package.wheel is not None:
-            _send(connection, place, "wheels", job.package.wheel, str(job.package.sha256))
-        connection.do("install", {"place": place, "key": there["key"], "package": package, "extras": there["extras"]})
+    bring(connection, place, job.package, package, there)
     if not there["has_model"]:
-        _send(connection, place, "models", job.model, job.sha256)
+        send(connection, place, "models", job.model, job.sha256)
     given = {"place": place, "key": there["key"], "name": device.name, "model": model, "is_told": device.is_told}
     first = {name: getattr(device, name) for name in ("source", "options", "user", "public_key")}
     answer = connection.do("serve", {**given, "first": first, "update": list(job.update), "patience": PATIENCE})
@@ -67,6 +65,18 @@ def _steps(device: Device, job: Job, connection: Connection, began: float) -> Ho
     return result if update.succeeded else replace(result, reason=update.reason, after=update.before)
 
 
-def _send(connection: Connection, place: str, folder: str, file: Path, sha256: str) -> None:
+def bring(
+    connection: Connection, place: str, wanted: Package, package: Mapping[str, Any], there: Mapping[str, Any]
+) -> None:
+    """Install the package on the host, unless `there`, what a step of `on_device` found, says that it has it."""
+    if there["has_package"]:
+        return
+    if wanted.wheel is not None:
+        send(connection, place, "wheels", wanted.wheel, str(wanted.sha256))
+    connection.do("install", {"place": place, "key": there["key"], "package": package, "extras": there["extras"]})
+
+
+def send(connection: Connection, place: str, folder: str, file: Path, sha256: str) -> None:
+    """Copy a file into a folder of the host's `place`, where its SHA-256 is compared."""
     given = {"place": place, "folder": folder, "name": file.name, "sha256": sha256, "size": file.stat().st_size}
     connection.do("receive", given, file)

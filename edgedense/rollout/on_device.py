@@ -13,6 +13,7 @@ A folder PLACE holds all of it, and each part is whole whenever the connection o
     services/NAME.json  what a service was installed with; its public key is NAME.pub
     models/HASH/NAME    the model that came last; it is written under another name, and renamed when its hash is right
     wheels/HASH/NAME    a wheel, until it is installed
+    measured/HASH/NAME  a model whose time is measured, until it is
 """
 
 from __future__ import annotations
@@ -53,15 +54,8 @@ class StepError(Exception):
 
 def look(place: str, name: str, package: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
     """What is there of what is wanted. Raises StepError where this system cannot do."""
-    if sys.version_info[:2] < PYTHON:
-        wanted = ".".join(map(str, PYTHON))
-        raise StepError(f"Python {wanted} or newer on the device", platform.python_version(), "a newer system")
     root = Path(place)
-    current = _current(root)
-    extras = package["extras"]
-    if extras is None:
-        extras = current[1]["extras"] if current else package["usual"]
-    key = _key(package, extras)
+    found = _find(root, package)
     state = _service(name)
     if state is not None and state["python"] != str(_python(root)):
         raise StepError(
@@ -69,12 +63,16 @@ def look(place: str, name: str, package: dict[str, Any], model: dict[str, Any]) 
             state["python"] or "a unit that edgedense has not written",
             f"remove it on the device (edgedense service remove --name {name}), or deploy under another name",
         )
-    return {
-        "key": key,
-        "extras": extras,
-        "has_package": (root / "versions" / key / PACKAGE).is_file(),
-        "has_model": _model(root, model).is_file(),
-    }
+    return {**found, "has_model": _model(root, model).is_file()}
+
+
+def find(place: str, package: dict[str, Any]) -> dict[str, Any]:
+    """Whether the package is there, and what the device is: {"key", "extras", "has_package", "board"}. Raises StepError
+    where this system cannot do."""
+    root = Path(place)
+    found = _find(root, package)
+    runtime = _runtime(root / "versions" / found["key"]) if found["has_package"] else None
+    return {**found, "board": {"model": _board(), "kernel": platform.release(), "runtime": runtime}}
 
 
 def receive(place: str, folder: str, name: str, sha256: str, size: int) -> dict[str, Any]:
@@ -136,6 +134,24 @@ def install(place: str, key: str, package: dict[str, Any], extras: list[str]) ->
     return {}
 
 
+def measure(place: str, key: str, model: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """How long a model takes on one thread, by `edgedense benchmark` of the version KEY: what that says of its run.
+    The file goes afterwards. Raises StepError where it cannot run."""
+    root = Path(place)
+    path = root / "measured" / model["sha256"][:16] / model["file"]
+    words = ["benchmark", str(path), "--threads", "1", "--duration", str(seconds), "--json"]
+    try:
+        with _alone(root):
+            done = _ended([str(root / "versions" / key / "bin" / "python"), "-m", "edgedense.cli", *words])
+    finally:
+        shutil.rmtree(path.parent, ignore_errors=True)
+    try:
+        (run,) = json.loads(done.stdout)["runs"]
+    except (ValueError, KeyError, TypeError):
+        raise StepError("edgedense benchmark to run the model", _said(done)) from None
+    return dict(run)
+
+
 def serve(
     place: str,
     key: str,
@@ -178,6 +194,38 @@ def serve(
             if other != path.parent:
                 shutil.rmtree(other, ignore_errors=True)
     return answer
+
+
+def _find(root: Path, package: dict[str, Any]) -> dict[str, Any]:
+    if sys.version_info[:2] < PYTHON:
+        wanted = ".".join(map(str, PYTHON))
+        raise StepError(f"Python {wanted} or newer on the device", platform.python_version(), "a newer system")
+    current = _current(root)
+    extras = package["extras"]
+    if extras is None:
+        extras = current[1]["extras"] if current else package["usual"]
+    key = _key(package, extras)
+    return {"key": key, "extras": extras, "has_package": (root / "versions" / key / PACKAGE).is_file()}
+
+
+def _board() -> str:
+    """What the machine calls itself: a board by its device tree, a PC by its firmware."""
+    for path in ("/sys/firmware/devicetree/base/model", "/sys/class/dmi/id/product_name"):
+        with contextlib.suppress(OSError):
+            text = Path(path).read_bytes().replace(b"\0", b"").decode(errors="replace").strip()
+            if text:
+                return text
+    return platform.machine()
+
+
+def _runtime(version: Path) -> str:
+    """Name and version of the runtime that a version of edgedense uses; empty where it has none."""
+    names = "('ai-edge-litert', 'tflite-runtime')"
+    program = (
+        "import importlib.metadata as m\n"
+        f"print(' '.join(f'{{d.name}} {{d.version}}' for n in {names} for d in m.distributions(name=n)))"
+    )
+    return _run([str(version / "bin" / "python"), "-c", program], "the version of the runtime").strip()
 
 
 def _use(root: Path, key: str, name: str, patience: float) -> None:
@@ -312,7 +360,9 @@ def _alone(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StepError("no other deployment at work on the device", "one", "deploy again in a while") from None
+            raise StepError(
+                "no other deployment at work on the device", "one", "give the command again in a while"
+            ) from None
         yield
 
 
@@ -384,7 +434,14 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
     return " / ".join(lines[-LINES:]) or f"exit code {done.returncode}"
 
 
-STEPS: dict[str, Any] = {"look": look, "receive": receive, "install": install, "serve": serve}
+STEPS: dict[str, Any] = {
+    "look": look,
+    "receive": receive,
+    "install": install,
+    "serve": serve,
+    "find": find,
+    "measure": measure,
+}
 
 
 def main(step: str, given: str) -> NoReturn:
