@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from edgedense.boards.options import BOARD, ON_HOST
 from edgedense.converters.opening import (
     Activation,
     Architecture,
@@ -151,7 +152,8 @@ class Slimming:
     """What makes the network smaller, and mends what that cost; at most one of the first three.
 
     `prune_channels`: the fraction of multiply-accumulates to remove. `fit_latency`: milliseconds of one inference on
-    one thread of this machine. `work` keeps the checkpoints of `recover`.
+    one thread of this machine, or of the `board` for which they are estimated, or of the host that they are measured
+    `on`. `work` keeps the checkpoints of `recover`.
     """
 
     prune_channels: Annotated[
@@ -176,12 +178,15 @@ class Slimming:
     fit_latency: Annotated[
         float | None,
         Flag(
-            "Remove channels until one inference takes at most this many milliseconds on one thread of this machine.",
+            "Remove channels until one inference takes at most this many milliseconds on one thread of this machine, "
+            "or of the board that --board or --on names.",
             panel=SMALLER,
             metavar="MS",
             minimum=0.01,
         ),
     ] = None
+    board: Annotated[str | None, replace(BOARD, panel=SMALLER, needs=("--fit-latency",))] = None
+    on: Annotated[str | None, replace(ON_HOST, panel=SMALLER, needs=("--fit-latency",))] = None
     importance: Annotated[
         Criterion,
         Flag(

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from edgedense import flags
+from edgedense.boards.estimate import estimate
 from edgedense.converters import conversion, slimming
 from edgedense.converters.calibration.pictures import CalibrationLike
 from edgedense.converters.calibration.statistics import Statistics
+from edgedense.converters.clock import clock
 from edgedense.converters.conversion import Conversion
 from edgedense.converters.given import Given, check_preprocessing, has_thresholds, read
 from edgedense.converters.network.graph import DenseNet
@@ -46,7 +48,7 @@ from edgedense.measures.temperature import Temperature, tempered
 from edgedense.measures.temperature import chosen as temperature_of
 from edgedense.progress import progress
 
-QUICK, QUICK_ROUNDS = 8, 20  # pictures and inferences that tell how fast a network is, whatever it says
+QUICK = 8  # pictures that tell how fast a network is, whatever it says
 
 
 def convert(
@@ -103,6 +105,8 @@ def convert(
         flatbuffer = _flatbuffer(_divided(chosen.built, found.value), given, options)
         float_network = temperature.in_network(network, found.value)
     outcome = conversion.outcome(flatbuffer, given.pictures, scores, given.source, given.names)
+    if options.slimming.board is not None:
+        notes.append(estimate(flatbuffer, options.slimming.board).sentence)
     stored = _operating_points(flatbuffer, given, options)
     notes += _positive_notes(given, stored)
     recipe = conversion.recipe(
@@ -215,18 +219,18 @@ def _changes(network: DenseNet, given: Given, options: Options) -> list[Change]:
     def file(changed: DenseNet, some: Pixels) -> bytes:
         return quick_file(rewriting.deployed(changed, options.target, some[:1])[0], some, options.output_type)
 
-    def latency(changed: DenseNet) -> float:
-        return execute.latencies([file(changed, pixels[:QUICK])], QUICK_ROUNDS)[0]
-
+    # A board runs what a device runs: a file that says how pictures become its input.
+    recipe = {"preprocessing": given.preprocessing.to_dict(), "activation": str(given.source.activation)}
     good = _good_enough(given.held, options)
-    return slimming.slim(
-        network,
-        pixels,
-        options.slimming,
-        given.training,
-        latency,
-        None if good is None else lambda changed: good(file(changed, pixels)),
-    )
+    with clock(options.slimming) as time:
+        return slimming.slim(
+            network,
+            pixels,
+            options.slimming,
+            given.training,
+            lambda changed: time(bundle.pack(file(changed, pixels[:QUICK]), given.names, recipe)),
+            None if good is None else lambda changed: good(file(changed, pixels)),
+        )
 
 
 def _good_enough(held: Validation | None, options: Options) -> Callable[[bytes], bool] | None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
 
+from edgedense.boards.options import check as check_board
+from edgedense.boards.result import BoardTime
 from edgedense.converters.network.graph import Array, DenseNet
 from edgedense.converters.options import Slimming
 from edgedense.converters.pruning.cost import weights
@@ -57,6 +59,11 @@ def check(options: Slimming) -> None:
     given = [name for name, is_given in goals.items() if is_given]
     if len(given) > 1:
         raise EdgedenseError("one goal for the channels", " and ".join(given), f"{given[0]} alone")
+    boards = {"--board": options.board is not None, "--on": options.on is not None}
+    for name, is_given in boards.items():
+        if is_given and options.fit_latency is None:
+            raise EdgedenseError(f"--fit-latency with {name}", f"{name} alone", f"--fit-latency MS {name} ...")
+    check_board(options.board, options.on)
     if options.epochs is not None and options.recover is None and not options.qat:
         raise EdgedenseError(
             "--epochs with --recover or --qat",
@@ -81,13 +88,13 @@ def slim(
     pixels: Pixels,
     options: Slimming,
     pictures: Pictures | None,
-    latency: Callable[[DenseNet], float],
+    latency: Callable[[DenseNet], BoardTime],
     good_enough: Callable[[DenseNet], bool] | None,
 ) -> list[Change]:
     """The network as it is, then the changes that `options` ask for, each on the network that the one before left.
 
     `network` is as after fold_norms and fold_constants; `pixels` [N, H, W, 3] are calibration pictures, `pictures`
-    those to train on, where there is training. `latency` measures a network in milliseconds; `good_enough` ends the
+    those to train on, where there is training. `latency` says how long a network takes; `good_enough` ends the
     recovery early.
     """
     teacher, kept = network, identity(network)
@@ -96,7 +103,8 @@ def slim(
         goal, wanted = _goal(network, options, latency)
         shrunk = shrink(network, pixels, goal, options.importance, progress, wanted)
         network, kept = shrunk.network, shrunk.kept
-        changes.append(Change(PRUNE, _told(options, shrunk), network, kept))
+        time = None if options.fit_latency is None else latency(network)
+        changes.append(Change(PRUNE, _told(options, shrunk, time), network, kept))
     if options.sparsity is not None and pictures is not None:
         spec = SparsitySpec(options.sparsity, epochs=max(2, ceil(SPARSITY_PICTURES / len(pictures.pixels))))
         with progress("pruning weights", pieces(len(pictures.pixels), spec)) as tick:
@@ -159,7 +167,7 @@ def qat_spec(options: Slimming, pictures: int) -> RecoverySpec:
     return replace(spec, epochs=options.epochs)
 
 
-def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], float]) -> tuple[Goal, str]:
+def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], BoardTime]) -> tuple[Goal, str]:
     """What ends the cutting, and what it is called in an error."""
     if options.prune_channels is not None:
         share = options.prune_channels
@@ -168,15 +176,21 @@ def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], fl
         return lambda smaller: weights(smaller) <= CORAL_CACHE, f"weights of {CORAL_CACHE / 2**20:g} MiB"
     limit = options.fit_latency
     assert limit is not None
-    return lambda smaller: latency(smaller) <= limit, f"an inference of {limit:g} ms on this machine"
+    where = options.board or options.on or "this machine"
+    return lambda smaller: latency(smaller).milliseconds <= limit, f"an inference of {limit:g} ms on {where}"
 
 
-def _told(options: Slimming, shrunk: Shrunk) -> dict[str, Any]:
-    goals = {
+def _told(options: Slimming, shrunk: Shrunk, time: BoardTime | None) -> dict[str, Any]:
+    """For the recipe. A measured time stays out of it: it is another one at each measurement."""
+    goals: dict[str, Any] = {
         "fraction": options.prune_channels,
         "fit_edgetpu": options.fit_edgetpu or None,
         "latency_ms": options.fit_latency,
     }
+    if time is not None and (options.board or options.on):
+        goals["board"] = time.board
+    if time is not None and time.is_estimate:
+        goals |= {"estimated_ms": round(time.milliseconds, 3), "instructions_error": time.error}
     return {
         **{name: value for name, value in goals.items() if value is not None},
         "importance": options.importance,

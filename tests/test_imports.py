@@ -38,7 +38,7 @@ SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
 MAY |= {
     "converters.opening": {"edgedense.images"},
-    "converters.options": {"edgedense.images", "converters.opening"},
+    "converters.options": {"edgedense.images", "edgedense.boards", "converters.opening"},
     "converters.network": DATA | {"converters.tflite"},
     "converters.tflite": DATA,
     "converters.calibration": DATA | {"converters.options", "converters.network"},

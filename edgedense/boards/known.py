@@ -25,8 +25,9 @@ class Processor:
 
     `counted` is the name of its coefficients. `l1` and `l2` are the bytes of its data caches. `int8` and `float32` are
     the tiles of the kernels that XNNPACK takes on it (src/configs/gemm-config.c there). `per_cycle` are instructions in
-    a cycle while all data are in the caches, and `miss` are nanoseconds that a line of 64 bytes takes from memory.
-    Where the last two are from, stands in docs/boards.md.
+    a cycle while all data are in the caches: from published times of int8 networks on four cores, taken as four times
+    as fast as one. `miss` are nanoseconds that a line of 64 bytes takes at half of the memory's highest rate, which is
+    assumed. docs/boards.md has the sources.
     """
 
     name: str
@@ -47,9 +48,9 @@ class Known:
     clock: float
 
 
-A76 = Processor("Cortex-A76", "pi5", 64 << 10, 512 << 10, Tiles(4, 16, 16, 4), Tiles(6, 8, 4, 1), 2.2, 10.0)
-A72 = Processor("Cortex-A72", "pi4", 32 << 10, 1 << 20, Tiles(2, 8, 16, 8), Tiles(6, 8, 4, 1), 1.1, 20.0)
-A53 = Processor("Cortex-A53", "pi3", 32 << 10, 512 << 10, Tiles(4, 16, 8, 1), Tiles(6, 8, 4, 1), 0.9, 30.0)
+A76 = Processor("Cortex-A76", "pi5", 64 << 10, 512 << 10, Tiles(4, 16, 16, 4), Tiles(6, 8, 4, 1), 1.7, 7.5)
+A72 = Processor("Cortex-A72", "pi4", 32 << 10, 1 << 20, Tiles(2, 8, 16, 8), Tiles(6, 8, 4, 1), 1.19, 10.0)
+A53 = Processor("Cortex-A53", "pi3", 32 << 10, 512 << 10, Tiles(4, 16, 8, 1), Tiles(6, 8, 4, 1), 0.86, 35.6)
 _KNOWN = {"pi5": Known(A76, 2.4), "pi4": Known(A72, 1.8), "pi3": Known(A53, 1.2), "zero2": Known(A53, 1.0)}
 BOARDS = tuple(_KNOWN)
 # Boards that somebody will ask for, and why there is no estimate.

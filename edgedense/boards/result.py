@@ -28,6 +28,16 @@ class BoardTime:
             return f"about {self.milliseconds:.{0 if self.milliseconds >= 9.95 else 1}f} ms on {self.board}, estimated"
         return f"{self.milliseconds:.2f} ms on {self.board}, measured"
 
+    @property
+    def sentence(self) -> str:
+        """The same with its instructions, and how far these may be off."""
+        if self.instructions is None or self.error is None:
+            return str(self)
+        return (
+            f"{self}: {self.instructions / 1e6:.1f} M instructions, at most {100 * self.error:.1f} % off for other "
+            "files; docs/boards.md says what the milliseconds assume"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from edgedense.boards.options import Board, OnHost
 from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
@@ -14,6 +15,7 @@ from edgedense.flags import Flag
 if TYPE_CHECKING:
     from edgedense.device.board.benchmark import Measurement
 
+THREADS, SECONDS = "1,2,4", 10.0
 MeasuredDevice = Annotated[
     str,
     Flag(
@@ -46,16 +48,24 @@ def benchmark(
     model: DeployedFile,
     *,
     device: MeasuredDevice = "cpu",
-    threads: ThreadCounts = "1,2,4",
-    duration: Duration = 10.0,
+    threads: ThreadCounts = THREADS,
+    duration: Duration = SECONDS,
     as_json: AsJson = False,
     plot: PlotFile = None,
+    board: Board = None,
+    on: OnHost = None,
 ) -> None:
     """Measure how long an inference takes here, with memory, temperature and throttling.
 
     The model runs on noise, without camera and decoding. First load is from nothing to the first result, imports
-    included. Each line is a process of its own.
+    included. Each line is a process of its own. With --board or --on it is said how long it takes on another machine.
     """
+    if board is not None or on is not None:
+        if (device, threads, duration, plot) != ("cpu", THREADS, SECONDS, None):
+            name = "--board" if on is None else "--on"
+            raise EdgedenseError(f"{name}, which is for one thread of the processor", f"{name} with other options")
+        _print_elsewhere(model, board, on, as_json)
+        return
     from edgedense.device.board import benchmark as module
     from edgedense.files import check_writable, write_atomically
     from edgedense.progress import progress
@@ -76,6 +86,23 @@ def benchmark(
         print(json.dumps({"model": model.name, "runs": [run.to_dict() for run in measured]}))
         return
     _print_measurements(measured)
+
+
+def _print_elsewhere(model: Path, board: str | None, host: str | None, as_json: bool) -> None:
+    """One thread of another machine: an estimate, or what was measured there."""
+    from edgedense.boards.options import check
+    from edgedense.deployed import bundle
+
+    check(board, host)
+    if host is not None:
+        from edgedense.boards.measure import measure
+
+        (time,) = measure([model], host)
+    else:
+        from edgedense.boards.estimate import estimate
+
+        time = estimate(bundle.read(model).model, str(board))
+    print(json.dumps({"model": model.name, **time.to_dict()}) if as_json else f"{model.name}: {time.sentence}")
 
 
 def _thread_counts(text: str) -> list[int]:

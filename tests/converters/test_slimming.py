@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgedense.boards.result import BoardTime
 from edgedense.converters import slimming
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.pruning.cost import macs, weights
@@ -31,8 +32,10 @@ def pixels(network: DenseNet) -> Pixels:
 
 
 def changed(network: DenseNet, pixels: Pixels, **options: Any) -> list[Change]:
-    def latency(smaller: DenseNet) -> float:
-        return macs(smaller) / 1e6  # a machine of a million a millisecond
+    def latency(smaller: DenseNet) -> BoardTime:
+        name, is_estimate = (options.get("board") or "this machine", "board" in options)
+        error = 0.03 if is_estimate else None
+        return BoardTime(name, macs(smaller) / 1e6, None, is_estimate, error)  # a million a millisecond
 
     good_enough = options.pop("good_enough", None)
     return slim(network, pixels, Slimming(**options), Pictures.unlabelled(pixels, "x"), latency, good_enough)
@@ -63,6 +66,16 @@ def test_a_latency(network: DenseNet, pixels: Pixels) -> None:
     assert 0.6 * limit < macs(pruned.network) / 1e6 <= limit
     with pytest.raises(EdgedenseError, match=r"an inference of 0.001 ms on this machine"):
         changed(network, pixels, fit_latency=0.001, importance="l1")
+    assert set(pruned.parameters) == {"latency_ms", "importance", "left"}
+
+
+def test_the_latency_of_a_board(network: DenseNet, pixels: Pixels) -> None:
+    limit = 0.8 * macs(network) / 1e6
+    pruned = changed(network, pixels, fit_latency=limit, board="pi5", importance="l1")[-1]
+    told = {"board": "pi5", "estimated_ms": round(macs(pruned.network) / 1e6, 3), "instructions_error": 0.03}
+    assert told.items() <= pruned.parameters.items()
+    with pytest.raises(EdgedenseError, match=r"an inference of 0.001 ms on pi5"):
+        changed(network, pixels, fit_latency=0.001, board="pi5", importance="l1")
 
 
 def test_pruned_then_recovered(network: DenseNet, pixels: Pixels, tmp_path: Path) -> None:
@@ -98,6 +111,10 @@ def test_a_recovery_ends_when_it_is_good_enough(network: DenseNet, pixels: Pixel
         ({"prune_channels": 0.5, "fit_edgetpu": True}, ("one goal", "--prune-channels and --fit-edgetpu")),
         ({"fit_edgetpu": True, "fit_latency": 3.0}, ("one goal", "--fit-edgetpu and --fit-latency")),
         ({"epochs": 3}, ("--recover or --qat", "--epochs alone")),
+        ({"board": "pi5"}, ("--fit-latency with --board", "--board alone")),
+        ({"on": "pi@barn-1", "prune_channels": 0.5}, ("--fit-latency with --on", "--on alone")),
+        ({"fit_latency": 3.0, "board": "pi5", "on": "pi@barn-1"}, ("--board or --on", "both")),
+        ({"fit_latency": 3.0, "board": "pi6"}, ("pi5, pi4", "pi6")),
     ],
 )
 def test_what_does_not_go_together(options: dict[str, object], words: tuple[str, ...]) -> None:

@@ -88,6 +88,7 @@ def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
     [
         (("--fit-edgetpu",), {"fit_edgetpu": True}),
         (("--fit-latency", "1000"), {"latency_ms": 1000.0}),
+        (("--fit-latency", "1000", "--board", "pi5"), {"latency_ms": 1000.0, "board": "pi5"}),
         (("--prune-channels", "0.1", "--importance", "l1"), {"fraction": 0.1, "importance": "l1"}),
     ],
 )
@@ -121,6 +122,8 @@ def test_sparsity_makes_the_packed_file_smaller_only(
         (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
         (("--recover", "nowhere"), "nowhere"),
         (("--epochs", "2"), "--recover"),
+        (("--board", "pi5"), "--fit-latency with --board"),
+        (("--fit-latency", "9", "--board", "n100"), "AVX-VNNI"),
     ],
 )
 def test_refused(usual: tuple[object, ...], options: tuple[str, ...], words: str, tmp_path: Path) -> None:

@@ -49,9 +49,14 @@ def measured(host: Host) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_a_file_is_measured_there_once(host: Host, options: DeployOptions, kept: Kept, tmp_path: Path) -> None:
+def test_a_file_is_measured_there_once(
+    host: Host, options: DeployOptions, kept: Kept, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     one, same = write(tmp_path / "one.tflite"), write(tmp_path / "same.tflite", b"labels take no time")
-    (first,) = measure([one], host.name, options, kept)
+    (host.home / "slow").touch()
+    with caplog.at_level(logging.WARNING, "edgedense"):
+        (first,) = measure([one], host.name, options, kept)
+    assert "it got hot" in caplog.text
     assert first.milliseconds == one.stat().st_size / 1000
     assert (first.is_estimate, first.instructions, first.error) == (False, None, None)
     assert measure([one, same], host.name, options, kept) == [first, first]
@@ -59,6 +64,7 @@ def test_a_file_is_measured_there_once(host: Host, options: DeployOptions, kept:
     assert not list((host.place / "measured").iterdir())  # the model does not stay there
 
 
+@pytest.mark.slow
 def test_another_runtime_is_another_board(host: Host, options: DeployOptions, kept: Kept, tmp_path: Path) -> None:
     file = write(tmp_path / "one.tflite")
     measure([file], host.name, options, kept)
@@ -70,6 +76,7 @@ def test_another_runtime_is_another_board(host: Host, options: DeployOptions, ke
     assert len(measured(host)) == 2
 
 
+@pytest.mark.slow
 def test_edgedense_is_installed_where_it_is_missing(
     fleet: Fleet, options: DeployOptions, kept: Kept, wanted: Package, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -87,18 +94,9 @@ def test_edgedense_is_installed_where_it_is_missing(
     assert first.milliseconds > 0
 
 
-def test_a_board_that_gets_hot_is_told(
-    host: Host, options: DeployOptions, kept: Kept, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    (host.home / "slow").touch()
-    with caplog.at_level(logging.WARNING, "edgedense"):
-        measure([write(tmp_path / "one.tflite")], host.name, options, kept)
-    assert "it got hot" in caplog.text
-
-
 def test_a_model_that_does_not_run_there(host: Host, options: DeployOptions, kept: Kept, tmp_path: Path) -> None:
     (host.home / "refuses").touch()
-    with pytest.raises(HostError, match="edgedense benchmark to run the model.*found none"):
+    with pytest.raises(HostError, match=r"edgedense benchmark to run the model.*found none"):
         measure([write(tmp_path / "one.tflite")], host.name, options, kept)
     assert not list((host.place / "measured").iterdir())
     assert not list(kept.folder.rglob("*.json"))
