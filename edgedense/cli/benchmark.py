@@ -61,10 +61,8 @@ def benchmark(
     included. Each line is a process of its own. With --board or --on it is said how long it takes on another machine.
     """
     if board is not None or on is not None:
-        if (device, threads, duration, plot) != ("cpu", THREADS, SECONDS, None):
-            name = "--board" if on is None else "--on"
-            raise EdgedenseError(f"{name}, which is for one thread of the processor", f"{name} with other options")
-        _print_elsewhere(model, board, on, as_json)
+        has_others = (device, threads, duration, plot) != ("cpu", THREADS, SECONDS, None)
+        _print_elsewhere(model, board, on, as_json, has_others)
         return
     from edgedense.device.board import benchmark as module
     from edgedense.files import check_writable, write_atomically
@@ -88,12 +86,18 @@ def benchmark(
     _print_measurements(measured)
 
 
-def _print_elsewhere(model: Path, board: str | None, host: str | None, as_json: bool) -> None:
-    """One thread of another machine: an estimate, or what was measured there."""
+def _print_elsewhere(model: Path, board: str | None, host: str | None, as_json: bool, has_others: bool) -> None:
+    """One thread of another machine: an estimate, or what was measured there. `has_others`: whether there are options
+    that this takes no notice of."""
     from edgedense.boards.options import check
     from edgedense.deployed import bundle
 
     check(board, host)
+    if has_others:
+        name = "--board" if host is None else "--on"
+        raise EdgedenseError(
+            f"{name} alone, or with --json: it is for one thread of the processor", "other options beside it"
+        )
     if host is not None:
         from edgedense.boards.measure import measure
 
