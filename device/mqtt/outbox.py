@@ -89,11 +89,13 @@ class Outbox:
         self._is_failing = self._is_closed = False
         self._disk, self._memory = _open(path, _FILLED * cap, report), _Table(":memory:", _IN_MEMORY)
         self.start = self._try(self._disk.add_start) or self._disk.starts + 1
+        self._waiting = self._disk.waiting
 
     @property
     def waiting(self) -> int:
-        """How many letters there are."""
-        return self._disk.waiting + self._memory.waiting - len(self._sent)
+        """How many letters there are. Another thread's change that the disk has not taken yet does not count: nobody
+        waits for the disk here."""
+        return self._waiting
 
     @property
     def given_up(self) -> int:
@@ -105,6 +107,7 @@ class Outbox:
         with self._lock:
             if not self._is_closed and self._try(lambda: self._disk.put(letters)) is None:
                 self._memory.put(letters)
+            self._count()
 
     def oldest(self, limit: int, but: Iterable[int] = ()) -> list[Kept]:
         """Up to `limit` letters, those that have waited longest first, without those of the numbers `but`."""
@@ -127,6 +130,10 @@ class Outbox:
             self._sent.update(number for number in numbers if number > 0)
             if self._sent and self._try(lambda: self._disk.remove(tuple(self._sent))) is not None:
                 self._sent.clear()
+            self._count()
+
+    def _count(self) -> None:
+        self._waiting = self._disk.waiting + self._memory.waiting - len(self._sent)
 
     def close(self) -> None:
         """What was not sent waits for the next start; what a failing disk did not take is lost."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,27 @@ def test_letters_leave_only_when_they_are_struck_off(tmp_path: Path) -> None:
     assert (numbers(outbox), outbox.waiting, outbox.given_up) == ([1, 3], 2, 0)
     outbox.close()
     assert said == []
+
+
+def test_who_asks_in_between_is_told_what_was_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report says how many wait, from the thread that classifies, while another one strikes letters off."""
+    outbox, told = opened(tmp_path / "outbox.sqlite"), []
+
+    def then_ask(work: Callable[..., bool]) -> Callable[..., bool]:
+        def asked(*arguments: object) -> bool:
+            done = work(*arguments)
+            told.append(outbox.waiting)
+            return done
+
+        return asked
+
+    for name in ("put", "remove"):
+        monkeypatch.setattr(module._Table, name, then_ask(getattr(module._Table, name)))
+    outbox.put([letter(1), letter(2)])
+    outbox.remove([kept.number for kept in outbox.oldest(2)])
+    assert told == [0, 2, 2]  # put; nothing is struck off in memory; on the disk
+    assert outbox.waiting == 0
+    outbox.close()
 
 
 def test_they_wait_for_the_next_start_and_starts_are_counted(tmp_path: Path) -> None:
