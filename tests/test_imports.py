@@ -25,9 +25,9 @@ ALONE = {
 # Each room, and the rooms that it may import besides itself and `edgedense`.
 MAY: dict[str, set[str]] = {
     "edgedense": set(),
-    "edgedense.jobs": set(),
     "edgedense.images": set(),
-    "edgedense.measures": {"edgedense.images"},
+    "edgedense.jobs": {"edgedense.images"},
+    "edgedense.measures": {"edgedense.images", "edgedense.jobs"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
     "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
     "edgedense.search.result": set(),

@@ -20,6 +20,7 @@ from edgedense.images import depth as depths
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import PictureLike, first, one, pairs
 from edgedense.images.pictures import names as picture_names
+from edgedense.images.places import file_names, place, subfolders
 from edgedense.images.preprocessing import IMAGE_SUFFIXES, Pixels, Preprocessing, find_images, find_labelled, load_bytes
 from edgedense.images.tables import TRAINING, Table, exclusive, file_of, read, recognized
 
@@ -126,7 +127,7 @@ def _found(source: CalibrationLike, limit: int) -> _Found:
     source = recognized(source)
     if isinstance(source, Table):
         return _in_table(source)
-    return _in_folder(Path(source)) if isinstance(source, str | Path) else _in_list(source, limit)
+    return _in_folder(place(source)) if isinstance(source, str | Path) else _in_list(source, limit)
 
 
 def _in_table(source: Table | Path | str) -> _Found:
@@ -147,7 +148,7 @@ def _in_folder(folder: Path) -> _Found:
     labels: npt.NDArray[np.int64] | None = None
     names: list[str] = []
     beside = 0
-    if any(item.is_dir() and not item.name.startswith(".") for item in folder.iterdir()):
+    if subfolders(folder):
         paths, labels, names = find_labelled(folder)
         beside = _beside(folder)
     else:
@@ -179,7 +180,7 @@ def _in_list(source: Iterable[Any], limit: int) -> _Found:
 
 def _beside(folder: Path) -> int:
     """How many pictures stand in `folder` itself."""
-    return sum(item.suffix.lower() in IMAGE_SUFFIXES and item.is_file() for item in folder.iterdir())
+    return sum(name.lower().endswith(IMAGE_SUFFIXES) for name in file_names(folder))
 
 
 def _spread(labels: npt.NDArray[np.int64] | None, count: int, limit: int) -> list[int]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.errors import EdgedenseError
 from edgedense.files import sha256
+from edgedense.images.places import place
 from edgedense.images.preprocessing import Pixels, Preprocessing, find_images, load_bytes
 from edgedense.images.tables import TRAINING, Table, exclusive, file_of, read, recognized
 
@@ -111,7 +112,7 @@ def find_pictures(source: Path | str | Table) -> Found:
         filed = [""] * len(rows.paths) if classes is None else [rows.names[k] for k in classes]
         called = file_of(source)
         return Found(called, rows.paths, rows.image_names, tuple(filed), rows.notes)
-    folder = Path(source)
+    folder = place(source)
     if not folder.is_dir():
         raise EdgedenseError(
             "a folder of pictures to recover with",

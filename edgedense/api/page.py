@@ -44,12 +44,13 @@ def _places(data: LabelledLike) -> Callable[[str], Picture]:
     """Where the picture of a name in a report is."""
     from edgedense.images import tables
     from edgedense.images.pictures import names, one, pairs
+    from edgedense.images.places import place
 
     data = tables.recognized(data)
     if isinstance(data, tables.Table):
         rows = tables.read(data, usual=tables.TEST)
         return dict(zip(rows.image_names, rows.paths, strict=True)).__getitem__
     if isinstance(data, str | Path):
-        return Path(data).joinpath
+        return place(data).joinpath
     pictures = [one(item, number) for number, item in enumerate(pairs(data)[0])]
     return dict(zip(names(pictures), pictures, strict=True)).__getitem__

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag, changed
+from edgedense.images.places import place
 from edgedense.images.tables import Uncertain, as_table, is_table
 
 PANEL = "Tables"
@@ -43,7 +44,7 @@ class PictureTable:
 
     def check(self, *data: Any) -> None:
         """Raise EdgedenseError where an option is given and none of `data` is a table."""
-        if self.images is not None and not self.images.is_dir():
+        if self.images is not None and not place(self.images).is_dir():
             is_count = str(self.images).isdigit()
             hint = f"--calibration-images {self.images} of convert, for a number of pictures" if is_count else ""
             raise EdgedenseError("--images FOLDER, in which a table's file names begin", str(self.images), hint)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from edgedense.errors import EdgedenseError
+from edgedense.images.places import place
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ Picture = Path | PictureInMemory
 
 def as_file(picture: Path | str | PictureInMemory) -> Picture:
     """Something that has `read_bytes` and `open`."""
-    return picture if isinstance(picture, PictureInMemory) else Path(picture)
+    return picture if isinstance(picture, PictureInMemory) else place(picture)
 
 
 def in_memory(picture: Any, name: str) -> PictureInMemory:

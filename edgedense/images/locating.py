@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedense.errors import EdgedenseError, listed
+from edgedense.images.places import file_names, files_below, place
 from edgedense.images.preprocessing import IMAGE_SUFFIXES
 from edgedense.images.sheet import Faults
 
@@ -42,7 +43,7 @@ def located(root: Path, names: Sequence[str], rows: NDArray[np.int64], faults: F
         else:
             faults.add(row, f"no file {name} in {root}", hint := hint or _hint(root, name))
         found.append(path)
-    return [Path(path) for path in found], [folders.below(path) for path in found]
+    return [place(path) for path in found], [folders.below(path) for path in found]
 
 
 class _Folders:
@@ -75,10 +76,8 @@ class _Folders:
         """All files in the folders below the root, by their bare names."""
         if self._anywhere is None:
             self._anywhere = {}
-            for folder, _, names in os.walk(self._root, followlinks=True):
-                prefix = _prefix(os.path.normpath(folder))
-                for name in names:
-                    self._anywhere.setdefault(name, []).append(prefix + name)
+            for path in files_below(place(self._root)):
+                self._anywhere.setdefault(path.name, []).append(os.path.normpath(path))
         return self._anywhere
 
 
@@ -92,8 +91,7 @@ class _Listing:
 
 def _listing(folder: str) -> _Listing:
     try:
-        with os.scandir(folder) as entries:
-            return _Listing(_prefix(folder), frozenset(entry.name for entry in entries if entry.is_file()))
+        return _Listing(_prefix(folder), frozenset(file_names(place(folder))))
     except OSError:  # no folder, or none that may be read
         return _Listing(_prefix(folder), frozenset())
 

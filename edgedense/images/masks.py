@@ -18,6 +18,7 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.decoding import Positions
 from edgedense.images.fitting import Axis
 from edgedense.images.in_memory import Picture
+from edgedense.images.places import place
 from edgedense.images.preprocessing import IMAGE_SUFFIXES, Preprocessing, find_images, open_picture
 from edgedense.images.resampling import taps
 from edgedense.images.steps import Crop, Resample, Size, Step
@@ -33,7 +34,7 @@ def find_masks(folder: Path | str, pictures: Sequence[Picture], names: Sequence[
     or `a/b_mask.png`, or `a/b_segmentation.png`, of any kind of image. Raises EdgedenseError when `folder` is no folder
     or holds no image, when a picture has two masks, and when none has one.
     """
-    folder = Path(folder)
+    folder = place(folder)
     if not folder.is_dir():
         raise EdgedenseError("a folder of masks", f"{folder}, which is no folder", "--masks DIR")
     known: dict[str, list[Path]] = defaultdict(list)

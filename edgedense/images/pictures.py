@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture, PictureInMemory, in_memory
+from edgedense.images.places import place
 from edgedense.images.preprocessing import Pixels, find_images, find_labelled
 from edgedense.images.tables import TEST, Table, is_table, read, recognized
 from edgedense.notes import tell
@@ -95,6 +96,7 @@ def one(item: Any, number: int) -> Picture:
         return item
     if not isinstance(item, str | Path):
         return in_memory(item, f"picture {number}")
-    if not Path(item).is_file():
+    path = place(item)
+    if not path.is_file():
         raise EdgedenseError("the path of a picture", f"{item}, where there is no file")
-    return Path(item)
+    return path

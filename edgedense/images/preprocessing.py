@@ -8,8 +8,6 @@ Normalization is not done here: it is part of the deployed graph, which takes th
 from __future__ import annotations
 
 import contextlib
-import glob
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from edgedense.images.decoding import Decoded, Exif, Pixels, grey_levels, opened
 from edgedense.images.depth import Depth
 from edgedense.images.fitting import Fit, Placement
 from edgedense.images.in_memory import PictureInMemory, as_file
+from edgedense.images.places import files_below, matching, place, subfolders
 from edgedense.images.resizing import Resize
 from edgedense.images.steps import Colour, Pad, Size, Step, Window
 
@@ -240,12 +239,13 @@ def open_picture(
 
 
 def find_images(source: Path | str) -> list[Path]:
-    """The image files of a file, a folder (with its sub-folders) or a glob pattern, sorted by path.
+    """The image files of a file, a folder (with its sub-folders) or a glob pattern, sorted by path; each may also be
+    an address (see `places`).
 
     A file that is named outright is taken whatever its suffix; hidden files are passed over. Raises
     EdgedenseError when there is no image.
     """
-    path = Path(source)
+    path = place(source)
     if path.is_file():
         return [path]
     if path.is_dir():
@@ -255,7 +255,7 @@ def find_images(source: Path | str) -> list[Path]:
                 f"images ({' '.join(IMAGE_SUFFIXES)}) in {path}", "none", "name the folder that holds them"
             )
         return found
-    matches = [Path(match) for match in glob.glob(str(source), recursive=True)]
+    matches = matching(source)
     found = sorted(match for match in matches if _is_image_name(match.name) and match.is_file())
     if not found:
         why = f"matches {len(matches)} paths but no image" if matches else "does not exist"
@@ -269,10 +269,10 @@ def find_labelled(folder: Path | str) -> tuple[list[Path], NDArray[np.int64], li
     Classes are sorted by name, as `image_dataset_from_directory` numbers them; images are sorted within their
     class. A class without images keeps its number. Raises EdgedenseError when there is no class or no image.
     """
-    folder = Path(folder)
+    folder = place(folder)
     if not folder.is_dir():
         raise EdgedenseError("a folder with one sub-folder per class", f"{folder}, which is no folder")
-    names = sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
+    names = subfolders(folder)
     per_class = [_images_below(folder / name) for name in names]
     paths = [path for images in per_class for path in images]
     if not paths:
@@ -283,12 +283,7 @@ def find_labelled(folder: Path | str) -> tuple[list[Path], NDArray[np.int64], li
 
 
 def _images_below(folder: Path) -> list[Path]:
-    return sorted(
-        Path(root) / name
-        for root, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if _is_image_name(name)
-    )
+    return sorted(path for path in files_below(folder) if _is_image_name(path.name))
 
 
 def _is_image_name(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -127,10 +128,10 @@ def _frame(file: Path) -> Any:
             "pandas, which reads tables", first_line(error), "pip install 'edgedense[tables]'"
         ) from error
     try:
-        with file.open(encoding="utf-8-sig") as opened:
-            first = opened.readline()
+        content = file.read_bytes()
+        first = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").readline()
         return pandas.read_csv(
-            file,
+            io.BytesIO(content),
             sep="\t" if file.suffix.lower() == ".tsv" else ";" if ";" in first and "," not in first else ",",
             header=None,
             dtype=object,

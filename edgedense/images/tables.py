@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgedense.errors import EdgedenseError, listed
 from edgedense.images.locating import located
+from edgedense.images.places import place
 from edgedense.images.sheet import Faults, Sheet, open_sheet, same_name
 
 Uncertain = Literal["ignore", "zero", "one"]
@@ -63,7 +64,7 @@ class Table:
     @property
     def root(self) -> Path:
         """The folder in which the file names begin."""
-        return Path(self.file).parent if self.images is None else Path(self.images)
+        return place(self.file).parent if self.images is None else place(self.images)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Rows:
 def is_table(data: Any) -> TypeGuard[Table | Path | str]:
     """Whether `data` is a Table, or the path of one."""
     if isinstance(data, str | Path):
-        return Path(data).suffix.lower() in SUFFIXES and not Path(data).is_dir()
+        return Path(data).suffix.lower() in SUFFIXES and not place(data).is_dir()
     return isinstance(data, Table)
 
 
@@ -126,7 +127,7 @@ def read(
     table = as_table(table)
     if table.uncertain not in UNCERTAIN:
         raise EdgedenseError(f"uncertain to be one of {', '.join(UNCERTAIN)}", repr(table.uncertain))
-    sheet, notes = _of_split(open_sheet(Path(table.file)), table, usual)
+    sheet, notes = _of_split(open_sheet(place(table.file)), table, usual)
     faults = Faults(Path(table.file))
     paths, image_names = located(table.root, sheet.texts(sheet.must_have(FILE, "file names")), sheet.rows, faults)
     patients = _filled(sheet, PATIENT, faults)

@@ -150,6 +150,8 @@ def _connect(address: str) -> bool:
         raise EdgedenseError("Ray, for --ray", first_line(error), "pip install 'edgedense[scale]'") from error
     if ray.is_initialized():
         return False
+    # What the machines log of lost workers goes to stdout, whatever `log_to_driver` says, and there --json has results.
+    ray._private.worker._worker_logs_enabled = False
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: no such host, another release of Ray or Python, no cluster there

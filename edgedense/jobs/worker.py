@@ -12,6 +12,7 @@ from typing import Any
 
 from edgedense import workers
 from edgedense.errors import EdgedenseError
+from edgedense.images.places import place
 from edgedense.notes import LOG
 
 TRIES = 3  # of an item whose worker is lost: it may be the item that ends them, such as by taking all memory
@@ -116,4 +117,4 @@ def do_in_cluster(key: str, held: Sequence[Any], item: Any) -> Done:
 
 def missing(paths: Sequence[str]) -> list[str]:
     """Those of `paths` that are not there."""
-    return [path for path in paths if not os.path.exists(path)]
+    return [path for path in paths if not place(path).exists()]

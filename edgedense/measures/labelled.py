@@ -17,6 +17,7 @@ from edgedense.images import tables
 from edgedense.images.in_memory import Picture
 from edgedense.images.pictures import LabelledLike, one, pairs
 from edgedense.images.pictures import names as image_names
+from edgedense.images.places import place
 from edgedense.images.preprocessing import find_labelled
 from edgedense.images.tables import Kind
 from edgedense.measures.metrics import Floats, Integers
@@ -90,7 +91,7 @@ def _from_folders(folder: Path | str, names: Sequence[str]) -> LabelledImages:
             f"rename {unknown[0]} to {close[0]}" if close else "rename the folders, or name labels with --labels",
         )
     places = np.array([names.index(name) for name in folders], np.int64)
-    called = tuple(path.relative_to(folder).as_posix() for path in paths)
+    called = tuple(path.relative_to(place(folder)).as_posix() for path in paths)
     return of_classes(paths, called, places[indices], names)
 
 
