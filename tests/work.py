@@ -38,6 +38,16 @@ def divide(item: int) -> float:
     return 1 / item
 
 
+def zeros(count: int) -> bytes:
+    return bytes(count)
+
+
+def in_tens(seconds: float) -> int:
+    """Work without any result of its own: it sleeps, and says for how many tenths of a second."""
+    time.sleep(seconds)
+    return round(10 * seconds)
+
+
 def wait(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,8 @@ from edgedense.workers import AHEAD
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_PATIENCE = 10.0  # seconds for a connection
+_START = "ray start --head on one machine, ray start --address=HOST:6379 on the others; ray status says what there is"
 _MUST_EQUAL = ("Python", "edgedense")
 # What decodes and computes: other releases of these may give other figures in the last digits.
 _COMPUTING = ("numpy", "pillow", "ai-edge-litert", "tensorflow", "processor")
@@ -35,6 +38,7 @@ class RayJobs:
     def __init__(self, address: str, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
             raise EdgedenseError("1 worker or more", str(workers))
+        _host(address)
         self._address, self._most, self.workers = address, workers, workers or 1
         self._has_connected = False
 
@@ -133,7 +137,7 @@ class _Asked:
         )
         error = future.exception()
         if error is None:
-            self._result.set_result(future.result())
+            self._result.set_result(worker.again(future.result(), self._item, self._tries - 1))
         elif not isinstance(error, losses):
             self._result.set_exception(error)
         elif self._tries < worker.TRIES and not self._is_over:
@@ -150,15 +154,34 @@ def _connect(address: str) -> bool:
         raise EdgedenseError("Ray, for --ray", first_line(error), "pip install 'edgedense[scale]'") from error
     if ray.is_initialized():
         return False
+    if host := _host(address):
+        _reach(address, *host)
     # What the machines log of lost workers goes to stdout, whatever `log_to_driver` says, and there --json has results.
     ray._private.worker._worker_logs_enabled = False
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds: no such host, another release of Ray or Python, no cluster there
-        raise EdgedenseError(
-            f"a Ray cluster at {address}", " ".join(str(error).split()), "ray start --head; ray status"
-        ) from error
+        raise EdgedenseError(f"a Ray cluster at {address}", " ".join(str(error).split()), _START) from error
     return True
+
+
+def _host(address: str) -> tuple[str, int] | None:
+    """The host and port of an address; None for auto. Raises EdgedenseError for anything else: Ray takes "local" too,
+    and starts a cluster of its own then."""
+    if address == "auto":
+        return None
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise EdgedenseError("--ray auto, --ray HOST:PORT or --ray ray://HOST:PORT", repr(address), "--ray auto")
+    return host.strip("[]"), int(port)
+
+
+def _reach(address: str, host: str, port: int) -> None:
+    """Raise EdgedenseError where nobody listens: Ray itself tries for two minutes."""
+    try:
+        socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise EdgedenseError(f"a Ray cluster at {address}", first_line(error), _START) from error
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,10 @@ class _Process:
 
     def do(self, work: _Pickled, item: Any) -> worker.Done:
         """The item's result. Raises EdgedenseError when three processes ended at it, or none can start."""
-        for _ in range(worker.TRIES):
+        for losses in range(worker.TRIES):
             pool = self._holding(work)
             try:
-                return pool.submit(worker.do, item).result()
+                return worker.again(pool.submit(worker.do, item).result(), item, losses)
             except BrokenProcessPool:
                 self._let_go()
         raise worker.lost(item, "such as by running out of memory")

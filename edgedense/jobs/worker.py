@@ -7,7 +7,7 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgedense import workers
@@ -88,6 +88,15 @@ def _collected() -> Iterator[list[tuple[int, str]]]:
     finally:
         LOG.removeHandler(handler)
         LOG.propagate = propagates
+
+
+def again(done: Done, item: Any, losses: int) -> Done:
+    """What became of an item whose worker was lost so many times, with a remark that says so."""
+    if not losses:
+        return done
+    times = "once" if losses == 1 else f"{losses} times"
+    remark = f"a worker was lost {times} at {named(item)}, which another has done"
+    return replace(done, remarks=((logging.WARNING, remark), *done.remarks))
 
 
 def named(item: Any) -> str:

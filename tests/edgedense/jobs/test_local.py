@@ -88,10 +88,13 @@ def test_a_worker_keeps_what_its_work_has_opened(jobs: Jobs) -> None:
     assert not set(first) & set(again)  # other work, though it is equal
 
 
-def test_the_item_of_a_killed_process_is_done_again(jobs: Jobs, tmp_path: Path) -> None:
+def test_the_item_of_a_killed_process_is_done_again(
+    jobs: Jobs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ends = work.EndsItsProcess(tmp_path / "ends", item=3, times=TRIES - 1)
     assert list(jobs.each(ends, range(6))) == [0, 1, 2, 3, 4, 5]
     assert len(set(ends.lines)) == TRIES - 1
+    assert caplog.messages == ["a worker was lost 2 times at 3, which another has done"]
 
 
 def test_an_item_that_takes_every_process_with_it_is_named(jobs: Jobs, tmp_path: Path) -> None:

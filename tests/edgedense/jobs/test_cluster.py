@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgedense.errors import EdgedenseError
+from edgedense.jobs import cluster
+from edgedense.jobs.jobs import Jobs, open_jobs
+from edgedense.jobs.worker import TRIES
+from tests import work
+
+
+@pytest.fixture(scope="class")
+def two_nodes() -> Iterator[Any]:
+    """A real Ray cluster of two nodes with one processor each, on this machine."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80_000_000}  # Ray takes no less
+    found = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    found.add_node(**node)
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture(scope="class")
+def jobs(two_nodes: Any) -> Iterator[Jobs]:
+    with open_jobs(two_nodes.address) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+class TestOnTwoNodes:
+    """In this order: the last one takes a node away."""
+
+    def test_a_cluster_does_what_processes_do(self, jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
+        assert jobs.workers == 2
+        assert list(jobs.each(work.tenfold, range(7))) == [0, 10, 20, 30, 40, 50, 60]
+        cores, threads, _ = next(jobs.each(work.environment, [0]))
+        assert (cores, threads) == (1, {"1"})
+        results = jobs.each(work.refuse_two, range(100))
+        assert [next(results), next(results)] == [0, 1]
+        with pytest.raises(EdgedenseError, match="expected no two; found a two"):
+            next(results)
+        assert caplog.messages == ["saw 0", "saw 1", "saw 2"]
+        with pytest.raises(ZeroDivisionError):
+            list(jobs.each(work.divide, [1, 0]))
+
+    def test_a_worker_keeps_what_its_work_has_opened(self, jobs: Jobs) -> None:
+        found = list(jobs.each(work.Keeper(), range(40)))
+        assert len(set(found)) == len({process for process, _ in found})
+
+    def test_a_result_may_be_large(self, jobs: Jobs) -> None:
+        sizes = [len(result) for result in jobs.each(work.zeros, [10_000_000] * 4)]
+        assert sizes == [10_000_000] * 4  # from the other node's store
+
+    def test_the_item_of_a_killed_worker_is_done_again(
+        self, jobs: Jobs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        ends = work.EndsItsProcess(tmp_path / "ends", item=3, times=TRIES - 1)
+        assert list(jobs.each(ends, range(6))) == [0, 1, 2, 3, 4, 5]
+        assert len(set(ends.lines)) == TRIES - 1
+        ends = work.EndsItsProcess(tmp_path / "more", item=1, times=99)
+        with pytest.raises(EdgedenseError, match="leaves its worker alive: 1; found 3 workers that ended at it"):
+            list(jobs.each(ends, range(2)))
+        assert len(ends.lines) == TRIES
+        assert capfd.readouterr().out == ""  # Ray tells of lost workers where --json has its results
+
+    def test_a_folder_that_a_machine_does_not_see_is_told_with_its_name(self, jobs: Jobs, tmp_path: Path) -> None:
+        jobs.must_see(tmp_path)
+        with pytest.raises(EdgedenseError, match=r"no .*/nowhere on \S+ \([\d.]+\)"):
+            jobs.must_see(tmp_path, tmp_path / "nowhere")
+
+    def test_machines_are_compared(
+        self, jobs: Jobs, two_nodes: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        own = cluster._looker()()
+        monkeypatch.setattr(cluster, "_looker", lambda: lambda: {**own, "edgedense": "0.0.1"})
+        found = [(cluster._Machine("b", "10.0.0.2"), own)]
+        with pytest.raises(EdgedenseError, match=r"expected edgedense 0\.0\.1 on every machine .*\(10\.0\.0\.2\)"):
+            cluster._check(found)
+        monkeypatch.setattr(cluster, "_looker", lambda: lambda: {**own, "numpy": "1.0"})
+        cluster._check(found)
+        assert [message.partition(":")[0] for message in caplog.messages] == [
+            "figures may differ in the last digits from those of this machine alone"
+        ]
+
+    def test_stopping_early_ends_what_was_begun(self, jobs: Jobs) -> None:
+        results = jobs.each(work.wait, [0.0, *[60.0] * 5])
+        next(results)
+        results.close()
+        assert len(list(jobs.each(work.wait, [0.0] * 2))) == 2  # within the test's time: nobody waits for a minute
+
+    def test_the_items_of_a_lost_node_are_done_by_the_other(self, jobs: Jobs, two_nodes: Any) -> None:
+        results = jobs.each(work.in_tens, [0.5] * 12)
+        assert next(results) == 5
+        (node,) = two_nodes.worker_nodes
+        two_nodes.remove_node(node, allow_graceful=False)  # kills its raylet
+        assert list(results) == [5] * 11
+
+
+@pytest.mark.parametrize(
+    "address", ["local", "somewhere", "ray://", "host:", "host:port", "http://host:80", "host:0", "host:65536"]
+)
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(EdgedenseError, match="expected --ray auto, --ray HOST:PORT or --ray ray://HOST:PORT"):
+        open_jobs(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_does_not_answer_is_told_at_once(address: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(EdgedenseError, match=f"a Ray cluster at {address}; found .*refused"), open_jobs(address):
+        pass
+
+
+def test_ray_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EdgedenseError, match="edgedense\\[scale\\]"), open_jobs("auto"):
+        pass
