@@ -21,7 +21,7 @@ OWN = {
     *("errors", "flags", "notes", "progress", "workers"),
     *("deployed", "deployed.bundle", "measures", "measures.scores"),
     *(f"images{name}" for name in ("", ".decoding", ".depth", ".dicom", ".fitting", ".in_memory", ".memory")),
-    *(f"images.{name}" for name in ("preprocessing", "resampling", "resizing", "steps")),
+    *(f"images.{name}" for name in ("places", "preprocessing", "resampling", "resizing", "steps")),
     *("device", "device.run", "device.images", "device.classifier", "device.classifiers", "device.prediction"),
     *("device.board", "device.board.telemetry", "device.camera", "device.camera.sources", "device.camera.view"),
     *("device.engines", "device.engines.edgetpu", "device.engines.interpreter"),
