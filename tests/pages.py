@@ -25,8 +25,9 @@ from edgedense.measures import drift, findings, masks
 from edgedense.measures.masks import Case, Focus, Seen
 from edgedense.measures.result import Gate, Report
 from edgedense.measures.values import ValueReport, measured
-from edgedense.report import noise_page, thumbnails, validation_page, values_page
+from edgedense.report import noise_page, search_page, thumbnails, validation_page, values_page
 from edgedense.report.wording import Section
+from edgedense.search.result import Point, PointKind, SearchResult
 
 LONG = "pneumothorax_with_a_very_long_name_that_has_no_space_in_it"
 RECIPE = {"source": {"name": "chest.keras", "sha256": "0123456789abcdef" * 4}, "options": {"resize": "nearest"}}
@@ -231,3 +232,49 @@ def conversion(folder: Path, *, labelled: bool, activation: str = "softmax") -> 
         stages=(stage("as trained", 212_400_000, 0.87), stage("prune", 104_600_000, 0.86)),
     )
     return conversion_page.to_html(cast(Conversion, found))
+
+
+def _point(name: str, kind: PointKind, milliseconds: float, accuracy: float, megabytes: float, on_front: bool) -> Point:
+    half = 1.96 * (accuracy * (100 - accuracy) / 5000) ** 0.5
+    share = {"trial 40": 0.5, "fraction": 0.49}.get(name, 0.25)
+    command = f"edgedense convert 'my model.keras' --calibration calibration --prune-channels {share} --out "
+    kept = name != "resnet50"
+    return Point(
+        name,
+        kind,
+        {"epochs": 30, "pictures": 20000} if kind == "rival" else {"prune_channels": share},
+        "" if kind == "rival" else command + f"{name.replace(' ', '-')}.tflite",
+        f"files/{name}.tflite" if kept else "",
+        f"files/{name}.json" if kept else "",
+        milliseconds,
+        4.3e6 * milliseconds,
+        True,
+        accuracy,
+        accuracy - half,
+        accuracy + half,
+        5000,
+        int(1e6 * megabytes),
+        on_front,
+    )
+
+
+def search_result() -> SearchResult:
+    """A search for half of the time of the whole network, with a rival that is faster than all and one that is slow."""
+    points = (
+        _point("mobilenetv2", "rival", 12, 78.3, 2.66, True),
+        _point("trial 31", "trial", 21, 77.9, 2.2, False),
+        _point("trial 12", "trial", 26, 81.0, 2.9, True),
+        _point("trial 40", "trial", 31, 83.9, 3.5, True),
+        _point("fraction", "fraction", 31.5, 82.1, 3.6, False),
+        _point("trial 7", "trial", 46, 86.3, 5.5, True),
+        _point("unpruned", "unpruned", 63, 87.5, 7.4, True),
+        _point("resnet50", "rival", 94, 84.1, 24.4, False),
+    )
+    return SearchResult("chest.keras", "pi5", 32, 0, 48, points, "trial 40", ("3 trials were given up.",))
+
+
+def search() -> str:
+    """With names that have no space to break at."""
+    result = search_result()
+    points = tuple(replace(point, name=LONG) if point.name == "trial 7" else point for point in result.points)
+    return search_page.render(replace(result, points=points))

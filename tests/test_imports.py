@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 ALONE = {
     *("device.machine", "device.classifier", "device.prediction", "converters.opening", "converters.options"),
     *("converters.readers.source", "converters.readers.programs", "converters.readers.assembly"),
-    "edgedense.search.result",
+    *("edgedense.search.result", "edgedense.boards.known", "edgedense.boards.coefficients"),
 }
 
 # Each room, and the rooms that it may import besides itself and `edgedense`.
@@ -31,9 +31,15 @@ MAY: dict[str, set[str]] = {
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
     "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
     "edgedense.search.result": set(),
-    "edgedense.report": {"edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.search.result"},
+    "edgedense.boards.known": set(),
+    "edgedense.boards.coefficients": set(),
+    "edgedense.report": {
+        *("edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.search.result"),
+        *("edgedense.boards.known", "edgedense.boards.coefficients"),
+    },
     "edgedense.boards": {"edgedense.deployed"},
 }
+BOARDS = {"edgedense.boards.known", "edgedense.boards.coefficients"}
 SHARED = set(MAY) - {"edgedense"}
 DATA = {"edgedense.images", "edgedense.measures", "edgedense.deployed"}
 MAY |= {
@@ -71,6 +77,7 @@ MAY |= {
 }
 BUILDING = {room for room in MAY if room.startswith("converters.")}
 MAY |= {"converters": SHARED | BUILDING, "converters.training": SHARED | BUILDING | {"converters"}}
+MAY["converters.rivals"] = SHARED | BUILDING | {"converters"}
 MAY |= {
     "device.machine": set(),
     "device.engines": DATA | {"device.machine"},
@@ -90,9 +97,9 @@ MAY["device.overview"] = DATA | {f"device.{name}" for name in ("board", "monitor
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
 MAY["edgedense.website"] = SHARED | RUNNING
-MAY["edgedense.search"] = SHARED | BUILDING | {"converters"}
+MAY["edgedense.search"] = SHARED | BUILDING | {"converters", "converters.rivals"}
 MAY["edgedense.rollout"] = {"device.service"}
-MAY["edgedense.boards"] = {"edgedense.deployed", "edgedense.rollout"}
+MAY["edgedense.boards"] = {"edgedense.deployed", "edgedense.rollout"} | BOARDS
 MAY["edgedense.api"] = set(MAY)
 MAY["edgedense.cli"] = set(MAY)
 

@@ -18,6 +18,7 @@ from edgedense.converters.recovery.checkpoint import Checkpoint, Epoch, load, ma
 from edgedense.converters.recovery.distill import Objective
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import Pixels
 from edgedense.progress import progress
 
 BATCH, BATCH_PIXELS, SMALLEST_BATCH = 64, 1 << 19, 8  # pictures of a batch: so many, or as many as hold so many pixels
@@ -56,6 +57,28 @@ class Model(Protocol):
     def masked(self, gradients: list[Any]) -> list[Any]: ...
 
 
+Weights = tuple[np.ndarray, ...]
+
+
+class Loop(Protocol):
+    """What `follow` takes through its epochs. `batches` are the steps of an epoch. `state` is all that training
+    changes, `weights` the part of it that is kept in the end."""
+
+    batches: int
+
+    def epoch(self, number: int, tick: Callable[[int], None]) -> float: ...
+
+    def held_out(self) -> float: ...
+
+    def state(self) -> Weights: ...
+
+    def restore(self, state: Weights) -> None: ...
+
+    def weights(self) -> Weights: ...
+
+    def put(self, weights: Weights) -> None: ...
+
+
 @dataclass(frozen=True)
 class Course:
     """What training gave: the scores' distance from the teacher's on held-out pictures before it, and each epoch."""
@@ -82,22 +105,31 @@ def train(
     """Train `model` in place, for `spec.epochs` or until `stop()` says that an epoch's weights, better than all before,
     are good enough. It is left with the weights whose scores are closest on held-out pictures, be they the start's.
 
-    With a `path`, what is found there is gone on with and every epoch is written there. The order of pictures depends
-    on seed and epoch alone, so a run that was killed ends with the weights of one that was not.
+    `path` and `title` are those of `follow`.
     """
     if path is not None:
         make_folder(path.parent)
-    loop = _Loop(model, objective, pictures, spec)
     mark = fingerprint(model, objective, pictures, spec)
+    return follow(_Loop(model, objective, pictures, spec), spec.epochs, mark, path, stop, title)
+
+
+def follow(loop: Loop, epochs: int, mark: str, path: Path | None, stop: Callable[[], bool], title: str) -> Course:
+    """So many epochs of `loop`, fewer where `stop()` says so of one that is better than all before. It is left with the
+    weights whose scores are closest on held-out pictures, be they the start's. `title` names the step for progress.
+
+    With a `path`, what is found there is gone on with and every epoch is written there. The order of pictures depends
+    on seed and epoch alone, so a run that was killed ends with the weights of one that was not. Raises EdgedenseError
+    where what is found has another `mark`.
+    """
     found = None if path is None else load(path, mark)
     if found is None:
         course, best, done = Course(loop.held_out()), loop.weights(), False
     else:
         course, best, done = Course(found.start, found.history), found.best, found.done
         loop.restore(found.state)
-    batches = loop.batches * (spec.epochs - len(course.history))
+    batches = loop.batches * (epochs - len(course.history))
     with progress(title, batches) as tick:
-        for number in range(len(course.history) + 1, spec.epochs + 1):
+        for number in range(len(course.history) + 1, epochs + 1):
             if done:
                 break
             epoch = Epoch(number, loop.epoch(number, tick), loop.held_out())
@@ -106,7 +138,7 @@ def train(
                 best, done = loop.weights(), stop()
                 course = replace(course, history=(*course.history[:-1], replace(epoch, met=done)))
             if path is not None:
-                finished = done or number == spec.epochs
+                finished = done or number == epochs
                 save(path, mark, Checkpoint(loop.state(), best, course.start, course.history, finished))
     loop.put(best)
     return course
@@ -116,12 +148,17 @@ def fingerprint(model: Model, objective: Objective, pictures: Pictures, spec: Re
     """Names a run: both networks, the pictures and the options."""
     digest = hashlib.sha256(f"{asdict(spec)}\0{pictures.sha256}\0{pictures.labels.tolist()}".encode())
     for program in (model.program, objective.teacher):
-        for op in program.ops:
-            digest.update(f"{op.kind}\0{op.output}\0{op.inputs}\0{op.stride}\0".encode())
-            for array in (op.kernel, op.bias, op.constant):
-                digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-            digest.update(b"" if op.head is None else converted(op.head).content)
+        update(digest, program)
     return digest.hexdigest()
+
+
+def update(digest: Any, program: Program) -> None:
+    """Feed a hash with all that `program` computes with."""
+    for op in program.ops:
+        digest.update(f"{op.kind}\0{op.output}\0{op.inputs}\0{op.stride}\0".encode())
+        for array in (op.kernel, op.bias, op.constant):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        digest.update(b"" if op.head is None else converted(op.head).content)
 
 
 def split(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -134,11 +171,51 @@ def split(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     return everything[~held], everything[held]
 
 
+def optimizer(spec: RecoverySpec, batch: int, steps: int) -> Any:
+    """Adam with clipped gradients, whose rate rises at first and then falls along half a cosine wave, over so many
+    steps of `batch` pictures."""
+    import keras
+
+    warm = max(int(WARM_UP * steps), 1)
+    rate = spec.learning_rate * np.sqrt(batch / BATCH)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        FIRST * rate, max(steps - warm, 1), LAST, warmup_target=rate, warmup_steps=warm
+    )
+    return keras.optimizers.Adam(schedule, global_clipnorm=CLIP)
+
+
+def order(
+    spec: RecoverySpec, number: int, trained: npt.NDArray[np.int64], batch: int, count: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+    """The batches of epoch `number`: which of `trained` out of `count` pictures, and which of these are mirrored. What
+    does not fill a batch is left out of this epoch."""
+    random = np.random.default_rng((spec.seed, number))
+    shuffled = random.permutation(trained)
+    turned = random.random(count) < (0.5 if spec.flip else 0.0)
+    for start in range(0, len(trained) // batch * batch, batch):
+        chosen = np.sort(shuffled[start : start + batch])  # in the file's order
+        yield chosen, turned[chosen]
+
+
+def check_loss(loss: float, number: int) -> None:
+    """Raise EdgedenseError where a step of epoch `number` has left no weights to go on with."""
+    if not np.isfinite(loss):
+        raise EdgedenseError(
+            "training that converges",
+            f"a loss of {loss} in epoch {number}",
+            "report this model: its weights take no steps of this size",
+        )
+
+
+def mirrored(pixels: Pixels, turned: npt.NDArray[np.bool_]) -> Pixels:
+    """Pictures [B, H, W, C], those that are `turned` [B] from left to right."""
+    return np.where(turned[:, None, None, None], pixels[:, :, ::-1], pixels)
+
+
 class _Loop:
     """The traced step, the optimizer, and the order of the pictures."""
 
     def __init__(self, model: Model, objective: Objective, pictures: Pictures, spec: RecoverySpec) -> None:
-        import keras
         import tensorflow as tf
 
         self.tf, self.model, self.objective, self.pictures, self.spec = tf, model, objective, pictures, spec
@@ -146,13 +223,7 @@ class _Loop:
         self.trained, self.held = split(count)
         self.batch = spec.batch_of(len(self.trained), height, width)
         self.batches = len(self.trained) // self.batch
-        steps = max(spec.epochs * self.batches, 1)
-        warm = max(int(WARM_UP * steps), 1)
-        rate = spec.learning_rate * np.sqrt(self.batch / BATCH)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            FIRST * rate, max(steps - warm, 1), LAST, warmup_target=rate, warmup_steps=warm
-        )
-        self.optimizer = keras.optimizers.Adam(schedule, global_clipnorm=CLIP)
+        self.optimizer = optimizer(spec, self.batch, max(spec.epochs * self.batches, 1))
         self.optimizer.build(model.flat)
         shapes = tf.TensorSpec((None, height, width, channels), tf.uint8), tf.TensorSpec((None,), tf.int64)
         self.step = tf.function(self._step, input_signature=shapes, autograph=False)
@@ -180,12 +251,7 @@ class _Loop:
         for pixels, labels in self._pictures(number):
             losses.append(self.step(self.tf.constant(pixels), self.tf.constant(labels)).numpy())
             tick(1)
-            if not np.isfinite(losses[-1]):
-                raise EdgedenseError(
-                    "training that converges",
-                    f"a loss of {losses[-1]} in epoch {number}",
-                    "report this model: its weights take no steps of 1 %",
-                )
+            check_loss(losses[-1], number)
         return float(np.mean(losses))
 
     def held_out(self) -> float:
@@ -198,14 +264,9 @@ class _Loop:
         return total / len(self.held)
 
     def _pictures(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        random = np.random.default_rng((self.spec.seed, number))
-        order = random.permutation(self.trained)
-        turned = random.random(len(self.pictures.pixels)) < (0.5 if self.spec.flip else 0.0)
-        for start in range(0, self.batches * self.batch, self.batch):
-            chosen = np.sort(order[start : start + self.batch])  # in the file's order
-            pixels = np.asarray(self.pictures.pixels[chosen])
-            pixels = np.where(turned[chosen][:, None, None, None], pixels[:, :, ::-1], pixels)
-            yield pixels, self.pictures.labels[chosen]
+        count = len(self.pictures.pixels)
+        for chosen, turned in order(self.spec, number, self.trained, self.batch, count):
+            yield mirrored(np.asarray(self.pictures.pixels[chosen]), turned), self.pictures.labels[chosen]
 
     def _variables(self) -> list[Any]:
         return [*self.model.flat, *self.optimizer.variables]

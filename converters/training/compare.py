@@ -6,7 +6,6 @@ import contextlib
 import io
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from edgedense.converters.calibration.pictures import read_calibration
 from edgedense.converters.options import DEFAULT_IMAGES
 from edgedense.converters.options import Options as ConversionOptions
 from edgedense.converters.tflite import execute
+from edgedense.converters.tflite.stock import full_integer
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.goal import Goal
 from edgedense.converters.training.networks import RESNET, Architecture
@@ -125,21 +125,12 @@ def compare(
 def stock_int8(keras_file: bytes, pixels: Pixels) -> bytes:
     """Full integer quantization as TensorFlow's guide has it: uint8 in, float32 out."""
     import keras
-    import tensorflow as tf
 
-    quiet = contextlib.redirect_stdout(io.StringIO())  # standard output belongs to results
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         path = Path(folder) / "peer.keras"
         path.write_bytes(keras_file)
-        with quiet:
-            converter = tf.lite.TFLiteConverter.from_keras_model(keras.models.load_model(path, compile=False))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in pixels)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    with quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about statistics that a representative dataset does not need
-        return bytes(converter.convert())
+        model = keras.models.load_model(path, compile=False)
+    return full_integer(model, pixels)
 
 
 def predictor(model: bytes, threads: int | None = None) -> Predict:

@@ -368,6 +368,13 @@ def ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
     return tuple((100 - 100 * share, f"{low + share * (high - low):.3g}") for share in (0, 0.25, 0.5, 0.75, 1))
 
 
+def round_numbers(low: float, high: float) -> tuple[float, ...]:
+    """From 4 to 10 numbers between `low` and `high`, each a multiple of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(power * times for times in (5, 2, 1) if (high - low) / (power * times) >= 4)
+    return tuple(round(step * k, 12) for k in range(math.ceil(low / step), math.floor(high / step) + 1))
+
+
 def _spread(count: int) -> list[float]:
     """Places for so many points from 0 to 100; a single one stands on the left."""
     return [100 * i / max(count - 1, 1) for i in range(count)]

@@ -46,6 +46,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "one finding": lambda _: pages.several(2),
     "one model": lambda _: pages.alone(),
     "values": lambda _: pages.values(),
+    "search": lambda _: pages.search(),
     "training": lambda _: pages.training(),
     "training of several findings": lambda _: pages.training_of_several(),
     "noise": lambda _: pages.noise(),
