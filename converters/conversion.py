@@ -27,6 +27,7 @@ from edgedense.converters.tflite.edgetpu import Compiled
 from edgedense.deployed import bundle, golden, gradcam
 from edgedense.files import write_atomically
 from edgedense.measures import stored_points, values
+from edgedense.measures.scores import names_of
 from edgedense.measures.stored_points import POSITIVE, Stored
 from edgedense.measures.temperature import ENTRY as TEMPERATURE
 from edgedense.measures.temperature import Temperature
@@ -99,7 +100,7 @@ def outcome(
         after = execute.run(flatbuffer, pictures.pixels, tick)
     if not source.gives_values:
         return Outcome(pictures, scores, after)
-    called = values.names_of(names, scores.shape[1])
+    called = names_of(names, scores.shape[1])
     paths = [path.name for path in pictures.paths]
     return Outcome(pictures, scores, after, values.differences(scores, after, called, paths))
 
