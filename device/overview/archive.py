@@ -94,6 +94,13 @@ def parse_end(text: str) -> float:
     return moment
 
 
+def judged(path: Path, moment: float) -> dict[str, tuple[Deviation, ...]]:
+    """Who drifted against the others at `moment`, in seconds of Unix time (see `against_others`). Raises EdgedenseError
+    when the file is no history."""
+    with _opened(path) as file:
+        return against_others(pasts(file, moment))
+
+
 def at(path: Path, moment: float) -> list[Row]:
     """The fleet as it was at `moment`, in seconds of Unix time: all devices that had reported before. Raises
     EdgedenseError when the file is no history."""

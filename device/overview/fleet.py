@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgedense.device.mqtt.messages import About, Alert, Message, Report, decode, split_topic
-from edgedense.device.overview.drift import Deviation, against_others
 from edgedense.device.overview.history import History
+from edgedense.device.overview.judging import Judge, Judged
 from edgedense.device.overview.numbers import Numbers
 from edgedense.device.overview.rows import Row, row
 from edgedense.device.overview.state import Device, Event, advance
@@ -37,24 +36,25 @@ class Shown:
 
 @dataclass
 class _Entry:
-    """A device, the numbers of its messages that have come, and how it is shown."""
+    """A device, the numbers of its messages that have come, and how it is shown. `is_stale`: more is known by now."""
 
     device: Device
     numbers: Numbers = field(default_factory=Numbers)
     row: Row | None = None
+    is_stale: bool = True
     version: int = 0
 
 
 class Fleet:
-    """The devices below `prefix`. `history` keeps what they say; who drifts against the others is known only with one.
+    """The devices below `prefix`. `history` keeps what they say, and `judge` says by it who drifts against the others.
 
     `take` and `look` belong to one thread, `shown` to any.
     """
 
-    def __init__(self, prefix: str, history: History | None = None) -> None:
-        self._prefix, self._history = prefix, history
+    def __init__(self, prefix: str, history: History | None = None, judge: Judge | None = None) -> None:
+        self._prefix, self._history, self._judge = prefix, history, judge
         self._entries: dict[str, _Entry] = {}
-        self._drifts: Mapping[str, tuple[Deviation, ...]] = {}
+        self._drifts: Judged | None = None
         self._judged_at = self._trimmed_at = float("-inf")
         self._strange: set[str] = set()
         self._lock = threading.Lock()
@@ -83,16 +83,23 @@ class Fleet:
         self._advance(name, message, received, is_live=not retained and kind != "late")
 
     def look(self, now: float) -> None:
-        """Bring what is shown up to date, which time alone may change, and once in a while judge who drifts."""
-        if self._history is not None and now - self._judged_at >= JUDGE_EVERY:
-            self._judge(self._history, now)
+        """Bring what is shown up to date, which time alone may change, and once in a while have it judged who
+        drifts."""
+        if self._judge is not None and now - self._judged_at >= JUDGE_EVERY:
             self._judged_at = now
+            self._judge.begin(now)
+        if self._judge is not None and (judged := self._judge.answer()) is not None:
+            self._tell_drifts(judged, now)
         if self._history is not None and now - self._trimmed_at >= TRIM_EVERY:
             self._trimmed_at = now
             self._history.trim(now)
-        changed = {
-            name: shown for name, entry in self._entries.items() if (shown := self._row(entry, now)) != entry.row
-        }
+        changed = {}
+        for name, entry in self._entries.items():
+            # Of a thousand devices few have said anything since. To make all rows anew would hold up the page.
+            if entry.is_stale or entry.row is None or entry.device.presence(now) != entry.row.presence:
+                entry.is_stale = False
+                if (shown := self._row(entry, now)) != entry.row:
+                    changed[name] = shown
         if changed:
             for shown in changed.values():
                 _ = shown.json  # made here, so that who asks for the page need not wait for it
@@ -125,6 +132,7 @@ class Fleet:
             message.stamp.boot, message.stamp.sequence
         ):
             return
+        entry.is_stale = True
         entry.device, events = advance(entry.device, message, received, is_live)
         if self._history is not None:
             events = self._keep(self._history, entry.device, message, received, is_live, events)
@@ -161,7 +169,7 @@ class Fleet:
                 self._events.extend(events)
 
     def _row(self, entry: _Entry, now: float) -> Row:
-        return row(entry.device, now, self._drifts.get(entry.device.name))
+        return row(entry.device, now, (self._drifts or {}).get(entry.device.name))
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -169,13 +177,17 @@ class Fleet:
                 self._version += 1
                 self._left[name] = self._version
 
-    def _judge(self, history: History, now: float) -> None:
-        is_first, before = self._judged_at == float("-inf"), self._drifts
-        self._drifts = against_others(history.pasts(now))
-        for name, found in self._drifts.items():
-            if is_first or [one.feature for one in found] == [one.feature for one in before.get(name, ())]:
-                continue  # at the start it is not known since when
+    def _tell_drifts(self, judged: Judged, now: float) -> None:
+        before, self._drifts = self._drifts, judged
+        for entry in self._entries.values():
+            entry.is_stale = True
+        if before is None:
+            return  # at the start it is not known since when
+        for name, found in judged.items():
+            if [one.feature for one in found] == [one.feature for one in before.get(name, ())]:
+                continue
             said = "; ".join(dict.fromkeys(one.said for one in found)) or "is as the others again"
             event = Event(name, now, "drifts" if found else "as the others", said)
-            history.event(event)
+            if self._history is not None:
+                self._history.event(event)
             self._tell((event,))

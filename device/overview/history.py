@@ -164,11 +164,6 @@ class History:
             if self._file.in_transaction:
                 self._file.execute("COMMIT")
 
-    def pasts(self, now: float) -> dict[str, Past]:
-        """What each device reported in the last day and in the seven days before it, with the model of its last day."""
-        self._write_tallies()
-        return pasts(self._file, now)
-
     def trim(self, now: float) -> None:
         """Forget what is too old."""
         self._write_tallies()
@@ -252,7 +247,7 @@ def check(file: sqlite3.Connection, path: Path, *, may_be_new: bool = False) -> 
 
 
 def pasts(file: sqlite3.Connection, now: float) -> dict[str, Past]:
-    """See `History.pasts`."""
+    """What each device reported in the last day and in the seven days before it, with the model of its last day."""
     names = dict(file.execute("SELECT id, name FROM devices"))
     counted = {sha256: tuple(json.loads(text)) for sha256, text in file.execute("SELECT sha256, outcomes FROM models")}
     since, until = (now - DAY) // 3600, now // 3600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import socket
 import threading
@@ -14,6 +15,7 @@ from edgedense.device.mqtt.address import parse_broker, read_password
 from edgedense.device.mqtt.client import Login
 from edgedense.device.overview.fleet import Fleet
 from edgedense.device.overview.history import History
+from edgedense.device.overview.judging import Apart
 from edgedense.device.overview.options import Entry, Watching
 from edgedense.device.overview.reader import Reader, kept, reading
 from edgedense.device.overview.rows import Row
@@ -23,6 +25,7 @@ from edgedense.notes import LOG
 LOOK_EVERY = 1.0  # seconds between two looks at what time alone has changed
 SAVE_EVERY = 10.0  # seconds between two times that tallies are written
 WAIT = 0.25  # seconds after which it is looked whether to stop
+SETTLED = 10.0  # seconds after which all that the broker had kept has come
 BURST = 0.05  # seconds in which messages are gathered that are kept and confirmed together
 
 
@@ -53,7 +56,8 @@ def watch(login: Login, options: Watching, stop: threading.Event) -> None:
     """
     with ExitStack() as opened:
         history = opened.enter_context(History(options.history, options.keep)) if options.history else None
-        fleet = Fleet(login.broker.prefix, history)
+        judge = opened.enter_context(Apart(options.history)) if options.history else None
+        fleet = Fleet(login.broker.prefix, history, judge)
         reader = opened.enter_context(reading(login, _client_id(options), is_lasting=history is not None))
         opened.enter_context(_page(fleet, options))
         LOG.info(f"following {login.broker.prefix} at {login.broker}; Ctrl-C ends it")
@@ -62,15 +66,17 @@ def watch(login: Login, options: Watching, stop: threading.Event) -> None:
 
 def _follow(reader: Reader, fleet: Fleet, history: History | None, stop: threading.Event) -> None:
     looked = saved = float("-inf")
+    begun: float | None = time.monotonic()
     while not stop.is_set():
         arrivals = reader.next(WAIT)
         if arrivals:
             time.sleep(BURST)
             arrivals += reader.next(0.0)
+        at = time.monotonic()
         with _kept_going(history):
             for arrival in arrivals:
                 fleet.take(arrival.topic, arrival.payload, arrival.received, arrival.retained)
-            if (at := time.monotonic()) - looked >= LOOK_EVERY:
+            if at - looked >= LOOK_EVERY:
                 looked = at
                 fleet.look(time.time())
             if history is not None:
@@ -78,6 +84,9 @@ def _follow(reader: Reader, fleet: Fleet, history: History | None, stop: threadi
                 saved = at if is_due else saved
                 history.commit(everything=is_due)
             reader.confirm(arrivals)
+        if begun is not None and at - begun >= SETTLED:
+            gc.freeze()  # libraries and devices stay. To look through them for garbage stops the page for 0.1 seconds
+            begun = None
     if history is not None:
         history.commit(everything=True)  # before the page takes its time to end
 

@@ -13,12 +13,12 @@ from tests.browser.measuring import faults
 
 pytest.importorskip("starlette")
 from edgedense.device.mqtt.messages import Status, Topics, encode
-from edgedense.device.overview import fleet as fleet_module
 from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.fleet import Fleet
 from edgedense.device.overview.history import History
 from edgedense.device.overview.server import FleetServer
 from tests.device.mqtt.test_messages import ABOUT, ALERT, REPORT
+from tests.device.overview.test_fleet import Said
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +29,11 @@ DARK = Deviation("brightness", "the pictures got darker (mean brightness 118 of 
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
     names = [f"barn-{number:02d}" for number in range(30)]
     judged = {name: (DARK,) if name == "barn-07" else () for name in names}
-    monkeypatch.setattr(fleet_module, "against_others", lambda pasts: judged)
     with History(tmp_path / "fleet.db") as history:
-        fleet = Fleet("farm", history)
+        fleet = Fleet("farm", history, Said(judged))
         for name in names:
             say(fleet, name, "about", encode(ABOUT))
             say(fleet, name, "status", encode(Status(ABOUT.boot, True)))

@@ -14,6 +14,7 @@ from edgedense.device.overview import fleet as fleet_module
 from edgedense.device.overview.drift import Deviation
 from edgedense.device.overview.fleet import Fleet
 from edgedense.device.overview.history import History
+from edgedense.device.overview.judging import Judge
 from tests.device.mqtt.test_messages import ABOUT, REPORT
 
 NOW = REPORT.stamp.wall + 1
@@ -25,8 +26,8 @@ def take(fleet: Fleet, name: Name, message: Message, received: float = NOW, *, r
     fleet.take(TOPICS.of(name), encode(message), received, retained)
 
 
-def greeted(history: History | None = None) -> Fleet:
-    fleet = Fleet("farm/barns", history)
+def greeted(history: History | None = None, judge: Judge | None = None) -> Fleet:
+    fleet = Fleet("farm/barns", history, judge)
     for name, message in (("about", ABOUT), ("status", ONLINE), ("report", REPORT)):
         take(fleet, name, message)  # type: ignore[arg-type]
     fleet.look(NOW)
@@ -98,11 +99,24 @@ def test_late_reports_are_kept_where_they_belong(tmp_path: Path) -> None:
     assert archive.at(tmp_path / "fleet.db", NOW - 2000)[0].last == pytest.approx(NOW - 3000, abs=0.01)
 
 
-def test_who_begins_to_drift_against_the_others_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Said:
+    """A judge that answers what a test wants, once for each time that it is asked."""
+
+    def __init__(self, found: dict[str, tuple[Deviation, ...]]) -> None:
+        self.found, self.begun = found, False
+
+    def begin(self, now: float) -> None:
+        self.begun = True
+
+    def answer(self) -> dict[str, tuple[Deviation, ...]] | None:
+        begun, self.begun = self.begun, False
+        return dict(self.found) if begun else None
+
+
+def test_who_begins_to_drift_against_the_others_is_told_once(tmp_path: Path) -> None:
     found: dict[str, tuple[Deviation, ...]] = {"barn-3": ()}
-    monkeypatch.setattr(fleet_module, "against_others", lambda pasts: dict(found))
     with History(tmp_path / "fleet.db") as history:
-        fleet = greeted(history)
+        fleet = greeted(history, Said(found))
         assert fleet.shown().rows[0].drifts == ()
         found["barn-3"] = (Deviation("brightness", "it got dark", 0.5, 1e-9),)
         for later in (1, 2):

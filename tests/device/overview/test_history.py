@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from edgedense.device.mqtt.messages import Alert, Report, Stamp
 from edgedense.device.overview import archive
-from edgedense.device.overview.history import BY_MOMENT, DAY, History
+from edgedense.device.overview.history import BY_MOMENT, DAY, History, pasts
 from edgedense.device.overview.state import Event
 from edgedense.device.overview.tally import as_counts
 from edgedense.errors import EdgedenseError
@@ -125,14 +126,17 @@ def test_the_last_day_and_the_days_before_it(tmp_path: Path) -> None:
         for number, moment in enumerate((NOON - 9 * DAY, NOON - 7 * DAY, NOON - 2 * DAY, NOON - DAY / 2, NOON)):
             history.report("barn-3", report(number, moment), moment)
 
-    with History(written(tmp_path / "fleet.db", write)) as history:
-        past = history.pasts(NOON)["barn-3"]
-        assert past.outcomes == ("cow", "pig")
-        assert [as_counts(vector).samples for vector in (past.usual, past.recent)] == [2, 2]
-        # With another model the days before say nothing.
+    def write_of_another_model(history: History) -> None:
         history.about("barn-3", replace(ABOUT, sha256="f" * 64))
         history.report("barn-3", report(9, NOON + 60, model="f" * 16), NOON + 60)
-        assert history.pasts(NOON + 60) == {}
+
+    path = written(tmp_path / "fleet.db", write)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        past = pasts(file, NOON)["barn-3"]
+        assert past.outcomes == ("cow", "pig")
+        assert [as_counts(vector).samples for vector in (past.usual, past.recent)] == [2, 2]
+        written(path, write_of_another_model)  # for which the days before say nothing
+        assert pasts(file, NOON + 60) == {}
 
 
 def test_hours_are_added_up_over_restarts_of_the_collector(tmp_path: Path) -> None:
