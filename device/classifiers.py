@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgedense.device.classifier import Classifier
+from edgedense.device.engines.choice import place
 from edgedense.device.engines.interpreter import default_threads
 from edgedense.workers import cores, in_order
 
@@ -24,7 +25,8 @@ class Classifiers:
 
     `threads` is how many cores to use, by default all. There is one classifier for each core. Where `pictures`, how
     many there will be, is less than that, there is one for each picture, with several threads, by default at most four.
-    An Edge TPU does one picture at a time, so there is one classifier for it. Every one more takes memory for its
+    An Edge TPU does one picture at a time, and OpenVINO loads a file for seconds, so there is one classifier for them,
+    with all the threads. Every one more takes memory for its
     weights and its widest layers: 16 MiB for a DenseNet121 at 224x224. `thresholds` are those of `Rule` where
     they decide, and else there are none, and `truth` is that of `Rule`. Raises what `Classifier` raises.
     """
@@ -37,11 +39,14 @@ class Classifiers:
         threads: int | None = None,
         labels: tuple[str, ...] | None = None,
     ) -> None:
+        path, device, remark = place(Path(path), device, threads)
         total = cores() if threads is None else threads
-        count = max(1, total if pictures is None else min(total, pictures))
+        count = max(1, total if pictures is None else min(total, pictures)) if device == "cpu" else 1
         share = total // count
         first = Classifier(path, device, min(share, default_threads()) if threads is None else share, labels)
-        others = (first.twin() for _ in range(count - 1 if first.device == "cpu" else 0))
+        if remark:
+            first.notes.insert(0, remark)
+        others = (first.twin() for _ in range(count - 1))
         self.each = (first, *others)
         self.labels, self.preprocessing, self.notes = first.labels, first.preprocessing, first.notes
         rule = first.rule()

@@ -25,6 +25,7 @@ _DISTRIBUTIONS = (
     "edgedense",
     "ai-edge-litert",
     "tflite-runtime",
+    "openvino",
     "numpy",
     "pillow",
     "opencv-python-headless",

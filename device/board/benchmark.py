@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import numpy as np
 
 from edgedense.device.board.doctor import HOT
 from edgedense.device.board.hardware import Throttling, read_temperature, read_throttling, resident_bytes
-from edgedense.device.engines.edgetpu import is_compiled, parse_device
+from edgedense.device.engines.devices import engine_of
+from edgedense.device.engines.edgetpu import is_compiled
 from edgedense.device.machine import Machine
 from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.progress import progress
 
 WARM_UP = 5  # inferences; the first ones pack weights and fill caches
 SLOWER = 1.10  # the last tenth's median over the first's from which a run counts as slowed down
@@ -106,18 +108,18 @@ class Measurement:
         }
 
 
-def benchmark(
-    model: Path, device: str, threads: Sequence[int], seconds: float, tick: Callable[[int], None] = lambda _: None
-) -> list[Measurement]:
-    """Measure `model` with each number of threads, each in a process of its own; beside an Edge TPU the processor too.
+def benchmark(model: Path, device: str, threads: Sequence[int], seconds: float) -> list[Measurement]:
+    """Measure `model` with each number of threads, each in a process of its own; beside an Edge TPU and OpenVINO also
+    with LiteRT on the processor.
 
-    The processor runs the file that was given to the Edge TPU compiler, NAME.tflite beside NAME_edgetpu.tflite. Raises
+    Beside an Edge TPU that runs the file that was given to the compiler, NAME.tflite beside NAME_edgetpu.tflite. Raises
     EdgedenseError when it is missing, or whatever running the model raises.
     """
     runs = [(model, device, count) for count in threads]
-    if device != "cpu":
-        if parse_device(device) is None:
-            raise EdgedenseError("a device: cpu, coral, coral:usb, coral:pci or coral:usb:1", repr(device))
+    engine = engine_of(device)
+    if engine == "openvino":
+        runs += [(model, "cpu", count) for count in threads]
+    elif engine == "edgetpu":
         plain = model.with_name(model.name.replace("_edgetpu.tflite", ".tflite"))
         if is_compiled(_content(model)) and (plain == model or not plain.exists()):
             raise EdgedenseError(
@@ -127,9 +129,10 @@ def benchmark(
             )
         runs = [(model, device, threads[0])] + [(plain, "cpu", count) for count in threads]
     measured = []
-    for run in runs:
-        measured.append(_measure_apart(*run, seconds))
-        tick(1)
+    with progress("measuring", len(runs)) as tick:
+        for run in runs:
+            measured.append(_measure_apart(*run, seconds))
+            tick(1)
     return measured
 
 

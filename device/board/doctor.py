@@ -104,6 +104,17 @@ def _runtime(machine: Machine) -> list[Finding]:
     return [Finding("runtime", value), slow]
 
 
+def _openvino(machine: Machine) -> list[Finding]:
+    """A faster engine that could be installed, or that is. Not having it is no problem."""
+    packages, board = machine.facts["packages"], read_board(machine)
+    if "openvino" in packages:
+        return [Finding("OpenVINO", f"{packages['openvino']}; --device auto measures which engine is faster here")]
+    if machine.facts["architecture"] not in ("x86_64", "AMD64") or "avx2" not in board.features:
+        return []
+    faster = "may be faster here" if board.has_dot_product else "is faster on processors like this one"
+    return [Finding("OpenVINO", f"none; it {faster}: pip install 'edgedense[openvino]', then --device auto")]
+
+
 def _packages(machine: Machine) -> list[Finding]:
     packages = machine.facts["packages"]
     value = ", ".join(
@@ -303,6 +314,7 @@ CHECKS: tuple[Callable[[Machine], list[Finding]], ...] = (
     _python,
     _processor,
     _runtime,
+    _openvino,
     _packages,
     _cameras,
     _edge_tpus,

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgedense.device.engines import edgetpu
+from edgedense.device.engines import edgetpu, openvino
+from edgedense.device.engines.devices import engine_of
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.workers import cores
 
@@ -19,7 +20,6 @@ _SLOW = (
     "tflite-runtime runs int8 without XNNPACK, about 10 times slower than ai-edge-litert does; "
     "pip uninstall tflite-runtime && pip install ai-edge-litert"
 )
-_COMPILED = "_edgetpu.tflite"
 _MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing from more
 
 
@@ -73,7 +73,8 @@ def make_interpreter(
 ) -> Any:
     """An interpreter for `model` (the bytes or the path of a .tflite file), its tensors allocated.
 
-    `device` is cpu, or coral, coral:usb, coral:pci:1 and so on for an Edge TPU. `threads` is the number of threads, by
+    `device` is cpu, or coral, coral:usb, coral:pci:1 and so on for an Edge TPU, or openvino, openvino:gpu or
+    openvino:npu for OpenVINO (see `edgedense.device.engines.openvino.Network`). `threads` is the number of threads, by
     default `default_threads()`. Remarks for the user are appended to `notes`.
 
     Raises EdgedenseError when the model cannot be read, is damaged, needs an operator or an operator version that the
@@ -83,10 +84,15 @@ def make_interpreter(
         raise EdgedenseError("1 thread or more", str(threads))
     content = model if isinstance(model, bytes) else _read(Path(model))
     notes = notes if notes is not None else []
+    engine = engine_of(device)
+    if engine == "openvino":
+        _check_plain(content, device)
+        return openvino.Network(content, str(openvino.parse_device(device)), threads or default_threads())
     runtime = find_runtime()
     options: dict[str, Any] = {"model_content": content, "num_threads": threads or default_threads()}
-    if delegate := _delegate(content, device, runtime):
-        options["experimental_delegates"] = [delegate]
+    if engine == "edgetpu":
+        edgetpu.compiled_for(content, device)
+        options["experimental_delegates"] = [edgetpu.load(str(edgetpu.parse_device(device)), runtime.module)]
     elif runtime.name == "tflite-runtime":
         notes.append(_SLOW)
     try:
@@ -97,37 +103,20 @@ def make_interpreter(
     return interpreter
 
 
-def _delegate(model: bytes, device: str, runtime: Runtime) -> Any:
-    """The Edge TPU's delegate, or None for the processor."""
-    if device == "cpu":
-        return None
-    name = edgetpu.parse_device(device)
-    if name is None:
-        raise EdgedenseError("a device: cpu, auto, coral, coral:usb, coral:pci or coral:usb:1", repr(device))
-    edgetpu.compiled_for(model, device)
-    return edgetpu.load(name, runtime.module)
+def runtime_name(device: str) -> str:
+    """What runs a model on `device`, with its version: "ai-edge-litert 2.3.0", "openvino 2026.4.1",
+    "openvino 2026.4.1 GPU". Raises DeviceError where it is not installed."""
+    if engine_of(device) == "openvino":
+        return openvino.title(str(openvino.parse_device(device)))
+    runtime = find_runtime()
+    return f"{runtime.name} {runtime.version}"
 
 
-def place(path: Path, device: str) -> tuple[Path, str, str | None]:
-    """The file to run, the device to run it on, and a remark: for the device auto, else what was asked for.
-
-    The Edge TPU compiler writes NAME_edgetpu.tflite beside NAME.tflite. With auto the former runs where there is
-    an Edge TPU that works, else the latter on the processor. Raises DeviceError when only the former is there and
-    cannot run.
-    """
-    if device != "auto":
-        return path, device, None
-    plain = path.with_name(path.name.replace(_COMPILED, ".tflite"))
-    compiled = plain.with_name(plain.stem + _COMPILED)
-    if not compiled.exists():
-        return path, "cpu", f"runs on the processor: there is no {compiled.name} beside the file"
-    try:
-        edgetpu.probe(edgetpu.library_name(), "", find_runtime().module)
-    except DeviceError as error:
-        if not plain.exists():
-            raise
-        return plain, "cpu", f"runs on the processor: {error.found}"
-    return compiled, "coral", None
+def _check_plain(model: bytes, device: str) -> None:
+    if edgetpu.is_compiled(model):
+        raise EdgedenseError(
+            f"a file for the processor, for the device {device}", "one compiled for the Edge TPU", "--device coral"
+        )
 
 
 def _read(path: Path) -> bytes:

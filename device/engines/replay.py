@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from edgedense.deployed import bundle, golden
-from edgedense.deployed.golden import Golden, Replay
-from edgedense.device.engines.interpreter import find_runtime, make_interpreter
+from edgedense.deployed.golden import Golden, Pixels, Replay
+from edgedense.device.engines.interpreter import find_runtime, make_interpreter, runtime_name
 from edgedense.errors import EdgedenseError
 
 
-def replay(path: Path | str, threads: int | None = None) -> Replay:
-    """Compute the golden samples of the file at `path` again. Raises EdgedenseError when it carries none."""
+def replay(path: Path | str, threads: int | None = None, device: str = "cpu") -> Replay:
+    """Compute the golden samples of the file at `path` again, on `device` as for `make_interpreter`. Raises
+    EdgedenseError when it carries none, and what `make_interpreter` raises."""
     content = bundle.read(path)
     entry = content.entries.get(golden.ENTRY)
     if entry is None:
@@ -23,13 +24,17 @@ def replay(path: Path | str, threads: int | None = None) -> Replay:
             f"neither, with {path}",
             "--data FOLDER, or convert the model again",
         )
-    runtime = find_runtime()
+    runner = make_interpreter(content.model, device, threads)
+
+    def levels(pixels: Pixels) -> dict[str, float]:
+        return golden.layer_levels(keeping_interpreter(content.model), pixels)
+
     return golden.replay(
         Golden.from_bytes(entry),
-        golden.raw_invoke(make_interpreter(content.model, threads=threads)),
-        runtime=f"{runtime.name} {runtime.version}",
+        golden.raw_invoke(runner),
+        runtime=runtime_name(device),
         machine=platform.machine(),
-        layers=lambda pixels: golden.layer_levels(keeping_interpreter(content.model), pixels),
+        layers=levels if device == "cpu" else None,  # other engines keep no layer's output
     )
 
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from edgedense.deployed import bundle, golden
 from edgedense.device.classifier import Classifier, read_labels
+from edgedense.device.engines.choice import place
 from edgedense.device.engines.edgetpu import is_compiled
-from edgedense.device.engines.interpreter import place
 from edgedense.device.engines.replay import replay
 from edgedense.device.service.outcome import Check
 from edgedense.device.service.units import Unit
@@ -109,13 +109,13 @@ def main() -> None:
 
 def replayed(path: Path, device: str, threads: int | None) -> tuple[bool, str]:
     """Whether the golden samples in the file give what they gave where it was made, and a clause on it."""
-    path, device, _ = place(path, device)
+    path, device, _ = place(path, device, threads)
     content = bundle.read(path)
     if golden.ENTRY not in content.entries:
         if is_compiled(content.model):
             return True, "a file compiled for an Edge TPU has no golden samples; it was only run"
         return False, "the file has no golden samples, by which it could be proved: convert it with edgedense convert"
-    result = replay(path, threads)
+    result = replay(path, threads, device)
     found = "the same to the bit" if result.bit_equal else f"off by up to {max(result.steps, default=0)} steps"
     named = f", {len(result.flipped)} labels changed" if result.flipped else ""
     return result.passed, f"{result.probes} golden samples, {found}{named} ({result.limit})"

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from edgedense.deployed import bundle, golden
 from edgedense.device.classifier import Classifier
-from edgedense.device.engines.interpreter import place
+from edgedense.device.engines.choice import place
+from edgedense.device.engines.devices import engine_of
 from edgedense.device.engines.replay import replay
 from edgedense.device.versions import trial
 from edgedense.device.versions.models import Model, Models
@@ -69,10 +70,10 @@ class Serving:
         if not self.model.is_whole:
             return "another hash than when it came: the file is damaged"
         try:
-            path, device, _ = place(self.model.path, device)
-            if device != "cpu" or golden.ENTRY not in bundle.read(path).entries:
+            path, device, _ = place(self.model.path, device, threads)
+            if engine_of(device) == "edgetpu" or golden.ENTRY not in bundle.read(path).entries:
                 return ""
-            result = replay(path, threads)
+            result = replay(path, threads, device)
         except EdgedenseError as error:
             return error.found
         most, labels = max(result.steps, default=0), len(result.flipped)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @overload
-def validate(file: Path | str, data: None = None, *, threads: int | None = None) -> Replay: ...
+def validate(file: Path | str, data: None = None, *, threads: int | None = None, device: str = "cpu") -> Replay: ...
 
 
 @overload
@@ -44,6 +44,7 @@ def validate(
     layer_noise: bool = False,
     masks: Path | str | None = None,
     trust: bool = False,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Report | ValueReport | Comparison: ...
 
@@ -59,6 +60,7 @@ def validate(
     layer_noise: bool = False,
     masks: Path | str | None = None,
     trust: bool = False,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Report | ValueReport | Comparison | Replay:
     """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
@@ -74,7 +76,8 @@ def validate(
     AUROC: nothing is raised when it is more, `Report.gate.passed` says so. `labels` are class names, or a text file of
     them, in place of the file's own. `threads` is how many processor cores to use, by default all: each works on a
     picture of its own, and the figures are the same to the bit. `layer_noise` also measures the noise of each layer
-    against the reference, on a few pictures. `trust` runs code that the reference's file holds. `progress` is as for
+    against the reference, on a few pictures. `trust` runs code that the reference's file holds. `device` is what runs
+    the file, as for `explain`; an engine other than LiteRT works on one picture at a time. `progress` is as for
     `convert`.
 
     `masks` is a folder of pictures that mark a part of each picture, such as a lesion, named as for `explain`, below it
@@ -95,9 +98,12 @@ def validate(
     if data is None:
         if reference is not None or max_drop is not None or layer_noise or labels is not None or masks is not None:
             raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
+        from edgedense.device.engines.choice import place
         from edgedense.device.engines.replay import replay
 
-        return replay(file, threads)
+        path, device, remark = place(Path(file), device, threads)
+        tell([remark] if remark else (), file)
+        return replay(path, threads, device)
     if reference is None and (max_drop is not None or layer_noise):
         given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
         raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
@@ -108,7 +114,10 @@ def validate(
     from edgedense.measures import labelled, validation
 
     content = bundle.read(file)
-    with Classifiers(file, threads=threads, labels=labels_of(labels)) as classifiers, reporting(progress):
+    with (
+        Classifiers(file, device=device, threads=threads, labels=labels_of(labels)) as classifiers,
+        reporting(progress),
+    ):
         tell(classifiers.notes, file)
         models = [validation.deployed(Path(file).name, classifiers.each)]
         gives_values, has_right = classifiers.each[0].gives_values, False

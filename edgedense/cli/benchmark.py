@@ -20,7 +20,8 @@ MeasuredDevice = Annotated[
     str,
     Flag(
         "What runs the model. cpu: the processor. coral: a Coral Edge TPU, or one of several as in coral:usb or "
-        "coral:pci:1; the processor is measured beside it.",
+        "coral:pci:1. openvino: Intel's OpenVINO on the processor, or as in openvino:gpu or openvino:npu. Beside the "
+        "last two, cpu is measured too.",
         metavar="DEVICE",
     ),
 ]
@@ -66,15 +67,13 @@ def benchmark(
         return
     from edgedense.device.board import benchmark as module
     from edgedense.files import check_writable, write_atomically
-    from edgedense.progress import progress
 
     counts = _thread_counts(threads)
     if plot is not None:
         if plot.suffix not in (".svg", ".html"):
             raise EdgedenseError("--plot FILE.svg or FILE.html", str(plot), f"--plot {plot.with_suffix('.svg')}")
         check_writable(plot)
-    with progress("measuring", len(counts) + (device != "cpu")) as tick:
-        measured = module.benchmark(model, device, counts, duration, tick)
+    measured = module.benchmark(model, device, counts, duration)
     if plot is not None:
         from edgedense.device.board import benchmark_plot
 

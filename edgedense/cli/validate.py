@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from edgedense.cli.options import AsJson, DeployedFile, OwnLabels, ReportPage, Threads
+from edgedense.cli.options import AsJson, DeployedFile, Device, OwnLabels, ReportPage, Threads
 from edgedense.cli.printing import check_page, render
 from edgedense.cli.tables import LabelTable
 from edgedense.cli.thresholds import Choice
@@ -73,6 +73,7 @@ def validate(
     labels: OwnLabels = None,
     masks: Masks = None,
     as_json: AsJson = False,
+    device: Device = "cpu",
     threads: Threads = None,
     table: LabelTable,
     trust: TrustModel = False,
@@ -87,28 +88,30 @@ def validate(
     import edgedense
 
     chosen: dict[str, Any] = {"reference": reference, "max_drop": max_drop, "labels": labels, "masks": masks}
+    engine: dict[str, Any] = {"device": device, "threads": threads}
     if choice.operating_point is not None:
-        choice.make(model, table.of(data), {**chosen, "report": report, "card": card}, threads, as_json)
+        others = {**chosen, "report": report, "card": card, "device": None if device == "cpu" else device}
+        choice.make(model, table.of(data), others, threads, as_json)
         return
     if data is None:
         measures = report or card or changed(table) or any(value is not None for value in chosen.values())
-        _replay(model, bool(measures), threads, as_json)
+        _replay(model, bool(measures), engine, as_json)
         return
     check_page(report)
     pictures = table.of(data)
     check_page(card)
     noise = reference is not None and report is not None
-    result = edgedense.validate(model, pictures, threads=threads, layer_noise=noise, trust=trust, **chosen)
+    result = edgedense.validate(model, pictures, layer_noise=noise, trust=trust, **engine, **chosen)
     render(result, as_json, report, pictures, card, about)
 
 
-def _replay(model: Path, measures: bool, threads: int | None, as_json: bool) -> None:
+def _replay(model: Path, measures: bool, engine: dict[str, Any], as_json: bool) -> None:
     """Compute the golden samples again; EdgedenseError where options ask for figures, which take pictures."""
     import edgedense
 
     if measures:
         raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
-    _render_replay(edgedense.validate(model, threads=threads), model.name, as_json)
+    _render_replay(edgedense.validate(model, **engine), model.name, as_json)
 
 
 def _render_replay(result: Replay, name: str, as_json: bool) -> None:

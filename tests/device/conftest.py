@@ -38,12 +38,13 @@ def make_colour_model(
     version: int = 1,
     explained: bool = False,
     independent: bool = False,
+    quantized: bool = False,
 ) -> bytes:
     """CAST, MEAN over the picture, FULLY_CONNECTED of the channels to the classes, SOFTMAX or LOGISTIC.
 
     The weight 0.05 turns a difference of 100 levels into one of 5 in the logits. With one output the class is
     "more blue than red". `explained`: the pixels themselves are the feature map, and the second output. `independent`:
-    each colour is scored alone, by a sigmoid that is 0.5 at a mean level of 100.
+    each colour is scored alone, by a sigmoid that is 0.5 at a mean level of 100. `quantized`: the scores are uint8.
     """
     weights = 0.05 * np.eye(3, dtype=np.float32) if outputs == 3 else np.float32([[-0.05, 0, 0.05]])
     values = [np.int32([1, 2]), weights, np.full(outputs, -5 if independent else 0, np.float32)]
@@ -62,6 +63,9 @@ def make_colour_model(
         if outputs > 1 and not independent
         else (op.LOGISTIC, kind.NONE, None, [6], [7]),
     ]
+    if quantized:
+        steps.append((op.QUANTIZE, kind.QuantizeOptions, tfl.QuantizeOptionsT(), [7], [8]))
+        shapes, kinds, buffers = [*shapes, [1, outputs]], [*kinds, tfl.TensorType.UINT8], [*buffers, 0]
     model = tfl.ModelT()
     model.version = 3
     model.buffers = [tfl.BufferT() for _ in range(4)]
@@ -70,7 +74,11 @@ def make_colour_model(
     graph = tfl.SubGraphT()
     # LiteRT in a browser tells outputs apart by their names.
     graph.tensors = [_tensor(f"t{i}", *fields) for i, fields in enumerate(zip(shapes, kinds, buffers, strict=True))]
-    graph.inputs, graph.outputs = [0], [7, 1] if explained else [7]
+    if quantized:
+        graph.tensors[8].quantization = scale = tfl.QuantizationParametersT()
+        scale.scale, scale.zeroPoint = [1 / 256], [0]
+    scores = 8 if quantized else 7
+    graph.inputs, graph.outputs = [0], [scores, 1] if explained else [scores]
     graph.operators, model.operatorCodes = [], []
     for index, (builtin, options_type, options, inputs, results) in enumerate(steps):
         code = tfl.OperatorCodeT()

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from edgedense.device import Classifier
+from edgedense.device import classifier as classifier_module
 from edgedense.device import classifiers as module
 from edgedense.device.classifiers import Classifiers
 from edgedense.device.engines import interpreter
+from edgedense.device.engines.interpreter import make_interpreter
 from edgedense.device.images import classify_images
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import load_image
@@ -80,8 +82,8 @@ def test_no_thread_at_all_is_refused(colours: Path) -> None:
 
 
 def test_an_edge_tpu_gets_one_classifier(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgedense.device.classifier.place", lambda path, device: (path, "coral", None))
-    monkeypatch.setattr(interpreter, "_delegate", lambda *given: None)
+    monkeypatch.setattr(module, "place", lambda path, device, threads: (path, "coral", None))
+    monkeypatch.setattr(classifier_module, "make_interpreter", lambda model, *given: make_interpreter(model))
     with Classifiers(colours, 24, "auto", threads=4) as found:
         assert len(found.each) == 1
 

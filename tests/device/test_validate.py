@@ -47,6 +47,22 @@ def test_measures_without_reference(colours: Path, cards: Path, capsys: pytest.C
     assert "green" in err  # the class without a folder
 
 
+def test_another_engine_measures_the_same(
+    colours: Path, cards: Path, proved: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openvino")
+    call("validate", colours, "--data", cards, "--json", "--device", "openvino")
+    assert json.loads(capsys.readouterr().out)["evaluation"]["confusion"] == [[1, 1, 0], [0, 0, 0], [0, 0, 2]]
+    call("validate", proved("m.tflite"), "--json", "--device", "openvino")
+    assert json.loads(capsys.readouterr().out)["run_with"].startswith("openvino ")
+
+
+def test_thresholds_are_chosen_with_the_usual_engine_alone(colours: Path, cards: Path, tmp_path: Path) -> None:
+    words = ("--operating-point", "0.5", "--out", tmp_path / "out.tflite", "--device", "openvino")
+    with pytest.raises(EdgedenseError, match=r"--operating-point alone.*found --device"):
+        call("validate", colours, "--data", cards, *words)
+
+
 def test_a_table_for_people(colours: Path, cards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("validate", colours, "--data", cards)
     assert "75.00 %" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from edgedense.device.board.benchmark_plot import plot
 from edgedense.device.engines.edgetpu import CUSTOM_OPERATOR, LIBRARY_VARIABLE
 from edgedense.device.machine import RecordedMachine
 from edgedense.errors import EdgedenseError
+from edgedense.progress import reporting
 from tests.delegates import HARMLESS, build
 
 BOARDS = Path(__file__).parents[1] / "boards"
@@ -62,11 +63,18 @@ def test_a_run_reads_the_board_while_it_measures(colours: Path) -> None:
 
 
 def test_each_number_of_threads_is_a_run(colours: Path) -> None:
-    ticks: list[int] = []
-    runs = benchmark(colours, "cpu", [1, 2], 0.1, ticks.append)
+    told: list[tuple[int, int]] = []
+    with reporting(lambda step, done, total: told.append((done, total))):
+        runs = benchmark(colours, "cpu", [1, 2], 0.1)
     assert [(run.device, run.threads) for run in runs] == [("cpu", 1), ("cpu", 2)]
     assert all(run.load > 0 and run.memory for run in runs)
-    assert ticks == [1, 1]
+    assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_beside_openvino_the_processor_is_measured_too(colours: Path) -> None:
+    pytest.importorskip("openvino")
+    runs = benchmark(colours, "openvino", [1], 0.1)
+    assert [(run.device, run.threads) for run in runs] == [("openvino", 1), ("cpu", 1)]
 
 
 def test_an_error_in_the_child_is_told_as_such(tmp_path: Path) -> None:

@@ -154,6 +154,34 @@ def test_what_is_as_good_as_it_gets_is_left_alone(pi5: Path, change: Change) -> 
     assert not [found for found in findings(pi5).values() if found.problem and found.name != "system"]
 
 
+X86 = facts(architecture="x86_64")
+
+
+def flags(words: str) -> Change:
+    return put("proc/cpuinfo", f"processor : 0\nmodel name : a processor\nflags : {words}\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (both(X86, flags("sse4_2 avx2")), "none; it is faster on processors like this one: pip install"),
+        (both(X86, flags("avx2 avx_vnni")), "none; it may be faster here: pip install 'edgedense[openvino]'"),
+        (packages(ai_edge_litert="2.3.0", openvino="2026.4.1"), "2026.4.1; --device auto measures"),
+    ],
+)
+def test_an_engine_that_may_be_faster_is_named_and_no_problem(pi5: Path, change: Change, said: str) -> None:
+    change(pi5)
+    found = findings(pi5)["OpenVINO"]
+    assert said in found.value
+    assert not found.problem
+
+
+def test_where_openvino_gains_nothing_it_is_not_named(pi5: Path) -> None:
+    assert "OpenVINO" not in findings(pi5)
+    both(X86, flags("sse4_2"))(pi5)
+    assert "OpenVINO" not in findings(pi5)
+
+
 def test_without_vcgencmd_the_kernel_is_asked(pi5: Path) -> None:
     (pi5 / "commands/vcgencmd_get_throttled").unlink()
     put("sys/class/hwmon/hwmon1/in0_lcrit_alarm", "1")(pi5)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgedense.device.classifier import Classifier
-from edgedense.device.engines import edgetpu
+from edgedense.device.engines import edgetpu, openvino
+from edgedense.device.engines.choice import place
 from edgedense.device.engines.edgetpu import EdgeTpus, find_edgetpus, parse_device, probe
-from edgedense.device.engines.interpreter import make_interpreter, place
+from edgedense.device.engines.interpreter import make_interpreter
 from edgedense.device.machine import RecordedMachine
 from edgedense.errors import DeviceError, EdgedenseError
 from tests.delegates import DELEGATE, HARMLESS, build
@@ -91,6 +92,7 @@ def test_an_unknown_device_is_refused(colours: Path) -> None:
 
 
 def test_only_auto_falls_back_and_says_so(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "version", lambda: None)
     monkeypatch.setenv(edgetpu.LIBRARY_VARIABLE, build(tmp_path, DELEGATE % 'report("none"); return 0;'))
     plain, compiled = tmp_path / "colours.tflite", tmp_path / "colours_edgetpu.tflite"
     plain.write_bytes(colours.read_bytes())
@@ -106,6 +108,7 @@ def test_only_auto_falls_back_and_says_so(tmp_path: Path, colours: Path, monkeyp
 
 
 def test_auto_takes_the_compiled_file_where_the_device_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "version", lambda: None)
     monkeypatch.setenv(edgetpu.LIBRARY_VARIABLE, build(tmp_path, HARMLESS))
     plain, compiled = tmp_path / "a.tflite", tmp_path / "a_edgetpu.tflite"
     assert place(plain, "auto")[1] == "cpu"
