@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from edgedense.deployed import bundle
 from edgedense.deployed.bundle import Bundle
-from edgedense.device.engines.choice import place
-from edgedense.device.engines.interpreter import make_interpreter
+from edgedense.device.engines.interpreter import make_interpreter, placed
 from edgedense.device.prediction import Prediction, Rule, decide, rule
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Channels, Pixels, Preprocessing
@@ -48,7 +47,7 @@ class Classifier:
     def __init__(
         self, path: Path | str, device: str = "cpu", threads: int | None = None, labels: tuple[str, ...] | None = None
     ) -> None:
-        path, self.device, remark = place(Path(path), device, threads)
+        path, self.device, remark = placed(Path(path), device, threads)
         self.notes: list[str] = [remark] if remark else []
         content = bundle.read(path)
         self._model, self._threads = content.model, threads

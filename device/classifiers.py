@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from edgedense.device.classifier import Classifier
-from edgedense.device.engines.choice import place
-from edgedense.device.engines.interpreter import default_threads
+from edgedense.device.engines.interpreter import default_threads, placed
 from edgedense.workers import cores, in_order
 
 Item = TypeVar("Item")
@@ -39,7 +38,7 @@ class Classifiers:
         threads: int | None = None,
         labels: tuple[str, ...] | None = None,
     ) -> None:
-        path, device, remark = place(Path(path), device, threads)
+        path, device, remark = placed(Path(path), device, threads)
         total = cores() if threads is None else threads
         count = max(1, total if pictures is None else min(total, pictures)) if device == "cpu" else 1
         share = total // count

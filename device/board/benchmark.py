@@ -15,8 +15,8 @@ import numpy as np
 
 from edgedense.device.board.doctor import HOT
 from edgedense.device.board.hardware import Throttling, read_temperature, read_throttling, resident_bytes
-from edgedense.device.engines.devices import engine_of
 from edgedense.device.engines.edgetpu import is_compiled
+from edgedense.device.engines.interpreter import engine_of
 from edgedense.device.machine import Machine
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.progress import progress

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +20,13 @@ _KEPT = "engines.json"
 _MOST = 50  # answers that are kept
 
 
-def place(path: Path, device: str, threads: int | None = None) -> tuple[Path, str, str | None]:
-    """The file to run, the device to run it on, and a remark: for the device auto, else what was asked for.
+def place(path: Path, threads: int | None = None) -> tuple[Path, str, str | None]:
+    """For the device auto: the file to run, the device to run it on, and a remark.
 
     The Edge TPU compiler writes NAME_edgetpu.tflite beside NAME.tflite. With auto the former runs where there is
     an Edge TPU that works, else the latter on the processor: by LiteRT, or by OpenVINO where it is installed and
     faster with so many `threads`. Raises DeviceError when only the compiled file is there and cannot run.
     """
-    if device != "auto":
-        return path, device, None
     plain = path.with_name(path.name.replace(_COMPILED, ".tflite"))
     compiled = plain.with_name(plain.stem + _COMPILED)
     if not compiled.exists():
@@ -83,6 +80,8 @@ def _told(found: Race) -> str:
 
 def _processor() -> str:
     """What tells one machine's answer from another's, where a folder moves or is shared: the processor's name."""
+    import platform
+
     from edgedense.device.machine import Machine
 
     text = Machine().text("proc/cpuinfo") or ""

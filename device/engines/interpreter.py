@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from edgedense.device.engines import edgetpu, openvino
-from edgedense.device.engines.devices import engine_of
+from edgedense.device.engines import edgetpu
 from edgedense.errors import DeviceError, EdgedenseError
 from edgedense.workers import cores
 
@@ -20,6 +19,7 @@ _SLOW = (
     "tflite-runtime runs int8 without XNNPACK, about 10 times slower than ai-edge-litert does; "
     "pip uninstall tflite-runtime && pip install ai-edge-litert"
 )
+Engine = Literal["litert", "edgetpu", "openvino"]
 _MOST_THREADS = 4  # a Raspberry Pi's cores; small convolutions gain nothing from more
 
 
@@ -86,6 +86,8 @@ def make_interpreter(
     notes = notes if notes is not None else []
     engine = engine_of(device)
     if engine == "openvino":
+        from edgedense.device.engines import openvino
+
         _check_plain(content, device)
         return openvino.Network(content, str(openvino.parse_device(device)), threads or default_threads())
     runtime = find_runtime()
@@ -103,10 +105,39 @@ def make_interpreter(
     return interpreter
 
 
+def placed(path: Path, device: str, threads: int | None) -> tuple[Path, str, str | None]:
+    """The file to run, the device to run it on, and a remark: of the device auto what `place` of
+    `edgedense.device.engines.choice` says, which is loaded only then; of any other what was asked for."""
+    if device != "auto":
+        return path, device, None
+    from edgedense.device.engines.choice import place
+
+    return place(path, threads)
+
+
+def engine_of(device: str) -> Engine:
+    """What runs a model on a device such as "cpu", "coral:usb" or "openvino:gpu". Raises EdgedenseError for what is no
+    device, and for "auto", which is none before somebody has chosen (see `edgedense.device.engines.choice`)."""
+    if device == "cpu":
+        return "litert"
+    if edgetpu.parse_device(device) is not None:
+        return "edgetpu"
+    from edgedense.device.engines import openvino
+
+    if openvino.parse_device(device) is not None:
+        return "openvino"
+    raise EdgedenseError(
+        "a device: cpu, auto, coral, coral:usb, coral:pci or coral:usb:1, openvino, openvino:gpu or openvino:npu",
+        repr(device),
+    )
+
+
 def runtime_name(device: str) -> str:
     """What runs a model on `device`, with its version: "ai-edge-litert 2.3.0", "openvino 2026.4.1",
     "openvino 2026.4.1 GPU". Raises DeviceError where it is not installed."""
     if engine_of(device) == "openvino":
+        from edgedense.device.engines import openvino
+
         return openvino.title(str(openvino.parse_device(device)))
     runtime = find_runtime()
     return f"{runtime.name} {runtime.version}"

@@ -114,6 +114,8 @@ def _details(index: int, info: TensorInfo) -> dict[str, Any]:
 
 
 def _compiled(model: bytes, device: str, threads: int) -> Any:
+    import tempfile
+
     try:
         import openvino
     except ImportError as error:
@@ -131,8 +133,6 @@ def _compiled(model: bytes, device: str, threads: int) -> Any:
         # Not pinned to cores: the system would not move it away from one that something else keeps busy. What the
         # file has in float32 stays so where the processor has bfloat16.
         options |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="edgedense-") as folder:
         path = Path(folder, "model.tflite")  # OpenVINO reads no .tflite from memory
         path.write_bytes(model)

@@ -21,8 +21,8 @@ import numpy as np
 
 from edgedense.deployed import bundle, golden
 from edgedense.device.classifier import Classifier, read_labels
-from edgedense.device.engines.choice import place
 from edgedense.device.engines.edgetpu import is_compiled
+from edgedense.device.engines.interpreter import placed
 from edgedense.device.engines.replay import replay
 from edgedense.device.service.outcome import Check
 from edgedense.device.service.units import Unit
@@ -109,7 +109,7 @@ def main() -> None:
 
 def replayed(path: Path, device: str, threads: int | None) -> tuple[bool, str]:
     """Whether the golden samples in the file give what they gave where it was made, and a clause on it."""
-    path, device, _ = place(path, device, threads)
+    path, device, _ = placed(path, device, threads)
     content = bundle.read(path)
     if golden.ENTRY not in content.entries:
         if is_compiled(content.model):

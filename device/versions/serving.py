@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from edgedense.deployed import bundle, golden
 from edgedense.device.classifier import Classifier
-from edgedense.device.engines.choice import place
-from edgedense.device.engines.devices import engine_of
+from edgedense.device.engines.interpreter import engine_of, placed
 from edgedense.device.engines.replay import replay
 from edgedense.device.versions import trial
 from edgedense.device.versions.models import Model, Models
@@ -70,7 +69,7 @@ class Serving:
         if not self.model.is_whole:
             return "another hash than when it came: the file is damaged"
         try:
-            path, device, _ = place(self.model.path, device, threads)
+            path, device, _ = placed(self.model.path, device, threads)
             if engine_of(device) == "edgetpu" or golden.ENTRY not in bundle.read(path).entries:
                 return ""
             result = replay(path, threads, device)

@@ -98,10 +98,10 @@ def validate(
     if data is None:
         if reference is not None or max_drop is not None or layer_noise or labels is not None or masks is not None:
             raise EdgedenseError("images to measure on", "none", "--data FOLDER or --data TABLE.csv")
-        from edgedense.device.engines.choice import place
+        from edgedense.device.engines.interpreter import placed
         from edgedense.device.engines.replay import replay
 
-        path, device, remark = place(Path(file), device, threads)
+        path, device, remark = placed(Path(file), device, threads)
         tell([remark] if remark else (), file)
         return replay(path, threads, device)
     if reference is None and (max_drop is not None or layer_noise):

@@ -82,7 +82,7 @@ def test_no_thread_at_all_is_refused(colours: Path) -> None:
 
 
 def test_an_edge_tpu_gets_one_classifier(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "place", lambda path, device, threads: (path, "coral", None))
+    monkeypatch.setattr(module, "placed", lambda path, device, threads: (path, "coral", None))
     monkeypatch.setattr(classifier_module, "make_interpreter", lambda model, *given: make_interpreter(model))
     with Classifiers(colours, 24, "auto", threads=4) as found:
         assert len(found.each) == 1

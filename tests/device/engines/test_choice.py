@@ -41,14 +41,14 @@ def races(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, int]
 def test_each_file_is_measured_once(races: list[tuple[Path, int]], proved: Callable[..., Path]) -> None:
     first, second = proved("a.tflite"), proved("b.tflite", "another file")
     for _ in range(2):
-        path, device, remark = place(first, "auto", 2)
+        path, device, remark = place(first, 2)
         assert (path, device) == (first, "openvino")
         assert remark is not None
         assert "openvino 2026.4.1 takes 12.5 ms for an inference here, ai-edge-litert" in remark
         assert remark.endswith("20.0 ms")
     assert races == [(first, 2)]
-    assert place(first, "auto", 1)[1] == "cpu"
-    assert place(second, "auto", 2)[1] == "openvino"
+    assert place(first, 1)[1] == "cpu"
+    assert place(second, 2)[1] == "openvino"
     assert races == [(first, 2), (first, 1), (second, 2)]
 
 
@@ -56,11 +56,11 @@ def test_another_version_or_processor_is_measured_anew(
     races: list[tuple[Path, int]], proved: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = proved("a.tflite")
-    place(path, "auto", 2)
+    place(path, 2)
     monkeypatch.setattr(openvino, "version", lambda: "2027.0.0")
-    place(path, "auto", 2)
+    place(path, 2)
     monkeypatch.setattr(choice, "_processor", lambda: "another processor")
-    place(path, "auto", 2)
+    place(path, 2)
     assert len(races) == 3
 
 
@@ -69,10 +69,10 @@ def test_what_was_kept_and_cannot_be_used_is_measured_anew(
     races: list[tuple[Path, int]], cache: Path, proved: Callable[..., Path], spoilt: str
 ) -> None:
     path = proved("a.tflite")
-    place(path, "auto", 2)
+    place(path, 2)
     (key,) = json.loads(cache.read_text())
     cache.write_text(spoilt.replace("KEY", key))
-    assert place(path, "auto", 2)[1] == "openvino"
+    assert place(path, 2)[1] == "openvino"
     assert len(races) == 2
     assert json.loads(cache.read_text())[key]["device"] == "openvino"
 
@@ -82,7 +82,7 @@ def test_where_nothing_can_be_written_it_is_measured_each_time(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     for _ in range(2):
-        assert place(proved("a.tflite"), "auto", 2)[1] == "openvino"
+        assert place(proved("a.tflite"), 2)[1] == "openvino"
     assert len(races) == 2
 
 
@@ -91,7 +91,7 @@ def test_few_answers_are_kept(
 ) -> None:
     monkeypatch.setattr(choice, "_MOST", 2)
     for threads in (1, 2, 3):
-        place(proved("a.tflite"), "auto", threads)
+        place(proved("a.tflite"), threads)
     assert [one["device"] for one in json.loads(cache.read_text()).values()] == ["openvino", "cpu"]
 
 
@@ -106,7 +106,7 @@ def test_without_openvino_there_is_nothing_to_choose(
 ) -> None:
     monkeypatch.setattr(openvino, "version", lambda: None)
     remark = "runs on the processor: there is no colours_edgetpu.tflite beside the file"
-    assert place(colours, "auto") == (colours, "cpu", remark)
+    assert place(colours) == (colours, "cpu", remark)
     assert races == []
 
 
@@ -117,7 +117,7 @@ def test_an_engine_that_fails_is_told_and_tried_again(
         raise DeviceError("the package openvino", "ImportError: no libtbb")
 
     monkeypatch.setattr(race, "race", fail)
-    _, device, remark = place(colours, "auto")
+    _, device, remark = place(colours)
     assert device == "cpu"
     assert str(remark).endswith("openvino 2026.4.1 is not used, for it cannot run it: ImportError: no libtbb")
     assert not cache.exists()

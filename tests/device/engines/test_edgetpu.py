@@ -10,7 +10,7 @@ from edgedense.device.classifier import Classifier
 from edgedense.device.engines import edgetpu, openvino
 from edgedense.device.engines.choice import place
 from edgedense.device.engines.edgetpu import EdgeTpus, find_edgetpus, parse_device, probe
-from edgedense.device.engines.interpreter import make_interpreter
+from edgedense.device.engines.interpreter import make_interpreter, placed
 from edgedense.device.machine import RecordedMachine
 from edgedense.errors import DeviceError, EdgedenseError
 from tests.delegates import DELEGATE, HARMLESS, build
@@ -102,7 +102,7 @@ def test_only_auto_falls_back_and_says_so(tmp_path: Path, colours: Path, monkeyp
             assert "runs on the processor" in classifier.notes[0]
     plain.unlink()
     with pytest.raises(DeviceError):
-        place(compiled, "auto")
+        place(compiled)
     with pytest.raises(DeviceError):
         make_interpreter(compiled, "coral")
 
@@ -111,10 +111,11 @@ def test_auto_takes_the_compiled_file_where_the_device_works(tmp_path: Path, mon
     monkeypatch.setattr(openvino, "version", lambda: None)
     monkeypatch.setenv(edgetpu.LIBRARY_VARIABLE, build(tmp_path, HARMLESS))
     plain, compiled = tmp_path / "a.tflite", tmp_path / "a_edgetpu.tflite"
-    assert place(plain, "auto")[1] == "cpu"
+    assert place(plain)[1] == "cpu"
     compiled.touch()
-    assert place(plain, "auto") == (compiled, "coral", None)
-    assert place(plain, "cpu") == (plain, "cpu", None)
+    assert place(plain) == (compiled, "coral", None)
+    assert placed(plain, "auto", 1) == (compiled, "coral", None)
+    assert placed(plain, "cpu", 1) == (plain, "cpu", None)
 
 
 def write(folder: Path, **files: str) -> None:
