@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from edgedense.report.card import ModelCard as ModelCard
     from edgedense.rollout.options import DeployOptions as DeployOptions
     from edgedense.rollout.result import Deployment as Deployment
+    from edgedense.scoring.options import Scale as Scale
     from edgedense.website.site import Site as Site
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
@@ -89,6 +90,7 @@ _PLACES = {
     "Opening": "edgedense.converters.opening",
     "Slimming": "edgedense.converters.options",
     "DeployOptions": "edgedense.rollout.options",
+    "Scale": "edgedense.scoring.options",
     "UpdateOptions": "edgedense.device.service.options",
     "Preprocessing": "edgedense.images.preprocessing",
     "Conversion": "edgedense.converters.conversion",

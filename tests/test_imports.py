@@ -96,6 +96,10 @@ MAY |= {
 MAY["device.overview"] = DATA | {f"device.{name}" for name in ("board", "monitor", "mqtt", "preview")}
 RUNNING = {room for room in MAY if room.startswith("device.")}
 MAY |= {"device.live": SHARED | RUNNING, "device": SHARED | RUNNING | {"device.live"}}
+MAY["edgedense.scoring"] = DATA | {
+    *("edgedense.jobs", "device", "device.classifier"),
+    *("converters.opening", "converters.readers", "converters.readers.source"),
+}
 MAY["edgedense.website"] = SHARED | RUNNING
 MAY["edgedense.search"] = SHARED | BUILDING | {"converters", "converters.rivals"}
 MAY["edgedense.rollout"] = {"device.service"}

@@ -11,6 +11,7 @@ from edgedense.api.values import labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
+from edgedense.scoring.options import Scale
 
 if TYPE_CHECKING:
     from edgedense.device.classifiers import Classifiers
@@ -31,12 +32,13 @@ def compare(
     max_drop: float | None = None,
     labels: Path | str | Sequence[str] | None = None,
     threads: int | None = None,
+    scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> Report | ValueReport | Comparison:
     """Measure two deployed `.tflite` files with the same labels side by side on the same labelled images.
 
-    `data`, `labels`, `threads` and `progress` are as for `validate`. `max_drop` is how many points (of 100) the second
-    file's accuracy may be below the first's, or of files whose classes are scored alone its mean AUROC:
+    `data`, `labels`, `threads`, `scale` and `progress` are as for `validate`. `max_drop` is how many points (of 100)
+    the second file's accuracy may be below the first's, or of files whose classes are scored alone its mean AUROC:
     `Report.gate.passed` says whether that is kept.
 
     Of files that give values a table or pairs (picture, values) say the right ones, and the result is a `ValueReport`.
@@ -68,18 +70,20 @@ def compare(
             )
         called = (first.name, second.name) if first.name != second.name else (str(first), str(second))
         models = [validation.deployed(name, one.each) for name, one in zip(called, (old, new), strict=True)]
+        scale = scale or Scale()
+        scorer = measuring.scorer(models, [first, second], names, scale)
         result: Report | ValueReport
         if _give_values(old, new):
-            new.each[0].require_classes({"--max-drop": max_drop is not None})
+            new.each[0].require_classes({"--max-drop": max_drop is not None, "--until": scale.until is not None})
             _check_units(old.each[0].unit, new.each[0].unit)
             data = data if isinstance(data, str | Path | Table) else list(data)
             if not measuring.says_values(data):
-                return measuring.differ("comparing", data, models, new.labels)
-            result, images = measuring.of_values("comparing", data, models, new.labels, content.recipe)
+                return measuring.differ("comparing", data, scorer, new.labels)
+            result, images = measuring.of_values("comparing", data, scorer, new.labels, content.recipe)
         else:
             if old.thresholds != new.thresholds:
                 tell([f"the files have different thresholds: both are judged by those of {called[0]}"], second)
-            result, images = measuring.judge("comparing", data, models, old, content, max_drop)
+            result, images = measuring.judge("comparing", data, scorer, old, content, max_drop)
         result = replace(result, layer_noise=_noise_between(first, second, images.paths[:NOISE_PICTURES], old, new))
     tell(labelled.missing_notes(images))
     return result

@@ -11,6 +11,7 @@ from edgedense.api.values import labels_of
 from edgedense.errors import EdgedenseError
 from edgedense.notes import tell
 from edgedense.progress import Progress, reporting
+from edgedense.scoring.options import Scale
 
 if TYPE_CHECKING:
     from edgedense.converters.readers.source import Source
@@ -45,6 +46,7 @@ def validate(
     masks: Path | str | None = None,
     trust: bool = False,
     device: str = "cpu",
+    scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> Report | ValueReport | Comparison: ...
 
@@ -61,6 +63,7 @@ def validate(
     masks: Path | str | None = None,
     trust: bool = False,
     device: str = "cpu",
+    scale: Scale | None = None,
     progress: Progress | None = None,
 ) -> Report | ValueReport | Comparison | Replay:
     """Measure a deployed `.tflite` file on labelled images; with `reference`, what the conversion lost.
@@ -74,11 +77,14 @@ def validate(
     `reference` is the model that the file was made from: a path, or a model in memory. `max_drop` is how many
     points (of 100) the accuracy may be below the reference's, or of a file whose classes are scored alone the mean
     AUROC: nothing is raised when it is more, `Report.gate.passed` says so. `labels` are class names, or a text file of
-    them, in place of the file's own. `threads` is how many processor cores to use, by default all: each works on a
-    picture of its own, and the figures are the same to the bit. `layer_noise` also measures the noise of each layer
+    them, in place of the file's own. `threads` is how many processor cores to use, by default all: each works on a few
+    pictures, and the scores of the file are the same to the bit. `layer_noise` also measures the noise of each layer
     against the reference, on a few pictures. `trust` runs code that the reference's file holds. `device` is what runs
     the file, as for `explain`; an engine other than LiteRT works on one picture at a time. `progress` is as for
     `convert`.
+
+    `scale` is for many pictures: a folder from which a run that was killed goes on, an end when the drop is known well
+    enough, processes or machines that share the work.
 
     `masks` is a folder of pictures that mark a part of each picture, such as a lesion, named as for `explain`, below it
     as the pictures are below `data`. On the pictures that have one, `Report.masks` says how much of the heatmap of the
@@ -104,9 +110,11 @@ def validate(
         path, device, remark = placed(Path(file), device, threads)
         tell([remark] if remark else (), file)
         return replay(path, threads, device)
-    if reference is None and (max_drop is not None or layer_noise):
-        given = "--max-drop alone" if max_drop is not None else "layer_noise alone"
-        raise EdgedenseError("a reference to measure from", given, "--reference MODEL.keras")
+    scale = scale or Scale()
+    needing = {"--max-drop": max_drop is not None, "--until": scale.until is not None, "layer_noise": layer_noise}
+    if reference is None and any(needing.values()):
+        given = next(name for name, value in needing.items() if value)
+        raise EdgedenseError("a reference to measure from", f"{given} alone", "--reference MODEL.keras")
     from edgedense.api import measuring
     from edgedense.deployed import bundle
     from edgedense.device.classifiers import Classifiers
@@ -127,6 +135,7 @@ def validate(
             has_right = measuring.says_values(data)
             needing = {
                 "--max-drop": max_drop is not None,
+                "--until": scale.until is not None,
                 "the noise of layers (--report)": layer_noise and not has_right,
                 "--masks": masks is not None,
             }
@@ -134,14 +143,16 @@ def validate(
         if reference is not None:
             found, source = _reference(reference, classifiers.preprocessing, content.recipe, trust)
             models.insert(0, found)
+        device = classifiers.each[0].device
+        scorer = measuring.scorer(models, [file], labels_of(labels), scale, reference, source, trust, device)
         result: Report | ValueReport
         if gives_values and not has_right:
-            return measuring.differ("validating", data, models, classifiers.labels)
+            return measuring.differ("validating", data, scorer, classifiers.labels)
         if gives_values:
-            result, images = measuring.of_values("validating", data, models, classifiers.labels, content.recipe)
+            result, images = measuring.of_values("validating", data, scorer, classifiers.labels, content.recipe)
         else:
             look = None if masks is None else _looking(masks, models, classifiers, source)
-            result, images = measuring.judge("validating", data, models, classifiers, content, max_drop, look)
+            result, images = measuring.judge("validating", data, scorer, classifiers, content, max_drop, look)
         if layer_noise:
             result = replace(result, layer_noise=_noise_against(content, file, reference, images, trust))
     tell(labelled.missing_notes(images))
@@ -164,12 +175,12 @@ def _reference(
     model: Any, preprocessing: Preprocessing, recipe: Mapping[str, Any], trust: bool
 ) -> tuple[Model, Source]:
     """(the reference as a model under test, what was read)."""
-    from edgedense.converters.opening import recorded
-    from edgedense.converters.readers.reference import is_source, reference
+    from edgedense.converters.readers.reference import is_source
     from edgedense.measures.temperature import value_of
+    from edgedense.scoring.task import open_reference
 
     temperature = value_of(recipe)
-    found, source = reference(model, preprocessing, recorded(recipe, trust=trust), temperature)
+    found, source = open_reference(model, preprocessing, recipe, trust)
     if temperature != 1:
         tell([f"the reference's logits are divided by {temperature:g} too, the temperature that the file has"])
     if not is_source(source, recipe):

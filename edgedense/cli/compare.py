@@ -9,6 +9,7 @@ from edgedense.cli.options import AsJson, LabelledPictures, ReportPage, Threads
 from edgedense.cli.printing import render
 from edgedense.cli.tables import LabelTable
 from edgedense.flags import Flag
+from edgedense.scoring.options import Scale
 
 First = Annotated[Path, Flag("A deployed .tflite file.", argument=True, reads="file")]
 Second = Annotated[Path, Flag("Another one, with the same labels.", argument=True, reads="file")]
@@ -37,6 +38,7 @@ def compare(
     as_json: AsJson = False,
     threads: Threads = None,
     table: LabelTable,
+    scale: Scale,
 ) -> None:
     """Measure two deployed files side by side on the same labelled images."""
     import edgedense
@@ -45,5 +47,7 @@ def compare(
     if report is not None:
         check_writable(report)
     pictures = table.of(data)
-    result = edgedense.compare(first, second, pictures, max_drop=max_drop, labels=labels, threads=threads)
+    result = edgedense.compare(
+        first, second, pictures, max_drop=max_drop, labels=labels, threads=threads, scale=scale.for_command()
+    )
     render(result, as_json, report, pictures)

@@ -34,12 +34,13 @@ def messages() -> Iterator[None]:
         LOG.setLevel(level)
 
 
-def check_page(page: Path | None) -> None:
-    """Raise EdgedenseError now, and not after minutes of measuring, when the page cannot be written."""
+def check_pages(*pages: Path | None) -> None:
+    """Raise EdgedenseError now, and not after minutes of measuring, when a page cannot be written."""
     from edgedense.files import check_writable
 
-    if page is not None:
-        check_writable(page)
+    for page in pages:
+        if page is not None:
+            check_writable(page)
 
 
 def render(

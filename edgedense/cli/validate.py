@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from edgedense.cli.options import AsJson, DeployedFile, Device, OwnLabels, ReportPage, Threads
-from edgedense.cli.printing import check_page, render
+from edgedense.cli.printing import check_pages, render
 from edgedense.cli.tables import LabelTable
 from edgedense.cli.thresholds import Choice
 from edgedense.converters.opening import TrustModel
 from edgedense.errors import EdgedenseError, GateError
 from edgedense.flags import Flag, changed
 from edgedense.report.about import PANEL, About
+from edgedense.scoring.options import Scale
+from edgedense.scoring.threads import one_thread_a_batch
 
 if TYPE_CHECKING:
     from edgedense.deployed.golden import Replay
@@ -76,6 +79,7 @@ def validate(
     device: Device = "cpu",
     threads: Threads = None,
     table: LabelTable,
+    scale: Scale,
     trust: TrustModel = False,
     choice: Choice,
     card: CardFile = None,
@@ -90,18 +94,18 @@ def validate(
     chosen: dict[str, Any] = {"reference": reference, "max_drop": max_drop, "labels": labels, "masks": masks}
     engine: dict[str, Any] = {"device": device, "threads": threads}
     if choice.operating_point is not None:
-        others = {**chosen, "report": report, "card": card, "device": None if device == "cpu" else device}
-        choice.make(model, table.of(data), others, threads, as_json)
+        chosen |= {**vars(scale), "report": report, "card": card, "device": None if device == "cpu" else device}
+        choice.make(model, table.of(data), chosen, threads, as_json)
         return
     if data is None:
-        measures = report or card or changed(table) or any(value is not None for value in chosen.values())
+        measures = report or card or changed(table, scale) or any(value is not None for value in chosen.values())
         _replay(model, bool(measures), engine, as_json)
         return
-    check_page(report)
+    check_pages(report, card)
     pictures = table.of(data)
-    check_page(card)
-    noise = reference is not None and report is not None
-    result = edgedense.validate(model, pictures, layer_noise=noise, trust=trust, **engine, **chosen)
+    chosen |= {"layer_noise": reference is not None and report is not None, "scale": scale.for_command()}
+    with one_thread_a_batch() if masks is None else nullcontext():  # heatmaps come one after the other
+        result = edgedense.validate(model, pictures, trust=trust, **engine, **chosen)
     render(result, as_json, report, pictures, card, about)
 
 

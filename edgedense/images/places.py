@@ -59,6 +59,15 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / name for name in names)
 
 
+def state(path: Path) -> str:
+    """What changes with a file's content: its size, and the time of the last change or what the server of an address
+    calls it by. Raises OSError where there is none."""
+    if isinstance(path, Remote):
+        return path.state()
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
 def matching(pattern: Path | str) -> list[Path]:
     """What fits a pattern with the wildcards * ? [ ], and ** for any folders."""
     found = place(pattern)
@@ -100,9 +109,22 @@ class Remote(type(Path())):  # type: ignore[misc]  # PosixPath: which it is, Pyt
         except EdgedenseError as error:
             raise OSError(errno.EIO, error.found, str(self)) from error
 
-    def open(self, mode: str = "rb", *_: Any, **__: Any) -> IO[bytes]:  # type: ignore[override]
+    def open(self, mode: str = "rb", *_: Any, **__: Any) -> IO[bytes]:
         """The content as an open file, for reading bytes; it is fetched at once. Raises what `read_bytes` raises."""
         return io.BytesIO(self.read_bytes())
+
+    def absolute(self) -> Remote:
+        """An address is the same wherever one is."""
+        return self
+
+    def state(self) -> str:
+        """As `state`: what servers call a file's version by, of which each has one or two."""
+        names = ("size", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
+        try:
+            found = self._ask(lambda system, path: system.info(path))
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from None
+        return " ".join(str(found[name]) for name in names if name in found)
 
     def entries(self) -> list[tuple[str, str]]:
         """(path, "file" or "directory") of each entry of a folder. Raises OSError where there is none."""

@@ -48,6 +48,20 @@ class LabelledImages:
     kind: Kind = "classes"
     notes: tuple[str, ...] = ()
 
+    def only(self, places: Integers) -> LabelledImages:
+        """Those at these places, in this order; the same where these are all of them in their order."""
+        if np.array_equal(places, np.arange(len(self.paths))):
+            return self
+        some = places.tolist()
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in some),
+            image_names=tuple(self.image_names[i] for i in some),
+            labels=self.labels[places] if self.labels.size else self.labels,
+            truth=self.truth[places],
+            patients=tuple(self.patients[i] for i in some) if self.patients else (),
+        )
+
 
 def read_labelled(
     data: LabelledLike, names: Sequence[str], kind: Kind = "classes", usual: Sequence[str] = tables.TEST

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from edgedense.measures.drift import Changed, Drift, Evaluation
 from edgedense.measures.findings import ChangedFindings, Findings
 from edgedense.measures.layer_noise import LayerNoise
 from edgedense.measures.masks import Focus
+from edgedense.measures.sequential import EarlyAnswer
 from edgedense.measures.stored_points import Kept
 
 
@@ -57,6 +58,13 @@ class Report:
     masks: Focus | None = None
     sha256: str = ""
     measured_with: str = ""
+    early: EarlyAnswer | None = None
+
+    def ended_early(self, early: EarlyAnswer) -> Report:
+        """The same with how it ended, and with the interval on the drop that holds although it was looked at again and
+        again."""
+        drift = self.drift and replace(self.drift, drop_low=early.look.low, drop_high=early.look.high)
+        return replace(self, drift=drift, early=early)
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -93,6 +101,7 @@ class Report:
             "patients": self.patients,
             "sha256": self.sha256,
             "measured_with": self.measured_with,
+            "early": {**asdict(self.early), "is_narrow": self.early.is_narrow} if self.early else None,
             "gate": {**asdict(self.gate), "passed": self.gate.passed} if self.gate else None,
             "layer_noise": [{"layer": name, "sqnr_db": value} for name, value in self.layer_noise],
             "operating_points": [asdict(one) for one in self.operating_points],

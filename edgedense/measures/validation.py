@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,27 +12,27 @@ import numpy.typing as npt
 
 from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
-from edgedense.images.pictures import names as image_names
 from edgedense.images.preprocessing import Preprocessing, load_image
+from edgedense.images.tables import Kind
 from edgedense.measures import drift, findings, metrics, stored_points
 from edgedense.measures.labelled import LabelledImages, listed
 from edgedense.measures.metrics import Floats
 from edgedense.measures.result import Gate, Report
 from edgedense.measures.scores import HALF
-from edgedense.measures.values import Comparison, differences
 from edgedense.workers import cores, in_order
 
 Predict = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [B, height, width, 3] -> scores [B, classes]
 PredictOne = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]  # pixels [height, width, 3] -> scores [classes]
-BATCH = 32
+# Pictures that a model with `predict` gets at once. Its last digits depend on that, so it is the same everywhere.
+BATCH = 8
 
 
 @dataclass(frozen=True)
 class Model:
     """A model under test: its name in the report, the pixels it wants, and how it scores them.
 
-    Either `predict` scores a batch, on all cores by means of its own, or each of `workers` scores one picture at a
-    time on a core of its own.
+    Either `predict` scores a batch, and may be called by several threads at the same time, or each of `workers` scores
+    one picture at a time on a core of its own.
     """
 
     name: str
@@ -58,32 +57,25 @@ def deployed(name: str, classifiers: Sequence[_Classifier]) -> Model:
 
 def judge(
     images: LabelledImages,
-    models: Sequence[Model],
-    tick: Callable[[int], None],
+    models: Sequence[str],
+    scores: Sequence[Floats],
     *,
     activation: str = "softmax",
     thresholds: Sequence[float] = (),
     max_drop: float | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Score one model, or a reference and then the model under test, and report on the last of them.
+    """Report on the last of one or two models, a reference and then the model under test: their names, and the scores
+    [N, classes] of each, as `require_classes` wants them.
 
     What is reported follows from `images.kind`: an evaluation of classes that exclude each other, or findings.
     `thresholds` are as for `drift.compare` or `findings.measure`. `max_drop` is the gate in points of 100 and needs a
-    reference. Raises EdgedenseError when a model does not score as many classes as there are labels.
+    reference.
     """
-    scores = score(images.paths, models, tick)
-    several = images.kind == "several"
-    for model, found in zip(models, scores, strict=True):
-        classes = found.shape[1] if several else max(2, found.shape[1])
-        if classes != len(images.names):
-            raise EdgedenseError(
-                f"{len(images.names)} classes, as many as there are labels", f"{classes} in {model.name}"
-            )
-    names = tuple(model.name for model in models)
+    names = tuple(models)
     result = (
         _findings(images, scores, names, thresholds)
-        if several
+        if images.kind == "several"
         else _classes(images, scores, names, activation, thresholds)
     )
     gate = None
@@ -96,6 +88,17 @@ def judge(
         patients=len(set(images.patients)),
         operating_points=stored_points.kept(recipe or {}, scores[-1], images.truth, images.names),
     )
+
+
+def require_classes(scores: npt.ArrayLike, model: str, names: Sequence[str], kind: Kind) -> None:
+    """Raise EdgedenseError when a model does not give as many scores [N, K] as there are `names`: labels, or of the
+    kind "values" values. One score alone may tell two classes apart."""
+    found = np.shape(scores)[1]
+    if kind == "values" and found != len(names):
+        raise EdgedenseError(f"{len(names)} values ({listed(names)})", f"{found} in {model}")
+    classes = max(2, found) if kind == "classes" else found
+    if classes != len(names):
+        raise EdgedenseError(f"{len(names)} classes, as many as there are labels", f"{classes} in {model}")
 
 
 def measured(images: LabelledImages) -> str:
@@ -163,65 +166,36 @@ def _findings(
     return Report(models[-1], None, findings=found)
 
 
-def differ(
-    pictures: Sequence[Picture], models: Sequence[Model], names: Sequence[str], tick: Callable[[int], None]
-) -> Comparison:
-    """Two models that give values, a reference and the one under test, on pictures that need no labels. `names` are the
-    values'. Raises EdgedenseError when a model gives more or fewer of them."""
-    before, after = models
-    first, second = given(pictures, models, names, tick)
-    return Comparison(before.name, after.name, len(pictures), differences(first, second, names, image_names(pictures)))
-
-
-def given(
-    pictures: Sequence[Picture], models: Sequence[Model], names: Sequence[str], tick: Callable[[int], None]
-) -> list[Floats]:
-    """The values [N, K] that each model gives, K of which `names` are. Raises EdgedenseError for another number."""
-    found = score(pictures, models, tick)
-    for model, values in zip(models, found, strict=True):
-        if values.shape[1] != len(names):
-            raise EdgedenseError(f"{len(names)} values ({listed(names)})", f"{values.shape[1]} in {model.name}")
-    return found
-
-
 def score(
-    images: Sequence[Picture], models: Sequence[Model], tick: Callable[[int], None], batch: int = BATCH
+    images: Sequence[Picture], models: Sequence[Model], tick: Callable[[int], None] = lambda n: None, batch: int = BATCH
 ) -> list[Floats]:
-    """The scores [N, classes] of each model on all images, in their order. `tick(n)` is called after every n.
+    """The scores [N, classes] of each model on all images, in their order. `tick(n)` is called after every n."""
+    found: list[list[Floats]] = [[] for _ in models]
+    for some in batches([images[i : i + batch] for i in range(0, len(images), batch)], models):
+        for parts, part in zip(found, some, strict=True):
+            parts.append(part)
+        tick(len(some[0]))
+    return [np.concatenate(parts) for parts in found]
 
-    Every core decodes pictures and scores them with the models that take one at a time, each core with a worker of its
-    own; the other models get batches. The scores do not depend on how many cores there are. Models with equal
-    preprocessing get the very same array, so that a difference is the models' own.
+
+def batches(images: Iterable[Sequence[Picture]], models: Sequence[Model]) -> Generator[tuple[Floats, ...], None, None]:
+    """The scores [n, classes] of each model for each batch of n pictures, in their order.
+
+    Every core takes a batch, decodes its pictures and scores them, each core with a worker of its own where a model has
+    workers. So the scores do not depend on how many cores there are. Models with equal preprocessing get the very same
+    pixels, so that a difference is the models' own.
     """
     count = min((len(model.workers) for model in models if model.workers), default=cores())
-    seen = in_order(images, [partial(_look, models, number) for number in range(count)])
-    found: list[list[npt.ArrayLike]] = [[] for _ in models]
-    while some := list(islice(seen, batch)):
-        batched = {model.preprocessing for model in models if model.predict}
-        pixels = {wanted: np.stack([one.pixels[wanted] for one in some]) for wanted in batched}
-        for number, model in enumerate(models):
-            if model.predict:
-                found[number].append(model.predict(pixels[model.preprocessing]))
-            else:
-                found[number].append(np.stack([one.scores[number] for one in some]))
-        tick(len(some))
-    return [np.concatenate([np.asarray(part, np.float64) for part in parts]) for parts in found]
+    return in_order(images, [partial(_look, models, number) for number in range(count)])
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """One picture as the models want it, and the scores of those that take one at a time, by their number."""
-
-    pixels: dict[Preprocessing, npt.NDArray[np.uint8]]
-    scores: dict[int, npt.ArrayLike]
-
-
-def _look(models: Sequence[Model], worker: int, picture: Picture) -> _Seen:
-    """What one core does with a picture: decode it, and score it with its own worker of each model."""
-    pixels = {wanted: load_image(picture, wanted) for wanted in {model.preprocessing for model in models}}
-    scores = {
-        number: model.workers[worker](pixels[model.preprocessing])
-        for number, model in enumerate(models)
-        if model.workers
-    }
-    return _Seen(pixels, scores)
+def _look(models: Sequence[Model], worker: int, pictures: Sequence[Picture]) -> tuple[Floats, ...]:
+    """What one core does with a batch."""
+    wanted = {model.preprocessing for model in models}
+    pixels = {each: np.stack([load_image(picture, each) for picture in pictures]) for each in wanted}
+    found = []
+    for model in models:
+        own = pixels[model.preprocessing]
+        rows = model.predict(own) if model.predict else [model.workers[worker](one) for one in own]
+        found.append(np.asarray(rows, np.float64))
+    return tuple(found)

@@ -135,7 +135,9 @@ def _names(report: Report) -> tuple[str, ...]:
 def _data(report: Report, about: About) -> Section:
     """On what it was measured, by count and class."""
     people = f"{report.patients} patients" if report.patients else f"patients {NOT_STATED}"
-    said = f"Measured on {report.images} pictures, {people}. Where they come from: {about.population or NOT_STATED}."
+    drawn = "" if report.early is None else f" of {report.early.total}, drawn at random"
+    origin = about.population or NOT_STATED
+    said = f"Measured on {report.images} pictures{drawn}, {people}. Where they come from: {origin}."
     said = re.sub(r"\.\.$", ".", said)
     if report.findings is not None:
         counts = report.findings.scored.classes

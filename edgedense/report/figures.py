@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgedense.measures.drift import Drift, Evaluation, Ranking
 from edgedense.measures.result import Report
+from edgedense.measures.sequential import EarlyAnswer
 from edgedense.report import several, wording
 from edgedense.report.wording import KL, Figure, Row, number, percent
 
@@ -13,7 +14,7 @@ def figures(report: Report) -> list[Figure]:
     if report.findings is not None:
         return several.figures(report.findings)
     models = report.evaluations
-    return [*_of_each(models), *_of_scores(models), *(_of_the_pair(report.drift) if report.drift else ())]
+    return [*_of_each(models, report.early), *_of_scores(models), *(_of_the_pair(report.drift) if report.drift else ())]
 
 
 def summary_rows(report: Report) -> list[Row]:
@@ -21,9 +22,10 @@ def summary_rows(report: Report) -> list[Row]:
     return [(f.name, *[""] * (len(report.models) - len(f.values)), *f.values) for f in figures(report)]
 
 
-def _of_each(models: tuple[Evaluation, ...]) -> list[Figure]:
+def _of_each(models: tuple[Evaluation, ...], early: EarlyAnswer | None) -> list[Figure]:
+    of = "" if early is None else f" of {early.total}"
     found = [
-        Figure("images", tuple(str(m.images) for m in models), "How many pictures were classified."),
+        Figure("images", tuple(f"{m.images}{of}" for m in models), "How many pictures were classified."),
         Figure(
             "accuracy (top-1)",
             tuple(percent(m.accuracy) for m in models),
@@ -119,4 +121,5 @@ def verdict(report: Report) -> str:
         said = several.verdict(report.findings)
     else:
         said = wording.verdict(report.drift, report.images)
+        said += "" if report.early is None else f" {wording.early_verdict(report.early)}"
     return said if report.gate is None else f"{said} {wording.gate_verdict(report.gate)}"

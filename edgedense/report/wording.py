@@ -14,6 +14,7 @@ from edgedense.measures.metrics import rule_of_three
 from edgedense.measures.operating_points import OperatingPoint, Share
 from edgedense.measures.result import Gate, Report
 from edgedense.measures.scores import text
+from edgedense.measures.sequential import EarlyAnswer
 from edgedense.measures.stored_points import Kept, Stored
 from edgedense.measures.values import Difference
 
@@ -73,6 +74,16 @@ def verdict(drift: Drift | None, images: int) -> str:
         f"{drift.lost} images went from right to wrong, {drift.won} from wrong to right: "
         f"the difference {real} (McNemar, p = {drift.p_value:.2g})."
     )
+
+
+def early_verdict(early: EarlyAnswer) -> str:
+    """How it ended that was to end when the drop is known well enough."""
+    asked = f"the interval on the drop was at most {early.until:g} points to each side"
+    if early.is_narrow:
+        said = f"{early.images} of {early.total} pictures were looked at, in random order: then {asked}."
+    else:
+        said = f"All {early.total} pictures were looked at, and at no look {asked}: it is {early.look.half_width:.2g}."
+    return f"{said} It holds for all {early.planned} looks that were planned together; McNemar's p does not."
 
 
 def gate_verdict(gate: Gate) -> str:

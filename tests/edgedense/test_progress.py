@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edgedense.cli.bars import Bars, bars
-from edgedense.progress import progress, reporting
+from edgedense.cli.bars import Bars, Lines, bars
+from edgedense.progress import progress, reporting, say
 
 Calls = list[tuple[str, int, int]]
 
@@ -137,10 +137,44 @@ class TestBars:
         assert "failing" in screen.getvalue()
         assert left(screen) == ""
 
-    def test_none_where_there_is_no_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_is_known_stands_beside_the_bar(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screen, drawn = terminal(monkeypatch), Bars(patience=-1)
+        monkeypatch.setenv("COLUMNS", "120")
+        drawn("validating", 0, 4)
+        drawn.say("validating", "drop 0.31 (0.10 to 0.52)")
+        drawn("validating", 2, 4)
+        drawn.close()
+        shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue())
+        assert re.search(r"2/4 00:00:\d\d left drop 0\.31 \(0\.10 to 0\.52\)", shown)
+
+
+class TestLines:
+    def test_a_line_now_and_then_where_there_is_no_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """10 seconds a piece, of which an earlier run has left 1,000: 88 pieces are 880 seconds."""
+        screen, clock = io.StringIO(), iter(range(0, 1000, 5))
+        monkeypatch.setattr(sys, "stderr", screen)
+        monkeypatch.setattr("edgedense.cli.bars.time.monotonic", lambda: next(clock))
+        drawn = Lines(every=1)
+        drawn("validating", 1000, 1091)
+        drawn.say("validating", "drop 0.31 (0.10 to 0.52)")
+        assert screen.getvalue() == ""
+        monkeypatch.setattr("edgedense.cli.bars.time.monotonic", lambda: 35.0)  # 30 seconds after it began
+        drawn("validating", 1003, 1091)
+        drawn("validating", 1091, 1091)
+        drawn.close()
+        line = "edgedense: validating 1,003/1,091, 00:14:40 left, drop 0.31 (0.10 to 0.52)\n"
+        assert screen.getvalue() == line
+
+    def test_what_is_short_has_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         screen = io.StringIO()
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr("edgedense.cli.bars.PATIENCE", -1.0)
-        with bars(), progress("quiet", 2) as tick:
+        with bars(), progress("quick", 2) as tick:
             tick(1)
         assert screen.getvalue() == ""
+
+
+def test_what_is_known_is_told_to_those_who_have_an_ear_for_it(calls: Calls, listener: Callable[..., None]) -> None:
+    with reporting(listener), progress("deaf", 3, done=2) as tick:
+        say("deaf", "drop 0.31")
+        tick(1)
+    assert calls == [("deaf", 2, 3), ("deaf", 3, 3)]

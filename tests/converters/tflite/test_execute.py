@@ -95,6 +95,7 @@ def test_the_figures_of_a_validation_are_the_same_to_the_bit(model: bytes, folde
                 validation.Model("float", classifiers.preprocessing, darkness),
                 validation.deployed("int8", classifiers.each),
             ]
-            figures.append(validation.judge(images, models, lambda number: None).to_json())
+            scores = validation.score(images.paths, models)
+            figures.append(validation.judge(images, ["float", "int8"], scores).to_json())
     assert json.loads(figures[0])["drift"]["after"]["images"] == len(images.paths)
     assert figures == [figures[0]] * 4

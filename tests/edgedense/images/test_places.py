@@ -13,7 +13,7 @@ from PIL import Image
 from edgedense.errors import EdgedenseError
 from edgedense.images import tables
 from edgedense.images.pictures import collect, names
-from edgedense.images.places import Remote, file_names, files_below, matching, place, subfolders
+from edgedense.images.places import Remote, file_names, files_below, matching, place, state, subfolders
 from edgedense.images.preprocessing import Preprocessing, find_images, find_labelled, load_image
 from edgedense.measures.labelled import read_labelled
 
@@ -139,3 +139,17 @@ def test_fsspec_is_loaded_for_addresses_alone_and_named_where_it_is_missing(tmp_
     said = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True).stdout
     assert "expected fsspec, which reads s3://" in said
     assert "Try: pip install 'edgedense[scale]'" in said
+
+
+def test_the_state_of_a_file_changes_with_it(bucket: Path) -> None:
+    for base in (bucket, place("memory://bucket")):
+        before = state(base / "cat" / "a.png")
+        assert state(base / "cat" / "a.png") == before
+        assert state(base / "cat" / "b.png") != before
+        with pytest.raises(OSError, match="No such file"):
+            state(base / "cat" / "none.png")
+
+
+def test_an_address_is_absolute() -> None:
+    there = place("s3://bucket/a.png")
+    assert there.absolute() == there

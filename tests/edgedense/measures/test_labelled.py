@@ -98,3 +98,12 @@ def test_the_fingerprint_of_pairs_does_not_depend_on_their_order(folder: Path) -
     (folder / "cat" / "10.png").unlink()
     with pytest.raises(EdgedenseError, match=r"a readable image; found cat/10\.png"):
         labelled.fingerprint(one)
+
+
+def test_some_of_the_images(folder: Path) -> None:
+    images = labelled.read_labelled(folder, ("cat", "fox"))
+    some = images.only(np.array([0, 2]))
+    assert (some.image_names, some.labels.tolist()) == (("cat/10.png", "fox/30.png"), [0, 1])
+    assert some.truth.tolist() == [[1, 0], [0, 1]]
+    assert [path.name for path in some.paths] == ["10.png", "30.png"]
+    assert images.only(np.arange(3)) is images
