@@ -65,7 +65,7 @@ class Given:
     def agree(self) -> Agree:
         """How often scores are decided alike: picture by picture, or where each class is scored alone, class by
         class."""
-        limits = _limits(self.source, self.names)
+        limits = score_limits(self.source, self.names)
         return partial(findings.agreement, thresholds=limits) if limits else metrics.agreement
 
     @property
@@ -108,7 +108,7 @@ def read(
         scores = trained.predict(own)
         notes += check_preprocessing(trained, pictures, names, scores, options)
     if validation is not None or options.max_drop is not None:
-        held = _validation(trained, preprocessing, validation, names, _limits(source, names))
+        held = _validation(trained, preprocessing, validation, names, score_limits(source, names))
         notes += held.images.notes
     if options.slimming.trains:
         training = slimming.pictures_of(options.slimming, pictures.pixels, pictures.sha256, preprocessing, names)
@@ -211,7 +211,7 @@ def _validation(
     names: tuple[str, ...],
     limits: tuple[float, ...],
 ) -> Validation:
-    """The labelled pictures, scored by the trained model itself; `limits` as `_limits` gives them."""
+    """The labelled pictures, scored by the trained model itself; `limits` as `score_limits` gives them."""
     if data is None or not names:
         raise EdgedenseError(
             "labelled pictures and labels to measure with",
@@ -285,7 +285,7 @@ def has_thresholds(source: Source) -> bool:
     return source.activation == "sigmoid" and bool(source.thresholds)
 
 
-def _limits(source: Source, names: tuple[str, ...]) -> tuple[float, ...]:
+def score_limits(source: Source, names: tuple[str, ...]) -> tuple[float, ...]:
     """What each class's score must reach, infinite where none does; empty where classes exclude each other."""
     classes = source.network.classes
     if source.activation != "sigmoid" or len(names) > classes:

@@ -27,6 +27,7 @@ from edgedense.images.tables import Table
 
 Estimator = Literal["minmax", "percentile", "mse"]
 Criterion = Literal["taylor", "l1", "norm", "random"]
+NormForm = Literal["maximum", "depthwise"]
 DEFAULT_IMAGES = 300  # more make ranges no better: their extremes are met within a few hundred pictures
 
 PICTURES = "Pictures and preprocessing"
@@ -36,6 +37,11 @@ ACCURACY = "How much accuracy may be lost"
 THRESHOLDS = "From which score on a class counts as seen, and how sure a score is"
 SMALLER = "A smaller, faster network"
 RECOVERY = "Training that wins accuracy back"
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 OperatingPoint = Annotated[
@@ -344,6 +350,26 @@ class Options:
             maximum=4,
         ),
     ] = None
+    form: Annotated[
+        NormForm,
+        Flag(
+            "How a batch normalization with its ReLU is computed inside of dense layers and transitions. maximum: as a "
+            "comparison with one number for each channel, which is fastest. depthwise: as a multiplication and an "
+            "addition, which rounds less.",
+            panel=QUANTIZATION,
+        ),
+    ] = "maximum"
+    float_layers: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Compute these layers in float32 in place of int8, with commas between their names, such as "
+            "block1/layer2/growth. The layers that int8 harms most are found by edgedense inspect --layers.",
+            panel=QUANTIZATION,
+            metavar="NAME,...",
+            takes=str,
+            read=parse_names,
+        ),
+    ] = ()
     max_drop: Annotated[
         float | None,
         Flag(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
+from edgedense.converters.pruning.shrink import Shrunk
 from edgedense.converters.quantization import attempts, gate, noise, temperature
 from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation
@@ -67,16 +68,25 @@ def convert(
     """
     options = options or Options()
     flags.check(options)
-    _check(options, validation is not None)
+    check(options, validation is not None)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
     given, notes = read(model, calibration, labels, options, validation)
+    return converted(given, notes, options)
+
+
+def converted(given: Given, notes: Sequence[str], options: Options, shrunk: Shrunk | None = None) -> Conversion:
+    """All of `convert` behind the reading of model and pictures, which gave `notes` too.
+
+    `shrunk` is what cutting the channels by these options gives, where it is known. Raises what `convert` raises.
+    """
+    notes = list(notes)
     prepared, steps = rewriting.prepared(
         given.source, given.preprocessing, given.probes, rewriting.probes_of(given.own)
     )
     if options.calibrate_confidence:
         temperature.check(prepared)
-    changes = _changes(prepared, given, options)
+    changes = _changes(prepared, given, options, shrunk)
     network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
         statistics = statistics_of(network, given.pictures.pixels, tick)
@@ -138,9 +148,14 @@ def convert(
     )
 
 
-def _check(options: Options, validates: bool) -> None:
+def check(options: Options, validates: bool) -> None:
     """Raise EdgedenseError for what does not go together, before anything is read."""
     slimming.check(options.slimming)
+    if options.float_layers and (options.target == "coral" or options.output_type != "float32"):
+        integer = "--target coral" if options.target == "coral" else f"--output-type {options.output_type}"
+        raise EdgedenseError(
+            "--float-layers with a float output", f"--float-layers with {integer}, which is all integer"
+        )
     wanting = {
         "--max-drop": ("--max-drop POINTS", options.max_drop is not None),
         "--operating-point": ("--operating-point RULE", options.operating_point is not None),
@@ -180,7 +195,8 @@ def _quantized(
     specs = attempts.candidates(options.ranges, options.headroom)
     with progress("choosing ranges", len(specs)) as tick:
         attempt, tried = attempts.choose(
-            network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick, given.apart
+            *(network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick, given.apart),
+            Attempt(form=options.form, floats=options.float_layers),
         )
     good_enough = _good_enough(given.held, options)
 
@@ -212,7 +228,7 @@ def _flatbuffer(built: Built, given: Given, options: Options) -> bytes:
     return flatbuffer
 
 
-def _changes(network: DenseNet, given: Given, options: Options) -> list[Change]:
+def _changes(network: DenseNet, given: Given, options: Options, shrunk: Shrunk | None) -> list[Change]:
     """A prepared network, and the steps that make it smaller."""
     pixels = given.pictures.pixels
 
@@ -230,6 +246,7 @@ def _changes(network: DenseNet, given: Given, options: Options) -> list[Change]:
             given.training,
             lambda changed: time(bundle.pack(file(changed, pixels[:QUICK]), given.names, recipe)),
             None if good is None else lambda changed: good(file(changed, pixels)),
+            shrunk,
         )
 
 

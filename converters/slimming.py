@@ -90,18 +90,20 @@ def slim(
     pictures: Pictures | None,
     latency: Callable[[DenseNet], BoardTime],
     good_enough: Callable[[DenseNet], bool] | None,
+    shrunk: Shrunk | None = None,
 ) -> list[Change]:
     """The network as it is, then the changes that `options` ask for, each on the network that the one before left.
 
     `network` is as after fold_norms and fold_constants; `pixels` [N, H, W, 3] are calibration pictures, `pictures`
     those to train on, where there is training. `latency` says how long a network takes; `good_enough` ends the
-    recovery early.
+    recovery early. `shrunk` is what cutting the channels gives, where it is known.
     """
     teacher, kept = network, identity(network)
     changes = [Change(TRAINED, {}, network, kept)]
     if options.prunes:
-        goal, wanted = _goal(network, options, latency)
-        shrunk = shrink(network, pixels, goal, options.importance, progress, wanted)
+        if shrunk is None:
+            goal, wanted = _goal(network, options, latency)
+            shrunk = shrink(network, pixels, goal, options.importance, progress, wanted)
         network, kept = shrunk.network, shrunk.kept
         time = None if options.fit_latency is None else latency(network)
         changes.append(Change(PRUNE, _told(options, shrunk, time), network, kept))

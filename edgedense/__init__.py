@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgedense.api.inspect import inspect as inspect
     from edgedense.api.inspect import inspect_layers as inspect_layers
     from edgedense.api.page import to_html as to_html
+    from edgedense.api.search import search as search
     from edgedense.api.thresholds import choose_thresholds as choose_thresholds
     from edgedense.api.validate import validate as validate
     from edgedense.api.web import web as web
@@ -65,6 +66,9 @@ if TYPE_CHECKING:
     from edgedense.rollout.options import DeployOptions as DeployOptions
     from edgedense.rollout.result import Deployment as Deployment
     from edgedense.scoring.options import Scale as Scale
+    from edgedense.search.options import SearchOptions as SearchOptions
+    from edgedense.search.result import Point as Point
+    from edgedense.search.result import SearchResult as SearchResult
     from edgedense.website.site import Site as Site
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
@@ -76,6 +80,7 @@ _PLACES = {
     "choose_thresholds": "edgedense.api.thresholds",
     "inspect": "edgedense.api.inspect",
     "inspect_layers": "edgedense.api.inspect",
+    "search": "edgedense.api.search",
     "explain": "edgedense.api.explain",
     "feature_maps": "edgedense.api.explain",
     "to_html": "edgedense.api.page",
@@ -114,6 +119,9 @@ _PLACES = {
     "Heat": "edgedense.explanations.explanation",
     "Features": "edgedense.converters.features",
     "Site": "edgedense.website.site",
+    "SearchOptions": "edgedense.search.options",
+    "SearchResult": "edgedense.search.result",
+    "Point": "edgedense.search.result",
     "EdgedenseError": "edgedense.errors",
     "GateError": "edgedense.errors",
     "DeviceError": "edgedense.errors",

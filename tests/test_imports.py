@@ -101,7 +101,7 @@ MAY["edgedense.scoring"] = DATA | {
     *("converters.opening", "converters.readers", "converters.readers.source"),
 }
 MAY["edgedense.website"] = SHARED | RUNNING
-MAY["edgedense.search"] = SHARED | BUILDING | {"converters", "converters.rivals"}
+MAY["edgedense.search"] = SHARED | BUILDING | {"converters", "converters.rivals", "edgedense.boards", "edgedense.jobs"}
 MAY["edgedense.rollout"] = {"device.service"}
 MAY["edgedense.boards"] = {"edgedense.deployed", "edgedense.rollout"} | BOARDS
 MAY["edgedense.api"] = set(MAY)

@@ -21,7 +21,11 @@ WIDEST = 4096  # inputs; a wider Dense has more unknowns than pictures can tell,
 
 
 def reconstruct(
-    network: DenseNet, selection: Selection, pixels: Pixels, tick: Callable[[int], None] = lambda n: None
+    network: DenseNet,
+    selection: Selection,
+    pixels: Pixels,
+    tick: Callable[[int], None] = lambda n: None,
+    kernels: bool = True,
 ) -> DenseNet:
     """`network` cut to `selection`, with weights that give back the uncut outputs as far as what is left tells them.
 
@@ -30,6 +34,7 @@ def reconstruct(
     ridge regression towards the weights that stayed into the kernel (after He et al., "Channel pruning for accelerating
     very deep neural networks", 2017, section 3.1). How far the kernel moves is decided on every second picture by the
     fit to the others; where no fit helps, the kernel stays. `tick(1)` is called for each of them.
+    Without `kernels` only biases are fitted, which takes seconds where the kernels take minutes.
     """
     import tensorflow as tf
 
@@ -40,7 +45,7 @@ def reconstruct(
         if op.kind in ("conv", "dense"):
             name, outputs = counterparts.get(op.output, (op.output, None))
             expected = uncut.linear(name)
-            op = _fitted(tf, op, left.tensors[op.inputs[0]], expected, outputs)
+            op = _fitted(tf, op, left.tensors[op.inputs[0]], expected, outputs, kernels)
             fitted[op.output] = op.weights
             tick(1)
         left.step(op)
@@ -87,14 +92,15 @@ def _counterparts(selection: Selection) -> dict[str, tuple[str, Indices]]:
     return found
 
 
-def _fitted(tf: Any, op: Op, x: Any, expected: Any, outputs: Indices | None) -> Op:
-    """`op` with kernel and bias fitted to `expected`, of which `outputs` are its own."""
+def _fitted(tf: Any, op: Op, x: Any, expected: Any, outputs: Indices | None, kernels: bool) -> Op:
+    """`op` with its bias, and its kernel where `kernels` are fitted too, fitted to `expected`, of which `outputs` are
+    its own."""
     kernel, _ = op.weights
     inputs, targets = _samples(tf, op, x, expected)
     if outputs is not None:
         targets = targets[..., outputs]
     flat = kernel.reshape(-1, kernel.shape[-1])
-    if len(flat) <= WIDEST:
+    if kernels and len(flat) <= WIDEST:
         flat = ridge(inputs, targets, flat)
     mean = (targets - inputs @ flat).mean(axis=(0, 1))
     return replace(op, kernel=flat.reshape(kernel.shape), bias=mean)

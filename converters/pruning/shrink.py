@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from edgedense.converters.network.program import lower
 from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.channels import Selection, correspondence, cut
 from edgedense.converters.pruning.cost import macs
-from edgedense.converters.pruning.importance import measure_importance
+from edgedense.converters.pruning.importance import Importance, measure_importance
 from edgedense.converters.pruning.reconstruct import reconstruct
 from edgedense.converters.pruning.selection import cuts
 from edgedense.errors import EdgedenseError
@@ -50,17 +50,22 @@ def fraction_removed(network: DenseNet, fraction: float) -> Goal:
     return lambda smaller: macs(smaller) <= most
 
 
-def shrink(
-    network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, progress: Progress, wanted: str
-) -> Shrunk:
-    """Cut the least important channels of `network` until `goal` is met, then fit what is left to the whole network.
+def way_down(
+    network: DenseNet, pixels: Pixels, criterion: Criterion, progress: Progress, importance: Importance | None = None
+) -> tuple[Selection, ...]:
+    """All selections on the way from the whole network to the smallest, each a part of the one before: every goal is
+    met by one of them. `importance` is what `measure_importance` gives, where it is known."""
+    if importance is None:
+        with progress("measuring channels", len(pixels)) as tick:
+            importance = measure_importance(network, pixels, criterion, tick=tick)
+    return tuple(cuts(network, importance))
 
-    `pixels` [N, H, W, 3] are calibration pictures; no labels are needed. The goal must stay met once it is met on the
-    way down. Raises EdgedenseError, naming the goal as `wanted`, when it is not met by the smallest network.
+
+def first_that_meets(network: DenseNet, way: Sequence[Selection], goal: Goal, wanted: str) -> Selection:
+    """The first selection on the way down with which `goal` is met. It must stay met once it is.
+
+    Raises EdgedenseError, naming the goal as `wanted`, when it is not met by the smallest network.
     """
-    with progress("measuring channels", len(pixels)) as tick:
-        importance = measure_importance(network, pixels, criterion, tick=tick)
-    way = list(cuts(network, importance))
     if not goal(cut(network, way[-1])):
         least = macs(cut(network, way[-1])) / macs(network)
         left = "one dense layer per block"
@@ -71,14 +76,30 @@ def shrink(
             f"a smallest network, {left}, of {100 * least:.0f} % of the multiply-accumulates, which does not meet it",
             "a lower goal, or --input-size",
         )
-    selection = _first(way, lambda at: goal(cut(network, at)))
+    return _first(way, lambda at: goal(cut(network, at)))
+
+
+def mended(network: DenseNet, selection: Selection, pixels: Pixels, progress: Progress, kernels: bool = True) -> Shrunk:
+    """`network` cut to `selection`, and what is left fitted to the whole network on `pixels` [N, H, W, 3]; of it only
+    the biases without `kernels`."""
     fits = sum(op.kind in ("conv", "dense") for op in lower(cut(network, selection)).ops)
     with progress("fitting what is left", fits) as tick:
-        smaller = reconstruct(network, selection, pixels, tick)
+        smaller = reconstruct(network, selection, pixels, tick, kernels)
     return Shrunk(smaller, correspondence(network, selection), selection)
 
 
-def _first(way: list[Selection], met: Callable[[Selection], bool]) -> Selection:
+def shrink(
+    network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, progress: Progress, wanted: str
+) -> Shrunk:
+    """Cut the least important channels of `network` until `goal` is met, then fit what is left to the whole network.
+
+    `pixels` [N, H, W, 3] are calibration pictures; no labels are needed. Raises what `first_that_meets` raises.
+    """
+    way = way_down(network, pixels, criterion, progress)
+    return mended(network, first_that_meets(network, way, goal, wanted), pixels, progress)
+
+
+def _first(way: Sequence[Selection], met: Callable[[Selection], bool]) -> Selection:
     """The first that is met, of which all behind it are; the last one is."""
     low, high = 0, len(way) - 1
     while low < high:

@@ -20,6 +20,7 @@ from edgedense.converters.quantization.noise import Equalization, equalization
 from edgedense.converters.quantization.quantize import Quantized, Range, Weights, activations, quantize, scale_groups
 from edgedense.converters.tflite import execute
 from edgedense.converters.tflite.flatbuffer import Quantization
+from edgedense.errors import EdgedenseError, listed
 from edgedense.images.preprocessing import Pixels
 from edgedense.measures import metrics
 
@@ -85,17 +86,18 @@ def choose(
     output_type: str,
     tick: Callable[[int], None],
     apart: Apart = metrics.kl_divergence,
+    base: Attempt = Attempt(),
 ) -> tuple[Attempt, tuple[Candidate, ...]]:
-    """The range estimator that keeps closest to the float `scores` [N, classes] on every second picture, when fitted
-    on the others. `apart` says how far, for each picture."""
+    """`base` with the range estimator that keeps closest to the float `scores` [N, classes] on every second picture,
+    when fitted on the others. `apart` says how far, for each picture."""
     if len(specs) == 1 or len(pixels) < 2:
         tick(len(specs))
-        return Attempt(specs[0]), ()
+        return replace(base, ranges=specs[0]), ()
     fitted, held = np.arange(0, len(pixels), 2), np.arange(1, len(pixels), 2)
     half = {name: channels.take(fitted) for name, channels in statistics.items()}
     tried = []
     for spec in specs:
-        attempt = Attempt(spec)
+        attempt = replace(base, ranges=spec)
         model = build(network, half, attempt, output_type).quantized.to_bytes()
         divergence = apart(scores[held], execute.run(model, pixels[held])).mean()
         tried.append(Candidate(attempt, float(divergence)))
@@ -128,11 +130,18 @@ def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_ty
 
 
 def prepare(network: DenseNet, statistics: Statistics, attempt: Attempt, output_type: str = "float32") -> Prepared:
-    """All of `build` that comes before the file is made."""
+    """All of `build` that comes before the file is made. EdgedenseError where a layer of `attempt.floats` is none of
+    the network's."""
     network, statistics = equalize_concat(network, statistics, attempt.ranges)
     network, statistics = equalize_readers(network, statistics)
     network, statistics = absorb_scales(network, statistics, _forms(network, attempt.form))
     program = lower(network)
+    if unknown := set(attempt.floats) - {op.output for op in program.ops}:
+        raise EdgedenseError(
+            f"layers of the network ({listed(op.output for op in program.ops)})",
+            listed(sorted(unknown)),
+            "edgedense inspect FILE.tflite --layers, on a file made without --float-layers, names them",
+        )
     floats = frozenset(attempt.floats) | _float_head(program)
     floats |= _float_tail(program) if output_type == "float32" else frozenset()
     ranges = _ranges(network, program, statistics, attempt.ranges)

@@ -19,8 +19,8 @@ DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate f
 INTERRUPTED = 130  # as shells have it: 128, and 2 for SIGINT
 # In the order of the help. Each is a module of this folder, and in it a function of the same name, or `app`, a group.
 COMMANDS = (
-    *("convert", "train", "inspect", "run", "validate", "compare", "explain", "web", "benchmark", "doctor", "sign"),
-    *("deploy", "fleet", "service"),
+    *("convert", "train", "search", "inspect", "run", "validate", "compare", "explain", "web", "benchmark", "doctor"),
+    *("sign", "deploy", "fleet", "service"),
 )
 
 

@@ -142,6 +142,18 @@ def _images(
     )
 
 
+def some(images: LabelledImages, chosen: Integers) -> LabelledImages:
+    """The images with these indices."""
+    return replace(
+        images,
+        paths=tuple(images.paths[i] for i in chosen),
+        image_names=tuple(images.image_names[i] for i in chosen),
+        labels=images.labels[chosen] if images.labels.size else images.labels,
+        truth=images.truth[chosen],
+        patients=tuple(images.patients[i] for i in chosen) if images.patients else (),
+    )
+
+
 def scored_alone(images: LabelledImages) -> LabelledImages:
     """The same, to be judged class by class: an image that is known by one class shows that one, and no other."""
     return replace(images, labels=NONE, kind="several")

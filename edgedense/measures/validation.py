@@ -14,7 +14,8 @@ from edgedense.errors import EdgedenseError
 from edgedense.images.in_memory import Picture
 from edgedense.images.preprocessing import Preprocessing, load_image
 from edgedense.images.tables import Kind
-from edgedense.measures import drift, findings, metrics, stored_points
+from edgedense.measures import bootstrap, drift, findings, metrics, stored_points
+from edgedense.measures.bootstrap import Estimate
 from edgedense.measures.labelled import LabelledImages, listed
 from edgedense.measures.metrics import Floats
 from edgedense.measures.result import Gate, Report
@@ -119,6 +120,30 @@ def points(scores: npt.ArrayLike, images: LabelledImages, thresholds: Sequence[f
     if mean is None:
         raise EdgedenseError("pictures with a finding, and pictures without it", "no class that has both")
     return 100 * mean
+
+
+def estimated(scores: npt.ArrayLike, images: LabelledImages, thresholds: Sequence[float] = ()) -> Estimate:
+    """`points` with its 95 % interval, by a bootstrap of the pictures, or of whole patients where these are known.
+
+    Raises EdgedenseError as `points` does.
+    """
+    value = points(scores, images, thresholds)
+    if images.kind == "classes":
+        right = (metrics.predicted(scores) == images.labels).astype(np.float64)
+        drawn = [right @ weights / weights.sum(axis=0) for weights in bootstrap.weights(len(right), images.patients)]
+        return bootstrap.estimate(value, 100 * np.concatenate(drawn))
+    found = findings.measure(
+        [scores],
+        images.truth,
+        thresholds or (metrics.HALF,) * len(images.names),
+        images.names,
+        models=("",),
+        images=images.image_names,
+        patients=images.patients,
+    )
+    area = found.scored.macro.auroc
+    ends = [None if end is None else 100 * end for end in (area.low, area.high)]
+    return Estimate(value, ends[0], ends[1])
 
 
 def drop(
