@@ -135,7 +135,7 @@ def estimated(scores: npt.ArrayLike, images: LabelledImages, thresholds: Sequenc
     found = findings.measure(
         [scores],
         images.truth,
-        thresholds or (metrics.HALF,) * len(images.names),
+        thresholds or (HALF,) * len(images.names),
         images.names,
         models=("",),
         images=images.image_names,
