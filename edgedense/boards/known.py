@@ -11,12 +11,13 @@ from edgedense.errors import EdgedenseError, listed
 class Tiles:
     """How XNNPACK's matrix kernels cut their work on a processor: `rows` (pixels) and `columns` (output channels) of a
     tile, computed at once, with `depth` input values in one round of the inner loop and `rest` in one step of what is
-    left behind the last round."""
+    left behind the last round. A map of at most `few` pixels has a kernel of its own (0: it has none)."""
 
     rows: int
     columns: int
     depth: int
     rest: int
+    few: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Known:
     clock: float
 
 
-A76 = Processor("Cortex-A76", "pi5", 64 << 10, 512 << 10, Tiles(4, 16, 16, 4), Tiles(6, 8, 4, 1), 1.7, 7.5)
-A72 = Processor("Cortex-A72", "pi4", 32 << 10, 1 << 20, Tiles(2, 8, 16, 8), Tiles(6, 8, 4, 1), 1.19, 10.0)
-A53 = Processor("Cortex-A53", "pi3", 32 << 10, 512 << 10, Tiles(4, 16, 8, 1), Tiles(6, 8, 4, 1), 0.86, 35.6)
+A76 = Processor("Cortex-A76", "pi5", 64 << 10, 512 << 10, Tiles(4, 16, 16, 4), Tiles(6, 8, 4, 1, few=4), 1.7, 7.5)
+A72 = Processor("Cortex-A72", "pi4", 32 << 10, 1 << 20, Tiles(2, 8, 16, 8), Tiles(6, 8, 4, 1, few=4), 1.19, 10.0)
+A53 = Processor("Cortex-A53", "pi3", 32 << 10, 512 << 10, Tiles(4, 16, 8, 1), Tiles(6, 8, 4, 1, few=4), 0.86, 35.6)
 _KNOWN = {"pi5": Known(A76, 2.4), "pi4": Known(A72, 1.8), "pi3": Known(A53, 1.2), "zero2": Known(A53, 1.0)}
 BOARDS = tuple(_KNOWN)
 # Boards that somebody will ask for, and why there is no estimate.

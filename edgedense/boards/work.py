@@ -8,6 +8,7 @@ copies, and so on. `work` counts these pieces for an operator; how many instruct
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 from edgedense.boards.known import Processor, Tiles
@@ -56,25 +57,22 @@ def _convolution(operator: Operator, processor: Processor) -> tuple[str, Pieces]
     (_, height, width, outputs), channels = operator.output.shape, operator.source.shape[3]
     tiles, window = _tiles(operator, processor), prod(operator.kernel)
     variant = "1x1" if window == 1 and operator.stride == 1 else "window"
-    return (
-        variant if height * width > 1 else f"{variant} of one pixel",
-        _product(height * width, channels, window, outputs, tiles, processor, operator.output.dtype),
-    )
+    if height * width == 1:
+        variant += " of one pixel"
+    elif height * width <= tiles.few:
+        variant += " of few pixels"
+        tiles = replace(tiles, rows=tiles.few)
+    return variant, _product(height * width, channels, window, outputs, tiles, processor, operator.output.dtype)
 
 
 def _dense(operator: Operator, processor: Processor) -> tuple[str, Pieces]:
     weights = operator.inputs[1]
     assert weights is not None
-    outputs, inputs = weights.shape
-    return "", _product(
-        operator.source.size // inputs,
-        inputs,
-        1,
-        outputs,
-        _tiles(operator, processor),
-        processor,
-        operator.output.dtype,
-    )
+    (outputs, inputs), tiles, variant = weights.shape, _tiles(operator, processor), ""
+    if operator.output.dtype == "float32" and outputs % tiles.columns:
+        variant, tiles = "uneven", replace(tiles, columns=2)  # a kernel of two columns computes all of them then
+    rows = operator.source.size // inputs
+    return variant, _product(rows, inputs, 1, outputs, tiles, processor, operator.output.dtype)
 
 
 def _product(
@@ -119,12 +117,12 @@ def _depthwise(operator: Operator, processor: Processor) -> tuple[str, Pieces]:
     pixels, window = height * width, prod(operator.kernel)
     known = TAPS.get(operator.output.dtype, ())
     taps = next((taps for taps in known if window <= taps), None)
-    lanes = LANES if operator.output.dtype == "int8" else 4
+    lanes, part = (4, 4) if operator.output.dtype == "float32" else (LANES, LANES // 2)
     whole, left = divmod(channels, lanes)
     return f"{taps or 'many'} taps", {
         "pixel": pixels,
         "tile": pixels * whole,
-        "narrow tile": pixels * (left > 0),
+        "narrow tile": pixels * _up(left, part),  # the rest of the channels by halves
         "tap": pixels * window,
         **({} if taps else {"tile and tap": pixels * whole * window}),
     }

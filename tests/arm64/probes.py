@@ -249,6 +249,12 @@ def _all() -> Iterator[tuple[str, Any]]:
     for depth in (1, 2, 4):  # operators that XNNPACK does not take cut a file into parts
         for side, channels in ((5, 32), (14, 64)):
             yield "parts", _parts(side, channels, depth)
+    for dtype in ("int8", "float32"):  # maps of one pixel and of four, for which there are kernels of their own
+        for kernel, side in ((1, 1), (1, 2), (3, 1), (3, 2)):
+            for _ in range(4):
+                channels, outputs = one((32, 56, 96, 160, 256, 448)), one((8, 20, 32, 48, 128, 224))
+                name = f"few{kernel}{'f' if dtype == 'float32' else 'i'}"
+                yield name, _conv(side, channels, outputs, kernel, 1, True, dtype)
 
 
 def _conv(side: int, channels: int, outputs: int, kernel: int, stride: int, same: bool, dtype: str) -> Any:
