@@ -112,7 +112,7 @@ def test_that_a_wrong_command_is_not_understood(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```sh\nedgedense run m.tflite --sharpen\n```\n")
     (words,) = shown(page)
-    with pytest.raises(Exception, match="No such option: --sharpen"):
+    with pytest.raises(Exception, match=r"No such option.*--sharpen"):
         COMMANDS["run"].make_context("run", words[1:])
 
 

@@ -21,12 +21,8 @@ def two_nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80_000_000}  # Ray takes no less
-    with pytest.MonkeyPatch.context() as patch:
-        # On a busy machine its processes take longer than the half minute that they wait for each other.
-        patch.setenv("RAY_agent_register_timeout_ms", "300000")
-        patch.setenv("RAY_raylet_start_wait_time_s", "300")
-        found = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-        found.add_node(**node)
+    found = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    found.add_node(**node)
     yield found
     found.shutdown()
 
