@@ -6,9 +6,10 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
+from typer.core import TyperGroup
 
 from edgedense.cli.bars import bars
 from edgedense.cli.flags import command
@@ -16,7 +17,6 @@ from edgedense.cli.printing import messages
 from edgedense.errors import EdgedenseError
 
 DEFECT = 70  # exit code, as sysexits.h's EX_SOFTWARE: 1 would say that a gate failed
-INTERRUPTED = 130  # as shells have it: 128, and 2 for SIGINT
 # In the order of the help. Each is a module of this folder, and in it a function of the same name, or `app`, a group.
 COMMANDS = (
     *("convert", "train", "search", "inspect", "run", "validate", "compare", "explain", "web", "benchmark", "doctor"),
@@ -24,78 +24,48 @@ COMMANDS = (
 )
 
 
-class Commands(click.Group):
+class Commands(TyperGroup):
     """All commands. A module is loaded when its command is asked for: loading all takes longer than classifying."""
 
-    def list_commands(self, ctx: click.Context | None) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             module = importlib.import_module(f"edgedense.cli.{cmd_name}")
-            self.add_command(module.app if hasattr(module, "app") else command(getattr(module, cmd_name)))
+            has_several = hasattr(module, "app")
+            made = typer.main.get_command(module.app) if has_several else command(getattr(module, cmd_name))
+            self.add_command(made, cmd_name)
         return self.commands.get(cmd_name)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
+
+app = typer.Typer(
+    cls=Commands,
+    help="Takes a trained DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 
-def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         print(f"edgedense {version('edgedense')}")
-        context.exit()
+        raise typer.Exit
 
 
-def _install_completion(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        from edgedense.cli import completion
-
-        print(f"{completion.install(app)} completes edgedense in every terminal that is opened from now on")
-        context.exit()
-
-
-def _show_completion(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        from edgedense.cli import completion
-
-        print(completion.script(app))
-        context.exit()
-
-
-@click.group(cls=Commands)
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show which version this is and exit.",
-)
-@click.option(
-    "--install-completion",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_install_completion,
-    help="Install completion for the current shell: bash, zsh or fish.",
-)
-@click.option(
-    "--show-completion",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_completion,
-    help="Show completion for the current shell, to copy it or customize the installation.",
-)
-@click.pass_context
-def app(context: click.Context) -> None:
-    """Takes a trained DenseNet to a Raspberry Pi or a Coral Edge TPU and proves what was lost on the way."""
-    context.with_resource(messages())  # every command's remarks and bars go to stderr
+@app.callback()
+def edgedense(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show which version this is and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Prepares every command: remarks and bars go to stderr."""
+    context.with_resource(messages())
     context.with_resource(bars())
 
 

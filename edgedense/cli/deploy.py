@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.device.service.options import UpdateOptions
@@ -57,7 +57,7 @@ def deploy(
     else:
         _print(result)
     if not result.is_good:
-        raise click.exceptions.Exit(GateError.exit_code)
+        raise typer.Exit(GateError.exit_code)
 
 
 def _print(result: Deployment) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
 from edgedense.cli.options import AsJson
 from edgedense.errors import EdgedenseError, GateError
@@ -58,7 +58,7 @@ def doctor(model: ProvenFile = None, *, bundle: BundleFile = None, as_json: AsJs
     if bundle is not None:
         print(f"bundle: {bundle}", file=sys.stderr)
     if any(finding.problem for finding in findings):
-        raise click.exceptions.Exit(GateError.exit_code)
+        raise typer.Exit(GateError.exit_code)
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

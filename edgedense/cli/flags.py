@@ -2,57 +2,72 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import keyword
 import textwrap
-import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-import click
+import typer
+from typer.core import TyperCommand
 
 from edgedense import flags
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag, Option
 
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
+_CONTEXT = "context"  # the name under which a command gets typer's context
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 _LONGEST = 60  # characters of default and limits that are kept on one line
 
 
-def command(function: Callable[..., None]) -> Command:
-    """`function` as a command of its name.
+def command(function: Callable[..., None]) -> Any:
+    """`function` as a command, by itself; `add` makes it one of a group's."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    add(alone, function)
+    return typer.main.get_command(alone)
+
+
+def add(app: typer.Typer, function: Callable[..., None]) -> None:
+    """Make `function` a command of `app`.
 
     Its parameters are `Annotated` with a Flag, or they are dataclasses, and each of their fields with a Flag is an
     option. What is not given on the command line has the default of the parameter or the field.
     """
+    app.command(cls=Command, short_help=_first_sentence(function))(expanded(function))
+
+
+def expanded(function: Callable[..., None]) -> Callable[..., None]:
+    """The same with an option for each field in place of a dataclass, as typer takes it."""
     signature = inspect.signature(function, eval_str=True)
     options = {_parameter_of(option): option for option in _options(signature)}
 
-    def call(**_: Any) -> None:
-        given = _given(click.get_current_context())
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        given = _given(values.pop(_CONTEXT))
         chosen = {options[name].path: _read(options[name].flag, value) for name, value in given.items()}
         function(**{name: _value(parameter, chosen) for name, parameter in signature.parameters.items()})
 
-    return Command(
-        function.__name__,
-        options,
-        callback=call,
-        params=[_shown(name, option) for name, option in options.items()],
-        help=inspect.getdoc(function),
-        short_help=_first_sentence(function),
-    )
+    parameters = [
+        inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *(_shown(name, option) for name, option in options.items()),
+    ]
+    command.options = options  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
 
 
 def flags_of(function: Callable[..., None]) -> dict[str, Flag]:
-    """The Flag of each argument and option of a command's function, by the name that click has for its value."""
+    """The Flag of each argument and option of a command's function, by the name that typer has for its value."""
     return {_parameter_of(option): option.flag for option in _options(inspect.signature(function, eval_str=True))}
 
 
 def _first_sentence(function: Callable[..., None]) -> str:
-    """What the list of commands says of this one."""
+    """What the list of commands says of this one: typer would cut it where the line ends."""
     text = (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
     return text.partition(". ")[0].rstrip(".") + "."
 
@@ -68,39 +83,30 @@ def _options(signature: inspect.Signature) -> Iterator[Option]:
 
 
 def _parameter_of(option: Option) -> str:
-    """The name that click has for the value."""
+    """The name that typer has for the value."""
     if len(option.path) == 1:
         return option.path[0]
     name = option.name.removeprefix("--").replace("-", "_")
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
-def _shown(name: str, option: Option) -> click.Parameter:
-    """An option as click takes it. Defaults stay with the dataclass: here they are only told."""
-    flag, (kind, is_list), must = option.flag, _kind(option.type), option.default is MISSING
-    told = flag.help + _told(option.default, flag)
+def _shown(name: str, option: Option) -> inspect.Parameter:
+    """An option as typer takes it. Defaults stay with the dataclass: here they are only told."""
+    flag, kind, must = option.flag, option.type, option.default is MISSING
+    told: dict[str, Any] = {"help": flag.help + _told(option.default, flag), "show_default": False}
+    if Path in (kind, *get_args(kind)):
+        told["path_type"] = Path
     if flag.argument:
-        metavar = flag.metavar or name.upper()
-        return Argument([name], told, metavar=metavar, type=_read_as(kind), required=must, nargs=-1 if is_list else 1)
-    names = [option.name, name]
-    if kind is bool:
-        return Headed(names, flag.panel, help=told, is_flag=True)
-    metavar = flag.metavar or _metavar(kind, flag)
-    return Headed(names, flag.panel, help=told, metavar=metavar, type=_read_as(kind), required=must, multiple=is_list)
-
-
-def _kind(hint: Any) -> tuple[Any, bool]:
-    """(what a word is read as, whether there may be several) of `int | None`, `list[str]` and so on."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return _kind(next(part for part in get_args(hint) if part is not type(None)))
-    return (get_args(hint)[0], True) if get_origin(hint) is list else (hint, False)
-
-
-def _read_as(kind: Any) -> Any:
-    """click's type for a word."""
-    if get_origin(kind) is Literal:
-        return click.Choice(get_args(kind))
-    return click.Path(path_type=Path) if kind is Path else kind
+        made = typer.Argument(metavar=flag.metavar or name.upper(), **told)
+    else:
+        metavar = None if kind is bool else flag.metavar or _metavar(kind, flag)
+        made = typer.Option(option.name, metavar=metavar, rich_help_panel=flag.panel, **told)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[kind if must or kind is bool else kind | None, made],
+        default=inspect.Parameter.empty if must else False if kind is bool else None,
+    )
 
 
 def _told(default: Any, flag: Flag) -> str:
@@ -123,6 +129,9 @@ def _metavar(kind: Any, flag: Flag) -> str:
     """What stands for the value: N, FILE, TEXT, or the choices with bars between them."""
     if get_origin(kind) is Literal:
         return "|".join(map(str, get_args(kind)))
+    inner = next((part for part in get_args(kind) if part is not type(None)), None)
+    if inner is not None:
+        return _metavar(inner, flag)
     return (flag.writes or flag.reads or "path").upper() if kind is Path else _METAVARS[kind]
 
 
@@ -148,69 +157,38 @@ def _read(flag: Flag, value: Any) -> Any:
     return value if flag.read is None else flag.read(value)
 
 
-def _given(context: click.Context) -> dict[str, Any]:
-    """The values that stand on the command line, by click's names."""
+def _given(context: Any) -> dict[str, Any]:
+    """The values that stand on the command line, by typer's names."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = {name: context.params[name] for name, source in sources.items() if source and source.name != "DEFAULT"}
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in given.items()
-        if value != ()  # what argument takes any number of words, and was given none
+        if value != ()  # an argument of any number of words that was given none
     }
 
 
-class Argument(click.Argument):
-    """One with a help text, which click leaves to the command's."""
-
-    def __init__(self, names: list[str], help: str, **others: Any) -> None:
-        super().__init__(names, **others)
-        self.help = help
-
-
-class Headed(click.Option):
-    """One that stands under a heading of the help."""
-
-    def __init__(self, names: list[str], panel: str | None, **others: Any) -> None:
-        super().__init__(names, **others)
-        self.panel = panel
-
-
-class Group(click.Group):
-    """Commands whose help has them in the order that they were added in."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-class Command(click.Command):
+class Command(TyperCommand):
     """A command whose help has the options under headings, and each text under its option, over the whole width.
 
-    click's own tables leave a third of 80 columns to the text, and cut long words in it. `options` are those of the
-    function, by the name that click has for the value.
+    Typer's own tables leave a third of 80 columns to the text, and cut long words in it.
     """
-
-    def __init__(self, name: str, options: Mapping[str, Option], **others: Any) -> None:
-        super().__init__(name, **others)
-        self.options = options
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Also keeps limits and needs. Raises EdgedenseError."""
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
-            _check(self.options, _given(ctx))
+            _check(self.callback.options, _given(ctx))  # type: ignore[union-attr]
         return rest
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):
             formatter.write(f"\n{_wrapped(paragraph, 2, formatter.width)}\n")
 
-    def format_arguments(self, ctx: Any, formatter: Any) -> None:
-        """Nothing here: newer releases of click would list what `format_options` does."""
-
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
         for parameter in self.get_params(ctx):
-            panel = "Arguments" if _is_argument(parameter) else getattr(parameter, "panel", None)
+            panel = "Arguments" if _is_argument(parameter) else getattr(parameter, "rich_help_panel", None)
             sections.setdefault(panel or "Options", []).append(parameter)
         for panel, parameters in sections.items():
             if parameters:

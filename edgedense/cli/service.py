@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from edgedense.cli.flags import Group, command, flags_of
+import typer
+
+from edgedense.cli.flags import add, command, flags_of
 from edgedense.cli.options import AsJson, DeployedFile
 from edgedense.cli.run import run
 from edgedense.device.service.options import UpdateOptions
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from edgedense.device.service.places import Place
     from edgedense.device.service.systemd import Service
 
-app = Group("service", help="Run at boot, as a systemd service.")
+app = typer.Typer(
+    help="Run at boot, as a systemd service.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 ServiceName = Annotated[str, Flag("The service's name.", name="--name", metavar="NAME")]
 Camera = Annotated[
     str | None, Flag("A camera or stream, as for edgedense run. By default it is the first camera.", argument=True)
@@ -234,4 +238,4 @@ def history(name: ServiceName = "edgedense", *, as_json: AsJson = False) -> None
 
 
 for _command in (install, remove, status, update, rollback, history):
-    app.add_command(command(_command))
+    add(app, _command)

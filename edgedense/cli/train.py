@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import click
+import typer
 
 from edgedense.cli.tables import LabelTable
 from edgedense.converters.training.options import TRAINING, Options
@@ -84,7 +84,7 @@ def train(
     try:
         made = produce(pictures, out, options, work=work, report=report, with_peer=compare is not None, say=LOG.info)
     except KeyboardInterrupt:
-        raise click.exceptions.Exit(130) from None
+        raise typer.Exit(130) from None
     _print_result(made.training, out, made.compared, Console())
 
 

@@ -68,8 +68,8 @@ class TestDoor:
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         at_once, on_a_device = (set(line.split()) for line in result.stdout.splitlines())
         assert {name for name in at_once if name.startswith("edgedense")} == {"edgedense"}
-        assert not at_once & {"numpy", "PIL", "rich", "click", "tensorflow", "keras", "ai_edge_litert"}
-        assert not on_a_device & {"rich", "click", "tensorflow", "keras", "tf_keras", "cv2", "ai_edge_litert"}
+        assert not at_once & {"numpy", "PIL", "rich", "typer", "tensorflow", "keras", "ai_edge_litert"}
+        assert not on_a_device & {"rich", "typer", "tensorflow", "keras", "tf_keras", "cv2", "ai_edge_litert"}
         assert not [name for name in on_a_device if name.startswith("edgedense.converters")]
 
     def test_type_checkers_see_the_names_that_are_loaded(self) -> None:

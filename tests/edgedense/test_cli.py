@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from edgedense import cli
@@ -30,7 +30,8 @@ from edgedense.images.preprocessing import Preprocessing
 from tests import models
 from tests.pictures import fill, picture
 
-COMMANDS = {name: cli.app.get_command(None, name) for name in cli.app.list_commands(None)}
+ALL = typer.main.get_command(cli.app)
+COMMANDS = {name: ALL.get_command(None, name) for name in ALL.list_commands(None)}
 CLASSES = ("ant", "bee", "cow", "dog", "emu")
 QUICK = ("--ranges", "minmax", "--headroom", "1")  # one candidate
 LOGITS = (*QUICK, "--activation", "softmax")  # of a model that ends in logits
@@ -86,7 +87,7 @@ class TestHelp:
             assert getattr(parameter, "help", None), f"{name}: {parameter.name}"
         ended = succeeded(name, "--help")
         for option in command.params:
-            if isinstance(option, click.Option) or option.param_type_name == "option":
+            if option.param_type_name == "option":
                 assert option.opts[0] in ended.out
 
     def test_without_a_command(self) -> None:

@@ -148,7 +148,7 @@ def test_a_missing_runtime_ends_with_3(colours: Path, cards: Path, tmp_path: Pat
 
 IMPORTS = """
 import sys
-from click.testing import CliRunner
+from typer.testing import CliRunner
 import edgedense.device
 from edgedense.cli import app
 result = CliRunner().invoke(app, ["run", *sys.argv[1:]])

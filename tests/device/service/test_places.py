@@ -8,14 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 from edgedense.cli.app import app
-from edgedense.cli.flags import command, flags_of
+from edgedense.cli.flags import expanded, flags_of
 from edgedense.cli.run import run
 from edgedense.device.service import places, systemd
 from edgedense.device.versions import models
@@ -35,7 +35,8 @@ BESIDE = {
 
 def test_every_parameter_of_run_that_is_a_path_says_what_is_done_with_it() -> None:
     """An option that writes and is added without saying so would have no writable place in the service."""
-    with_paths = {parameter.name for parameter in command(run).params if isinstance(parameter.type, click.Path)}
+    hints = typing.get_type_hints(expanded(run))
+    with_paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
     assert with_paths == set(FLAGS)
     assert {"save", "monitor"} <= set(WRITING)
     assert {"labels", "mqtt_ca", "monitor_baseline"} <= set(READING)

@@ -147,6 +147,6 @@ def test_the_guard_says_what_it_does(
 
 def test_the_guard_loads_no_library() -> None:
     """systemd waits ten seconds for it, on the slowest boards too."""
-    program = "import sys, edgedense.device.versions.guard; print({'numpy', 'PIL', 'click'} & set(sys.modules))"
+    program = "import sys, edgedense.device.versions.guard; print({'numpy', 'PIL', 'typer'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -13,7 +13,7 @@ from tests.device.conftest import COLOURS, RECIPE, bundle, make_colour_model
 
 # What only cameras, services, monitors, heatmaps, reports and other commands need.
 NOT_NEEDED = {
-    *("rich", "jinja2", "pydantic", "typer", "pandas", "cv2", "av", "starlette", "tensorflow", "email", "ssl", "http"),
+    *("rich", "jinja2", "pydantic", "pandas", "cv2", "av", "starlette", "tensorflow", "email", "ssl", "http"),
     *("multiprocessing", "importlib.metadata", "statistics", "PIL.BmpImagePlugin", "PIL.GifImagePlugin"),
 }
 OWN = {
@@ -47,7 +47,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
 
 
 def test_nothing_is_loaded_that_one_picture_does_not_need(loaded: set[str]) -> None:
-    assert {"numpy", "PIL", "click"} <= loaded  # so that names are looked for where there are some
+    assert {"numpy", "PIL", "typer"} <= loaded  # so that names are looked for where there are some
     assert not NOT_NEEDED & loaded
 
 

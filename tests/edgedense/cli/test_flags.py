@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from click.testing import CliRunner
+import typer
+from typer.testing import CliRunner
 
 from edgedense import cli
-from edgedense.cli.flags import command as command_of
-from edgedense.cli.flags import flags_of
+from edgedense.cli.flags import add, flags_of
 from edgedense.errors import EdgedenseError
 from edgedense.flags import Flag
 from tests.edgedense.test_cli import COMMANDS, edgedense, succeeded
@@ -58,7 +58,8 @@ def draw() -> Callable[..., Any]:
         """Draw it."""
         called.append((model, out, drawing, classes))
 
-    app = command_of(command)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    add(app, command)
 
     def run(*words: str) -> Any:
         called.clear()
