@@ -57,7 +57,7 @@ def explain(
     2017.
 
     `model` is a trained model (a path, or a Keras model in memory), or a `.tflite` file made with `explain=True`, which
-    `device` runs: "cpu", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of
+    `device` runs: "cpu", "openvino", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of
     these, of arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best
     class, or every one of a model's values.
 
