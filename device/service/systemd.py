@@ -41,8 +41,9 @@ User={user}
 SupplementaryGroups={groups}
 Restart=always
 RestartSec=5
-TimeoutStartSec=90
-TimeoutStopSec=10
+# For slow boards: a Python that is read from a slow card, at the start and for ExecStopPost.
+TimeoutStartSec=300
+TimeoutStopSec=30
 KillMode=mixed
 WatchdogSec=30
 {credential}LogRateLimitIntervalSec=30s

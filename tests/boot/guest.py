@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-MEMORY = "1G"
+MEMORY = "512M"  # as much as the smallest board has that runs 64 bits, a Raspberry Pi Zero 2 W
 SSH, PAGE = 22, 8080  # its ports that are reached from here
 CONSOLE = "console.log"
 # What a board without a keyboard and a radio can do without, for every process that is started takes a while there.
@@ -19,14 +19,14 @@ KERNEL = "lsm=capability mitigations=off module_blacklist=cfg80211 systemd.mask=
 
 
 class Guest:
-    """A board with a Cortex-A76 whose card is `disk` (qcow2); `folder` holds what image.sh made.
+    """A board with a Cortex-A76 whose card is the first of `disks` (qcow2); `folder` holds what image.sh made.
 
     `ports` says which port of this machine's loopback address is which one of the board. Use it as a context manager:
     at its end the power is cut.
     """
 
-    def __init__(self, folder: Path, disk: Path) -> None:
-        self._folder, self._disk = folder, disk
+    def __init__(self, folder: Path, *disks: Path) -> None:
+        self._folder, self._disks = folder, disks
         self._process: subprocess.Popen[bytes] | None = None
         self._sockets = Path(tempfile.mkdtemp(prefix="boot-"))  # a socket's path has at most 108 characters
         self._starts = 0
@@ -39,8 +39,8 @@ class Guest:
         self.cut()
         shutil.rmtree(self._sockets)
 
-    def power_on(self) -> None:
-        """Start it."""
+    def power_on(self, clock: str = "utc") -> None:
+        """Start it. Its clock says the right time, or a date such as 2000-01-01."""
         assert self._process is None, "the power is on already"
         self._starts += 1
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.ports.items())
@@ -48,11 +48,13 @@ class Guest:
         command += ["-accel", "tcg,thread=multi,tb-size=256", "-nodefaults", "-nographic"]
         command += ["-kernel", str(self._folder / "vmlinuz"), "-initrd", str(self._folder / "initrd.img")]
         command += ["-append", f"console=ttyAMA0 {KERNEL}"]
-        command += ["-drive", f"file={self._disk},format=qcow2,if=none,id=card,cache=writeback"]
-        command += ["-device", "virtio-blk-pci,drive=card", "-device", "virtio-rng-pci"]
+        for number, disk in enumerate(self._disks):
+            command += ["-drive", f"file={disk},format=qcow2,if=none,id=card{number},cache=writeback"]
+            command += ["-device", f"virtio-blk-pci,drive=card{number}"]
+        command += ["-device", "virtio-rng-pci", "-rtc", f"base={clock}"]
         command += ["-netdev", f"user,id=net{forwards}", "-device", "virtio-net-pci,netdev=net,romfile="]
         command += ["-serial", f"file:{self._folder / CONSOLE}"]
-        self._process = subprocess.Popen(["nice", "-n", "10", *command], stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def cut(self) -> None:
         """Cut the power. What the guest has not flushed to its disk is lost, as QEMU keeps the map of the qcow2 file in

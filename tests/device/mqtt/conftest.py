@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,16 @@ class Mosquitto:
             self._process.wait(PATIENCE)
             self._process = None
 
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Neither reads nor answers, while its connections stay open."""
+        assert self._process, "it does not run"
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
 
 def _answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -102,7 +113,7 @@ def broker(mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
 class Reader:
     """Takes all messages of a prefix, drops copies, and remembers the rest in the order in which they came."""
 
-    def __init__(self, port: int, prefix: str = "farm") -> None:
+    def __init__(self, port: int, prefix: str = "farm", name: str = "reader") -> None:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
         from paho.mqtt.packettypes import PacketTypes
@@ -114,7 +125,7 @@ class Reader:
         self.qualities: set[int] = set()  # of service, as it was sent: this reader asks for 1 at most
         self._keys: set[tuple[str, int]] = set()
         self._prefix, self._is_ready = prefix, threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, "reader", protocol=MQTTProtocolVersion.MQTTv5)
+        self._client = Client(CallbackAPIVersion.VERSION2, name, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_message = self._take
         self._client.on_subscribe = lambda *_: self._is_ready.set()
         # Its session outlasts connections: what comes while it is away is kept for it.
@@ -247,18 +258,26 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """For "localhost" (127.0.0.1 too), for "other.example", and one for localhost that is valid only from 2100 on; and
     "foreign.pem", another authority."""
     folder = tmp_path_factory.mktemp("certificates")
-    key = ec.generate_private_key(ec.SECP256R1())
-    authority = _certificate("an authority", key, "an authority", key)
-    (folder / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     foreign = ec.generate_private_key(ec.SECP256R1())
-    (folder / "foreign.pem").write_bytes(
-        _certificate("foreign", foreign, "foreign", foreign).public_bytes(serialization.Encoding.PEM)
+    (folder / "foreign.pem").write_bytes(_pem(_certificate("foreign", foreign, "foreign", foreign)))
+    long_ago, much_later = datetime.date(2020, 1, 1), datetime.date(2100, 1, 1)
+    return make_certificates(
+        folder,
+        [
+            ("localhost", "localhost", long_ago),
+            ("other", "other.example", long_ago),
+            ("early", "localhost", much_later),
+        ],
     )
-    hosts = [("localhost", "localhost", 2020), ("other", "other.example", 2020), ("early", "localhost", 2100)]
+
+
+def make_certificates(folder: Path, hosts: Sequence[tuple[str, str, datetime.date]]) -> Certificates:
+    """Write an authority's certificate, and one for each host: its files' name, the host, the day it begins."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    (folder / "ca.pem").write_bytes(_pem(_certificate("an authority", key, "an authority", key)))
     for name, host, begins in hosts:
         own = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(host, own, "an authority", key, begins)
-        (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{name}.pem").write_bytes(_pem(_certificate(host, own, "an authority", key, begins)))
         (folder / f"{name}.key").write_bytes(
             own.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -267,22 +286,33 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(folder)
 
 
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
 def _certificate(
-    subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, by: ec.EllipticCurvePrivateKey, begins: int = 2020
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    by: ec.EllipticCurvePrivateKey,
+    begins: datetime.date = datetime.date(2020, 1, 1),
 ) -> x509.Certificate:
-    """Valid for a hundred years. Whoever signs for itself is an authority."""
-    names = [x509.DNSName(subject)] if "." in subject or subject == "localhost" else []
-    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if subject == "localhost" else []
+    """Valid for a century. Whoever signs for itself is an authority."""
+    midnight = datetime.datetime(begins.year, begins.month, begins.day)
+    address = "127.0.0.1" if subject == "localhost" else subject
+    is_address = re.fullmatch(r"[\d.]+", address) is not None
+    addresses = [x509.IPAddress(ipaddress.ip_address(address))] if is_address else []
+    names = [x509.DNSName(subject)] if subject == "localhost" or ("." in subject and not is_address) else []
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.datetime(begins, 1, 1))
-        .not_valid_after(datetime.datetime(begins + 100, 1, 1))
+        .not_valid_before(midnight)
+        .not_valid_after(midnight + datetime.timedelta(days=36_500))
         .add_extension(x509.BasicConstraints(ca=subject == issuer, path_length=None), critical=True)
     )
-    if names:
+    if names or addresses:
         builder = builder.add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
     return builder.sign(by, hashes.SHA256())
