@@ -57,9 +57,9 @@ def explain(
     2017.
 
     `model` is a trained model (a path, or a Keras model in memory), or a `.tflite` file made with `explain=True`, which
-    `device` runs: "cpu", "openvino", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an iterable of
-    these, of arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each picture's best
-    class, or every one of a model's values.
+    `device` runs: "cpu", "openvino", "coral", "auto" and so on. `images` are a picture, a folder, a pattern, or an
+    iterable of these, of arrays uint8 [H, W, 3] and of PIL images. `classes` are labels; without any it is each
+    picture's best class, or every one of a model's values.
 
     `masks` is a folder of pictures that mark a part of each picture, such as a lesion, with whatever is not zero. The
     mask of `b.jpg` is `b.png`, `b_mask.png` or `b_segmentation.png`, in the same sub-folder: pictures are called as
