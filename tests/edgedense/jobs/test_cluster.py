@@ -5,13 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import edgedense
 from edgedense.errors import EdgedenseError
 from edgedense.jobs import cluster
 from edgedense.jobs.jobs import Jobs, open_jobs
 from edgedense.jobs.worker import TRIES
+from edgedense.scoring import scorer
+from edgedense.scoring.options import Scale
 from tests import work
+from tests.device.conftest import COLOURS, RECIPE, bundle, make_colour_model
+
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}  # Ray takes no less memory
 
 
 @pytest.fixture(scope="class")
@@ -20,9 +28,8 @@ def two_nodes() -> Iterator[Any]:
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 80_000_000}  # Ray takes no less
-    found = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    found.add_node(**node)
+    found = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    found.add_node(**NODE)
     yield found
     found.shutdown()
 
@@ -33,9 +40,15 @@ def jobs(two_nodes: Any) -> Iterator[Jobs]:
         yield opened
 
 
+def kill_a_node(nodes: Any) -> None:
+    """Kill the raylet of the second node, as a power cut does it."""
+    (node,) = nodes.worker_nodes
+    nodes.remove_node(node, allow_graceful=False)
+
+
 @pytest.mark.slow
 class TestOnTwoNodes:
-    """In this order: the last one takes a node away."""
+    """In this order: the last ones take a node away."""
 
     def test_a_cluster_does_what_processes_do(self, jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
         assert jobs.workers == 2
@@ -98,9 +111,34 @@ class TestOnTwoNodes:
     def test_the_items_of_a_lost_node_are_done_by_the_other(self, jobs: Jobs, two_nodes: Any) -> None:
         results = jobs.each(work.in_tens, [0.5] * 12)
         assert next(results) == 5
-        (node,) = two_nodes.worker_nodes
-        two_nodes.remove_node(node, allow_graceful=False)  # kills its raylet
+        kill_a_node(two_nodes)
         assert list(results) == [5] * 11
+
+    def test_a_validation_that_loses_a_node_gives_the_same_report(
+        self, jobs: Jobs, two_nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scorer, "PIECE", 16)
+        (tmp_path / "colours.tflite").write_bytes(bundle.pack(make_colour_model(), labels=COLOURS, recipe=RECIPE))
+        random = np.random.default_rng(0)
+        for number in range(320):
+            path = tmp_path / "pictures" / COLOURS[number % len(COLOURS)] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
+        two_nodes.add_node(**NODE)
+        done: list[int] = []
+
+        def listen(step: str, pictures: int, total: int) -> None:
+            done.append(pictures)
+            if len(two_nodes.worker_nodes) and 0 < pictures < total:
+                kill_a_node(two_nodes)
+
+        reports = [
+            edgedense.validate(tmp_path / "colours.tflite", tmp_path / "pictures", scale=scale, progress=progress)
+            for scale, progress in ((None, None), (Scale(ray=two_nodes.address), listen))
+        ]
+        assert not two_nodes.worker_nodes
+        assert max(done) == 320
+        assert reports[0].to_json() == reports[1].to_json()
 
 
 @pytest.mark.parametrize(
