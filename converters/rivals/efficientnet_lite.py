@@ -36,30 +36,36 @@ STAGES = (
 
 
 def features(keras: Any, image: Any) -> Any:
-    """The last feature map [B, H / 32, W / 32, 1280] of a Keras tensor of pictures [B, H, W, C]."""
-    x = _conv(keras, image, STEM, 3, 2)
-    for repeats, kernel, stride, expansion, channels in STAGES:
-        for number in range(repeats):
-            x = _block(keras, x, kernel, stride if number == 0 else 1, expansion, channels)
-    return _conv(keras, x, HEAD, 1)
+    """The last feature map [B, H / 32, W / 32, 1280] of a Keras tensor of pictures [B, H, W, C].
+
+    Every layer has a name of its own: those that Keras gives are counted, and would be in the file.
+    """
+    x = _conv(keras, image, "stem", STEM, 3, 2)
+    for number, stage in enumerate(STAGES, start=1):
+        for repeat in range(stage.repeats):
+            x = _block(keras, x, f"block{number}_{repeat + 1}", stage, stage.stride if repeat == 0 else 1)
+    return _conv(keras, x, "head", HEAD, 1)
 
 
-def _block(keras: Any, x: Any, kernel: int, stride: int, expansion: int, channels: int) -> Any:
+def _block(keras: Any, x: Any, name: str, stage: Stage, stride: int) -> Any:
     """An inverted bottleneck, with a way around it where the shape stays."""
     layers, begin = keras.layers, x
-    if expansion > 1:
-        x = _conv(keras, x, expansion * x.shape[-1], 1)
-    x = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, depthwise_initializer=_fan_out(keras))(x)
-    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
-    x = _conv(keras, x, channels, 1, relu=False)
-    return layers.Add()([begin, x]) if begin.shape == x.shape else x
+    if stage.expansion > 1:
+        x = _conv(keras, x, f"{name}_expand", stage.expansion * x.shape[-1], 1)
+    depthwise = layers.DepthwiseConv2D(
+        stage.kernel, stride, "same", use_bias=False, depthwise_initializer=_fan_out(keras), name=f"{name}_depthwise"
+    )
+    x = layers.BatchNormalization(name=f"{name}_depthwise_norm")(depthwise(x))
+    x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(x)
+    x = _conv(keras, x, f"{name}_project", stage.channels, 1, relu=False)
+    return layers.Add(name=f"{name}_add")([begin, x]) if begin.shape == x.shape else x
 
 
-def _conv(keras: Any, x: Any, channels: int, kernel: int, stride: int = 1, relu: bool = True) -> Any:
-    layers = keras.layers
-    x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, kernel_initializer=_fan_out(keras))(x)
-    x = layers.BatchNormalization()(x)
-    return layers.ReLU(6.0)(x) if relu else x
+def _conv(keras: Any, x: Any, name: str, channels: int, kernel: int, stride: int = 1, relu: bool = True) -> Any:
+    layers, initializer = keras.layers, _fan_out(keras)
+    x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False, kernel_initializer=initializer, name=name)(x)
+    x = layers.BatchNormalization(name=f"{name}_norm")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
 
 
 def _fan_out(keras: Any) -> Any:

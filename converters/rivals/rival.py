@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgedense.converters.network.full_integer import full_integer
 from edgedense.converters.readers.keras import files as keras_files
 from edgedense.converters.recovery import Course, RecoverySpec
 from edgedense.converters.recovery.checkpoint import make_folder
@@ -15,7 +16,6 @@ from edgedense.converters.rivals.lessons import Lesson
 from edgedense.converters.rivals.networks import STEP, ZERO
 from edgedense.converters.rivals.options import EPOCHS, title
 from edgedense.converters.rivals.training import epochs_within, train
-from edgedense.converters.tflite.stock import full_integer
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Pixels

@@ -15,10 +15,10 @@ import numpy as np
 
 from edgedense.converters import pipeline
 from edgedense.converters.calibration.pictures import read_calibration
+from edgedense.converters.network.full_integer import full_integer
 from edgedense.converters.options import DEFAULT_IMAGES
 from edgedense.converters.options import Options as ConversionOptions
 from edgedense.converters.tflite import execute
-from edgedense.converters.tflite.stock import full_integer
 from edgedense.converters.training.dataset import Side
 from edgedense.converters.training.goal import Goal
 from edgedense.converters.training.networks import RESNET, Architecture

@@ -16,9 +16,10 @@ SHAPE, CLASSES = (32, 32, 3), 3
 def features(keras: Any, image: Any) -> Any:
     """A convolution, a norm and a depthwise convolution, as rivals have them: 32x32 -> 4x4 with 8 channels."""
     layers = keras.layers
-    x = layers.Conv2D(8, 3, 4, "same", use_bias=False)(image)
-    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
-    return layers.ReLU(6.0)(layers.BatchNormalization()(layers.DepthwiseConv2D(3, 2, "same", use_bias=False)(x)))
+    x = layers.Conv2D(8, 3, 4, "same", use_bias=False, name="conv")(image)
+    x = layers.ReLU(6.0, name="relu")(layers.BatchNormalization(name="norm")(x))
+    x = layers.DepthwiseConv2D(3, 2, "same", use_bias=False, name="depthwise")(x)
+    return layers.ReLU(6.0, name="relu2")(layers.BatchNormalization(name="norm2")(x))
 
 
 def pixels(count: int = 40, seed: int = 0) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgedense.converters.network.quiet import silent, unwarned
 from edgedense.images.preprocessing import Pixels
 
 
@@ -22,13 +23,11 @@ def full_integer(
     """
     import tensorflow as tf
 
-    quiet = contextlib.redirect_stdout(io.StringIO())  # standard output belongs to results
-    with quiet:
-        converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([prepared(picture[None].astype(np.float32))] for picture in pixels)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    with quiet, warnings.catch_warnings():
+    with silent(), unwarned(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about statistics that a representative dataset does not need
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([prepared(picture[None].astype(np.float32))] for picture in pixels)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.uint8
         return bytes(converter.convert())

@@ -1,0 +1,58 @@
+"""A rival from paths alone, as a worker makes it, and what can be done with its file."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgedense.converters.options import Options, Slimming
+from edgedense.converters.rivals import networks
+from edgedense.converters.rivals.making import Making
+from edgedense.converters.rivals.options import Against
+from edgedense.deployed import bundle
+from edgedense.device.classifier import Classifier
+from edgedense.errors import EdgedenseError
+from edgedense.images.preprocessing import load_image
+from tests import models
+from tests.converters.rivals import students
+
+
+def test_what_is_trained_needs_pictures(tmp_path: Path) -> None:
+    making = Making("chest.keras", tmp_path, None, Options(), Against(("mobilenetv2", "mine.keras")), tmp_path)
+    with pytest.raises(EdgedenseError, match="--recover with --against mobilenetv2"):
+        making.check()
+    replace(making, against=Against(("mine.keras",))).check()
+    given = replace(making, options=Options(slimming=Slimming(recover=tmp_path)))
+    given.check()
+    assert pickle.loads(pickle.dumps(given)) == given
+
+
+@pytest.mark.slow
+def test_a_device_runs_a_rival_as_it_runs_a_densenet(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(networks.BACKBONES, "mobilenetv2", students.features)
+    model = tmp_path / "chest.keras"
+    models.nested().save(model)
+    labels = ("healthy", "ill")
+    options = Options(slimming=Slimming(recover=pictures))
+    against = Against(("mobilenetv2",), epochs=1)
+    making = Making(model, pictures, labels, options, against, tmp_path / "work")
+    rival = making("mobilenetv2")
+    path = tmp_path / "rival.tflite"
+    path.write_bytes(rival.file)
+    found = bundle.read(path)
+    assert found.labels == labels
+    assert found.preprocessing is not None
+    assert found.recipe["teacher"]["name"] == "chest.keras"
+    assert found.recipe["rival"]["training"]["epochs"] == 1
+    with Classifier(path) as classifier:
+        prediction = classifier.predict(load_image(next(pictures.iterdir()), found.preprocessing), top=2)
+    assert {label for label, _ in prediction.top} == set(labels)
+    assert sum(score for _, score in prediction.top) == pytest.approx(1)
+    assert sorted(entry.name for entry in (tmp_path / "work").iterdir()) == ["mobilenetv2.npz", "teacher.npz"]
+    again = making("mobilenetv2")  # from the checkpoint
+    assert again.file == rival.file
