@@ -12,7 +12,7 @@ from edgedense.converters.given import Given, read
 from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.rivals.lessons import Lesson, lesson
-from edgedense.converters.rivals.options import RIVALS, Against
+from edgedense.converters.rivals.options import RIVALS, RivalOptions
 from edgedense.converters.rivals.rival import Rival, convert_own, make, spec_of
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
@@ -20,7 +20,7 @@ from edgedense.errors import EdgedenseError
 
 @dataclass(frozen=True)
 class Making:
-    """Makes the rival of a name: `Jobs.each(making, against.rivals)`.
+    """Makes the rival of a name: `Jobs.each(making, rivals.against)`.
 
     `model`, `calibration` and `labels` are what `convert` takes, and `options` say how the model is opened and its
     pictures are prepared; the pictures of `options.slimming.recover` are those to train on. `work` is a folder that all
@@ -31,15 +31,15 @@ class Making:
     calibration: Any
     labels: tuple[str, ...] | None
     options: Options
-    against: Against
+    rivals: RivalOptions
     work: Path
     seed: int = 0
 
     def check(self) -> None:
         """Raise EdgedenseError, before anything is read, where rivals are to be trained and there are no pictures."""
-        if self.against.trained and self.options.slimming.recover is None:
+        if self.rivals.trained and self.options.slimming.recover is None:
             raise EdgedenseError(
-                f"--recover with --against {','.join(self.against.trained)}, which is trained here",
+                f"--recover with --against {','.join(self.rivals.trained)}, which is trained here",
                 "no pictures to train on",
                 "--recover FOLDER: pictures like those the camera will see, no labels needed",
             )
@@ -50,8 +50,8 @@ class Making:
         given = self._given
         network, pixels = given.source.network, given.pictures.pixels
         if name in RIVALS:
-            spec = spec_of(self.against.epochs, self.seed)
-            rival = make(name, self._lesson, pixels, spec, self.work, self.against.minutes)
+            spec = spec_of(self.rivals.against_epochs, self.seed)
+            rival = make(name, self._lesson, pixels, spec, self.work, self.rivals.against_minutes)
         else:
             rival = convert_own(Path(name), pixels.shape[1:], network.classes, pixels)
         recipe = self._recipe(rival)
@@ -61,7 +61,7 @@ class Making:
     def _given(self) -> Given:
         self.check()
         slimming = replace(self.options.slimming, work=self.work)
-        if not self.against.trained:
+        if not self.rivals.trained:
             slimming = replace(slimming, recover=None)
         return read(self.model, self.calibration, self.labels, replace(self.options, slimming=slimming), None)[0]
 

@@ -39,40 +39,37 @@ def title(rival: str) -> str:
 
 
 @dataclass(frozen=True)
-class Against:
-    """The rivals. `epochs` and `minutes` limit the training of each."""
+class RivalOptions:
+    """The rivals `against` which a search is shown, and what limits the training of each."""
 
-    rivals: Annotated[
+    against: Annotated[
         tuple[str, ...],
         Flag(
             f"Other networks to show beside the files, with commas between them: {', '.join(RIVALS)}, or the file of "
             "one that you have trained (FILE.keras), which takes pixels from 0 to 255. The named ones are trained here "
             "from nothing, to give the scores of the DenseNet for the pictures of --recover; where these lie in "
             "folders named like the classes, from that too. All are converted by TensorFlow's own converter.",
-            name="--against",
             panel=PANEL,
             metavar="NAMES",
             takes=str,
             read=parse,
         ),
     ] = ()
-    epochs: Annotated[
+    against_epochs: Annotated[
         int,
         Flag(
             "Train each network of --against for at most this many epochs. An epoch is one pass over the pictures.",
-            name="--against-epochs",
             panel=PANEL,
             minimum=1,
             needs=("--against",),
         ),
     ] = EPOCHS
-    minutes: Annotated[
+    against_minutes: Annotated[
         float | None,
         Flag(
             "Train each network of --against for about this many minutes at most: a few steps are timed at the "
             "beginning, and there are as many epochs as fit, but at least one. The number depends on how fast this "
             "machine is, and with it the network; --against-epochs gives the same one everywhere.",
-            name="--against-minutes",
             panel=PANEL,
             metavar="MINUTES",
             above=0,
@@ -83,4 +80,9 @@ class Against:
     @property
     def trained(self) -> tuple[str, ...]:
         """Those that are trained here, and need pictures for it."""
-        return tuple(name for name in self.rivals if name in RIVALS)
+        return tuple(name for name in self.against if name in RIVALS)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that were trained elsewhere."""
+        return tuple(Path(name) for name in self.against if name not in RIVALS)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgedense.boards.result import BoardTime
     from edgedense.images.tables import Table
     from edgedense.search.bench import Task
+    from edgedense.search.final import Made
     from edgedense.search.options import SearchOptions
     from edgedense.search.result import SearchResult
     from edgedense.search.search import Found
@@ -52,9 +53,10 @@ def search(
     those whose time is estimated ("pi5"), `on` a host on which files are measured over SSH; one of the two is needed.
 
     `out` is a folder. It gets the files that no other beats in both time and accuracy, NAME.tflite, each with its
-    recipe, NAME.json; the plain conversion and what `--prune-channels` alone gives, to compare with; and search.json,
-    which is the result. `work` keeps everything that was tried, by default in `out`: the same call goes on there after
-    an interruption. `ray` is the address of a Ray cluster, whose machines must all see the paths.
+    recipe, NAME.json; the plain conversion, what `--prune-channels` alone gives, and the networks of `against`,
+    to compare with; search.json, which is the result; and search.html, a page that shows it. `work` keeps everything
+    that was tried, by default in `out`: the same call goes on there after an interruption. `ray` is the address of a
+    Ray cluster, whose machines must all see the paths.
 
     What else can be chosen is listed by `SearchOptions`, which is given as `options`, by keyword, or both. `progress`
     is as for `convert`.
@@ -71,6 +73,7 @@ def search(
     from edgedense.search.limits import parse_budget
     from edgedense.search.options import SearchOptions
     from edgedense.search.points import check_tables
+    from edgedense.search.rivals import rivals, work_on
 
     chosen = with_values(options or SearchOptions(), values)
     flags.check(chosen)
@@ -99,11 +102,14 @@ def search(
         None if test is None else data(test),
     )
     check_tables(task)
+    beside = work_on(task, chosen, work / "rivals")
+    beside.making.check()
     with open_jobs(ray) as jobs, reporting(progress):
-        jobs.must_see(*_paths(task), work)
+        jobs.must_see(*_paths(task), *beside.making.rivals.files, work)
         measure = None if on is None else _measuring(on)
         outcome = begin(task, chosen, limit, jobs, work, board or str(on), measure).run()
-    result = _written(outcome, task, chosen, _labels_file(labels, out), out, board or str(on))
+        others = rivals(beside, jobs, measure)
+    result = _written(outcome, others, task, chosen, _labels_file(labels, out), out, board or str(on))
     tell(result.notes)
     return result
 
@@ -151,18 +157,26 @@ def _labels_file(labels: Path | str | Sequence[str] | None, out: Path) -> Path |
 
 
 def _written(
-    found: Found, task: Task, options: SearchOptions, labels: Path | str | None, out: Path, board: str
+    found: Found,
+    others: Sequence[tuple[Made, BoardTime]],
+    task: Task,
+    options: SearchOptions,
+    labels: Path | str | None,
+    out: Path,
+    board: str,
 ) -> SearchResult:
     """The result, with its files in `out`."""
     from edgedense.files import write_atomically
-    from edgedense.search.points import chosen, points
+    from edgedense.report import search_page
+    from edgedense.search.points import chosen, points, rival_points, with_front
     from edgedense.search.result import SearchResult
 
-    made = points(found.made, task, labels, out)
-    for one, _ in found.made:
+    every = [*found.made, *others]
+    made = with_front([*points(found.made, task, labels, out), *rival_points(others)])
+    for one, _ in every:
         write_atomically(out / f"{one.name}.tflite", one.data)
         write_atomically(out / f"{one.name}.json", json.dumps(one.recipe, indent=2, ensure_ascii=False).encode())
-    tested = {one.name: one.test for one, _ in found.made if one.test is not None}
+    tested = {one.name: one.test for one, _ in every if one.test is not None}
     first = found.made[0][0]
     result = SearchResult(
         model=Path(task.model).name,
@@ -178,6 +192,7 @@ def _written(
         test_images=first.test_images,
     )
     write_atomically(out / "search.json", json.dumps(result.to_dict(), indent=2, ensure_ascii=False).encode())
+    write_atomically(out / "search.html", search_page.render(result).encode())
     return result
 
 

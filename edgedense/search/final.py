@@ -66,11 +66,16 @@ def make(task: Task, item: Make) -> Made:
         assert item.importance is not None
         shrunk = found.shrunk(choice.importance, item.importance, choice.prune_channels)
     made = pipeline.converted(given, found.notes, options, shrunk)
+    return measured(item.name, choice, made.data, made.recipe, found)
+
+
+def measured(name: str, choice: Choice, data: bytes, recipe: dict[str, Any], found: Bench) -> Made:
+    """A file with its figures on all labelled pictures, and the time that it is estimated to take."""
     images, pixels = found.validation
-    reached = validation.estimated(execute.run(made.data, pixels), images, found.limits)
-    time = estimate(bundle.without_archive(made.data), task.board)
-    result = Made(*(item.name, choice, made.data, made.recipe, time, reached, len(pixels), validation.measured(images)))
-    return result if task.test is None else _tested(result, found)
+    reached = validation.estimated(execute.run(data, pixels), images, found.limits)
+    time = estimate(bundle.without_archive(data), found.task.board)
+    result = Made(name, choice, data, recipe, time, reached, len(pixels), validation.measured(images))
+    return result if found.task.test is None else _tested(result, found)
 
 
 def _tested(made: Made, found: Bench) -> Made:

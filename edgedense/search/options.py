@@ -7,6 +7,7 @@ from typing import Annotated
 
 from edgedense.converters.opening import Opening
 from edgedense.converters.options import DEFAULT_IMAGES, PICTURES, Options, Preprocess, Resizing
+from edgedense.converters.rivals.options import RivalOptions
 from edgedense.flags import Flag
 from edgedense.search.limits import parse_duration
 
@@ -71,6 +72,7 @@ class SearchOptions:
         Flag("Search although another preprocessing suits the labelled calibration pictures better.", panel=PICTURES),
     ] = False
     opening: Opening = field(default_factory=Opening)
+    rivals: RivalOptions = field(default_factory=RivalOptions)
 
     @property
     def most_trials(self) -> int | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgedense.boards.result import BoardTime
 from edgedense.errors import EdgedenseError, GateError
@@ -26,27 +27,40 @@ def points(
 ) -> tuple[Point, ...]:
     """A point for each file, the fastest first, as it is written below `out`: NAME.tflite, with its recipe in
     NAME.json. `labels` is the file that --labels names."""
-    found = [
-        Point(
-            name=one.name,
-            kind=_KINDS.get(one.name, "trial"),
-            settings=one.choice.settings,
-            command=command(one.choice, task, labels, out / f"{one.name}.tflite"),
-            file=f"{one.name}.tflite",
-            recipe=f"{one.name}.json",
-            milliseconds=time.milliseconds,
-            instructions=time.instructions,
-            is_estimate=time.is_estimate,
-            accuracy=one.reached.value or 0.0,
-            low=_end(one.reached.low, one.reached.value),
-            high=_end(one.reached.high, one.reached.value),
-            images=one.images,
-            size=len(one.data),
-            on_front=False,
-        )
-        for one, time in made
-    ]
-    return with_front(found)
+    return with_front(
+        [
+            _point(
+                *(one, time, _KINDS.get(one.name, "trial"), one.choice.settings),
+                command(one.choice, task, labels, out / f"{one.name}.tflite"),
+            )
+            for one, time in made
+        ]
+    )
+
+
+def rival_points(made: Sequence[tuple[Made, BoardTime]]) -> list[Point]:
+    """A point for each of the other networks, whose settings are those of their training."""
+    return [_point(one, time, "rival", one.recipe["rival"].get("training", {}), "") for one, time in made]
+
+
+def _point(one: Made, time: BoardTime, kind: PointKind, settings: Mapping[str, Any], typed: str) -> Point:
+    return Point(
+        name=one.name,
+        kind=kind,
+        settings=settings,
+        command=typed,
+        file=f"{one.name}.tflite",
+        recipe=f"{one.name}.json",
+        milliseconds=time.milliseconds,
+        instructions=time.instructions,
+        is_estimate=time.is_estimate,
+        accuracy=one.reached.value or 0.0,
+        low=_end(one.reached.low, one.reached.value),
+        high=_end(one.reached.high, one.reached.value),
+        images=one.images,
+        size=len(one.data),
+        on_front=False,
+    )
 
 
 def with_front(found: Sequence[Point]) -> tuple[Point, ...]:

@@ -11,7 +11,7 @@ import pytest
 from edgedense.converters.options import Options, Slimming
 from edgedense.converters.rivals import networks
 from edgedense.converters.rivals.making import Making
-from edgedense.converters.rivals.options import Against
+from edgedense.converters.rivals.options import RivalOptions
 from edgedense.deployed import bundle
 from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
@@ -21,10 +21,10 @@ from tests.converters.rivals import students
 
 
 def test_what_is_trained_needs_pictures(tmp_path: Path) -> None:
-    making = Making("chest.keras", tmp_path, None, Options(), Against(("mobilenetv2", "mine.keras")), tmp_path)
+    making = Making("chest.keras", tmp_path, None, Options(), RivalOptions(("mobilenetv2", "mine.keras")), tmp_path)
     with pytest.raises(EdgedenseError, match="--recover with --against mobilenetv2"):
         making.check()
-    replace(making, against=Against(("mine.keras",))).check()
+    replace(making, rivals=RivalOptions(("mine.keras",))).check()
     given = replace(making, options=Options(slimming=Slimming(recover=tmp_path)))
     given.check()
     assert pickle.loads(pickle.dumps(given)) == given
@@ -39,8 +39,8 @@ def test_a_device_runs_a_rival_as_it_runs_a_densenet(
     models.nested().save(model)
     labels = ("healthy", "ill")
     options = Options(slimming=Slimming(recover=pictures))
-    against = Against(("mobilenetv2",), epochs=1)
-    making = Making(model, pictures, labels, options, against, tmp_path / "work")
+    rivals = RivalOptions(("mobilenetv2",), against_epochs=1)
+    making = Making(model, pictures, labels, options, rivals, tmp_path / "work")
     rival = making("mobilenetv2")
     path = tmp_path / "rival.tflite"
     path.write_bytes(rival.file)

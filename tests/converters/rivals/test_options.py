@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgedense.converters.rivals.options import Against, parse, title
+from edgedense.converters.rivals.options import RivalOptions, parse, title
 from edgedense.errors import EdgedenseError
 from edgedense.flags import options_of
 
@@ -22,10 +22,10 @@ def test_what_is_no_rival_or_is_there_twice_is_refused(text: str) -> None:
 
 
 def test_a_file_is_not_trained() -> None:
-    assert Against(("mine.keras", "mobilenetv2")).trained == ("mobilenetv2",)
-    assert Against(("mine.keras",)).trained == ()
+    assert RivalOptions(("mine.keras", "mobilenetv2")).trained == ("mobilenetv2",)
+    assert RivalOptions(("mine.keras",)).trained == ()
 
 
 def test_options_that_say_how_long_need_a_rival() -> None:
-    needs = {option.name: option.flag.needs for option in options_of(Against)}
+    needs = {option.name: option.flag.needs for option in options_of(RivalOptions)}
     assert needs == {"--against": (), "--against-epochs": ("--against",), "--against-minutes": ("--against",)}
