@@ -97,10 +97,10 @@ def search(
     """
     from rich.console import Console
 
-    import edgedense
+    from edgedense.api.search import search as found
 
     shown, held, trained = tables.of_each(calibration, validation, recover)
-    result = edgedense.search(
+    result = found(
         *(model, shown),
         validation=held,
         budget=budget,
