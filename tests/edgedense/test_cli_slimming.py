@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
+from edgedense.boards.result import BoardTime
 from edgedense.converters import slimming
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.recovery.training import RecoverySpec
 from edgedense.deployed import bundle
+from edgedense.device.classifier import Classifier
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded
 from tests.pictures import fill
 
@@ -137,3 +140,26 @@ def test_validation_without_anything_to_validate(usual: tuple[object, ...], fold
 
 def test_the_help_names_the_default_number_of_epochs() -> None:
     assert f"[default: {RecoverySpec().epochs} for --recover" in " ".join(edgedense("convert", "--help").out.split())
+
+
+def test_a_host_gets_files_that_a_device_can_run(
+    usual: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent to be measured is no bare network: `edgedense benchmark` wants to know how pictures become input."""
+    sent = []
+
+    class Board:
+        def time(self, file: bytes) -> BoardTime:
+            path = tmp_path / "sent.tflite"
+            path.write_bytes(file)
+            with Classifier(path) as classifier:
+                sent.append(classifier.labels)
+            path.unlink()
+            return BoardTime("Raspberry Pi 5", 1.0, None, False, None)
+
+    monkeypatch.setattr("edgedense.boards.measure.open_board", lambda host: contextlib.nullcontext(Board()))
+    succeeded(*usual, "--fit-latency", "60", "--on", "pi@barn-1")
+    assert sent
+    told = bundle.read(tmp_path / "m.tflite").recipe["steps"][-1]["parameters"]
+    assert (told["board"], told["latency_ms"]) == ("Raspberry Pi 5", 60.0)
+    assert "estimated_ms" not in told
