@@ -66,9 +66,9 @@ if TYPE_CHECKING:
     from edgedense.rollout.options import DeployOptions as DeployOptions
     from edgedense.rollout.result import Deployment as Deployment
     from edgedense.scoring.options import Scale as Scale
-    from edgedense.search.options import SearchOptions as SearchOptions
-    from edgedense.search.result import Point as Point
-    from edgedense.search.result import SearchResult as SearchResult
+    from edgedense.searching.options import SearchOptions as SearchOptions
+    from edgedense.searching.result import Point as Point
+    from edgedense.searching.result import SearchResult as SearchResult
     from edgedense.website.site import Site as Site
 
 # Where each public name stands. The imports above are the same for type checkers; a test compares them.
@@ -119,9 +119,9 @@ _PLACES = {
     "Heat": "edgedense.explanations.explanation",
     "Features": "edgedense.converters.features",
     "Site": "edgedense.website.site",
-    "SearchOptions": "edgedense.search.options",
-    "SearchResult": "edgedense.search.result",
-    "Point": "edgedense.search.result",
+    "SearchOptions": "edgedense.searching.options",
+    "SearchResult": "edgedense.searching.result",
+    "Point": "edgedense.searching.result",
     "EdgedenseError": "edgedense.errors",
     "GateError": "edgedense.errors",
     "DeviceError": "edgedense.errors",

@@ -27,7 +27,7 @@ from edgedense.measures.result import Gate, Report
 from edgedense.measures.values import ValueReport, measured
 from edgedense.report import noise_page, search_page, thumbnails, validation_page, values_page
 from edgedense.report.wording import Section
-from edgedense.search.result import Point, PointKind, SearchResult
+from edgedense.searching.result import Point, PointKind, SearchResult
 
 LONG = "pneumothorax_with_a_very_long_name_that_has_no_space_in_it"
 RECIPE = {"source": {"name": "chest.keras", "sha256": "0123456789abcdef" * 4}, "options": {"resize": "nearest"}}

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 ALONE = {
     *("device.machine", "device.classifier", "device.prediction", "converters.opening", "converters.options"),
     *("converters.readers.source", "converters.readers.programs", "converters.readers.assembly"),
-    *("edgedense.search.result", "edgedense.boards.known", "edgedense.boards.coefficients"),
+    *("edgedense.searching.result", "edgedense.boards.known", "edgedense.boards.coefficients"),
 }
 
 # Each room, and the rooms that it may import besides itself and `edgedense`.
@@ -30,11 +30,11 @@ MAY: dict[str, set[str]] = {
     "edgedense.measures": {"edgedense.images", "edgedense.jobs"},
     "edgedense.deployed": {"edgedense.images", "edgedense.measures"},
     "edgedense.explanations": {"edgedense.images", "edgedense.measures"},
-    "edgedense.search.result": set(),
+    "edgedense.searching.result": set(),
     "edgedense.boards.known": set(),
     "edgedense.boards.coefficients": set(),
     "edgedense.report": {
-        *("edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.search.result"),
+        *("edgedense.images", "edgedense.deployed", "edgedense.measures", "edgedense.searching.result"),
         *("edgedense.boards.known", "edgedense.boards.coefficients"),
     },
     "edgedense.boards": {"edgedense.deployed"},
@@ -101,7 +101,9 @@ MAY["edgedense.scoring"] = DATA | {
     *("converters.opening", "converters.readers", "converters.readers.source"),
 }
 MAY["edgedense.website"] = SHARED | RUNNING
-MAY["edgedense.search"] = SHARED | BUILDING | {"converters", "converters.rivals", "edgedense.boards", "edgedense.jobs"}
+MAY["edgedense.searching"] = (
+    SHARED | BUILDING | {"converters", "converters.rivals", "edgedense.boards", "edgedense.jobs"}
+)
 MAY["edgedense.rollout"] = {"device.service"}
 MAY["edgedense.boards"] = {"edgedense.deployed", "edgedense.rollout"} | BOARDS
 MAY["edgedense.api"] = set(MAY)

@@ -113,7 +113,7 @@ def test_the_shared_part_imports_the_others_only_where_a_command_runs() -> None:
 
     Imports for types only do not count.
     """
-    links, searching = {"converters", "device"}, ROOT / "edgedense" / "search"
+    links, searching = {"converters", "device"}, ROOT / "edgedense" / "searching"
     shared = [path for path in sorted((ROOT / "edgedense").rglob("*.py")) if not links & set(path.parts)]
     light = {searching / name for name in ("__init__.py", "result.py", "options.py", "limits.py")}
     assert light < set(shared)
@@ -128,6 +128,15 @@ def test_the_shared_part_imports_the_others_only_where_a_command_runs() -> None:
         assert not [name for name in others if name.split(".")[-1] not in OPTIONS], path
         heavy = {"tensorflow", "keras", "tf_keras", "cv2", "ai_edge_litert", "sklearn", "starlette"}
         assert not [name for name in names if name.split(".")[0] in heavy], path
+
+
+def test_no_module_has_the_name_of_a_public_function() -> None:
+    """Once it is imported, Python puts a module in the place of what `edgedense` has by that name."""
+    import edgedense
+
+    modules = {path.stem for path in (ROOT / "edgedense").iterdir()}
+    assert "searching" in modules
+    assert modules & set(edgedense.__all__) == set()
 
 
 def test_the_links_are_there_and_relative() -> None:

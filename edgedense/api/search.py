@@ -15,11 +15,11 @@ from edgedense.progress import Progress, reporting
 if TYPE_CHECKING:
     from edgedense.boards.result import BoardTime
     from edgedense.images.tables import Table
-    from edgedense.search.bench import Task
-    from edgedense.search.final import Made
-    from edgedense.search.options import SearchOptions
-    from edgedense.search.result import SearchResult
-    from edgedense.search.search import Found
+    from edgedense.searching.bench import Task
+    from edgedense.searching.final import Made
+    from edgedense.searching.options import SearchOptions
+    from edgedense.searching.result import SearchResult
+    from edgedense.searching.search import Found
 
 GUIDE = "pi5"  # whose estimate says which fractions to try, where files are measured on a host
 
@@ -68,12 +68,12 @@ def search(
     from edgedense.boards.known import known
     from edgedense.images.tables import Table
     from edgedense.jobs.jobs import open_jobs
-    from edgedense.search.begin import begin
-    from edgedense.search.bench import Task
-    from edgedense.search.limits import parse_budget
-    from edgedense.search.options import SearchOptions
-    from edgedense.search.points import check_tables
-    from edgedense.search.rivals import rivals, work_on
+    from edgedense.searching.begin import begin
+    from edgedense.searching.bench import Task
+    from edgedense.searching.limits import parse_budget
+    from edgedense.searching.options import SearchOptions
+    from edgedense.searching.points import check_tables
+    from edgedense.searching.rivals import rivals, work_on
 
     chosen = with_values(options or SearchOptions(), values)
     flags.check(chosen)
@@ -168,8 +168,8 @@ def _written(
     """The result, with its files in `out`."""
     from edgedense.files import write_atomically
     from edgedense.report import search_page
-    from edgedense.search.points import chosen, points, rival_points, with_front
-    from edgedense.search.result import SearchResult
+    from edgedense.searching.points import chosen, points, rival_points, with_front
+    from edgedense.searching.result import SearchResult
 
     every = [*found.made, *others]
     made = with_front([*points(found.made, task, labels, out), *rival_points(others)])

@@ -12,12 +12,12 @@ from edgedense.cli.options import AsJson
 from edgedense.cli.tables import ConversionTables
 from edgedense.flags import Flag
 from edgedense.jobs.options import RayAddress
-from edgedense.search.options import SEARCH, SearchOptions
+from edgedense.searching.options import SEARCH, SearchOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgedense.search.result import SearchResult
+    from edgedense.searching.result import SearchResult
 
 ValidationPictures = Annotated[
     Path,

@@ -13,7 +13,7 @@ from edgedense.report import standings, template
 from edgedense.report.plots import Dot, Line, Plot, round_numbers
 from edgedense.report.standings import interval, ms
 from edgedense.report.validation_page import Tile
-from edgedense.search.result import Point, PointKind, SearchResult
+from edgedense.searching.result import Point, PointKind, SearchResult
 
 KINDS: Mapping[PointKind, str] = {
     "trial": "found by the search",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgedense.errors import listed
-from edgedense.search.result import Point, SearchResult
+from edgedense.searching.result import Point, SearchResult
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgedense.report import standings
-from edgedense.search.result import Point, PointKind, SearchResult
+from edgedense.searching.result import Point, PointKind, SearchResult
 
 
 def point(name: str, kind: PointKind, milliseconds: float, accuracy: float, half: float = 1.0) -> Point:

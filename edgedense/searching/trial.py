@@ -28,8 +28,8 @@ from edgedense.images.preprocessing import Pixels
 from edgedense.measures import metrics, validation
 from edgedense.measures.labelled import LabelledImages, some
 from edgedense.progress import progress
-from edgedense.search.bench import CHEAP_VALIDATION, Bench, Task, bench, places
-from edgedense.search.choice import Choice, Size
+from edgedense.searching.bench import CHEAP_VALIDATION, Bench, Task, bench, places
+from edgedense.searching.choice import Choice, Size
 
 Rung = Literal["cheap", "full", "trained"]
 RUNGS: tuple[Rung, ...] = ("cheap", "full", "trained")

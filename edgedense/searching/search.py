@@ -12,15 +12,15 @@ from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.importance import Importance
 from edgedense.jobs.jobs import Jobs
 from edgedense.progress import progress
-from edgedense.search.bench import Task, key, places
-from edgedense.search.choice import Choice, Size
-from edgedense.search.final import Made, Make
-from edgedense.search.halving import HALF, QUARTER, best, front, promoted
-from edgedense.search.limits import Budget, Clock
-from edgedense.search.store import Store
-from edgedense.search.study import Space, Study
-from edgedense.search.trial import Outcome, Rung, Settings, Try
-from edgedense.search.worker import Channels, Item, Least, Work
+from edgedense.searching.bench import Task, key, places
+from edgedense.searching.choice import Choice, Size
+from edgedense.searching.final import Made, Make
+from edgedense.searching.halving import HALF, QUARTER, best, front, promoted
+from edgedense.searching.limits import Budget, Clock
+from edgedense.searching.store import Store
+from edgedense.searching.study import Space, Study
+from edgedense.searching.trial import Outcome, Rung, Settings, Try
+from edgedense.searching.worker import Channels, Item, Least, Work
 
 Measure = Callable[[Sequence[bytes]], Sequence[BoardTime]]  # files on a host, one inference of each
 MOST_FILES = 8  # of the front that are made at the end

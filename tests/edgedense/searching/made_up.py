@@ -12,11 +12,11 @@ from edgedense.boards.result import BoardTime
 from edgedense.converters.options import Options
 from edgedense.converters.pruning.importance import Importance
 from edgedense.measures.bootstrap import Estimate
-from edgedense.search.bench import Task
-from edgedense.search.choice import Choice
-from edgedense.search.final import Made, Make
-from edgedense.search.trial import Outcome, Try
-from edgedense.search.worker import Channels, Least, Look, Seen, Timed
+from edgedense.searching.bench import Task
+from edgedense.searching.choice import Choice
+from edgedense.searching.final import Made, Make
+from edgedense.searching.trial import Outcome, Try
+from edgedense.searching.worker import Channels, Least, Look, Seen, Timed
 
 WHOLE = 10.0  # milliseconds of the unpruned file, which is right on 90 of 100 pictures
 SECONDS = {"cheap": 1.0, "full": 5.0, "trained": 20.0, "Make": 10.0}

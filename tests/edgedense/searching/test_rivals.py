@@ -12,12 +12,12 @@ from edgedense.boards.result import BoardTime
 from edgedense.converters.options import Options
 from edgedense.converters.rivals.options import RivalOptions
 from edgedense.measures.bootstrap import Estimate
-from edgedense.search.bench import Task
-from edgedense.search.choice import Choice
-from edgedense.search.final import Made
-from edgedense.search.options import SearchOptions
-from edgedense.search.points import rival_points, with_front
-from edgedense.search.rivals import Judging, rivals, work_on
+from edgedense.searching.bench import Task
+from edgedense.searching.choice import Choice
+from edgedense.searching.final import Made
+from edgedense.searching.options import SearchOptions
+from edgedense.searching.points import rival_points, with_front
+from edgedense.searching.rivals import Judging, rivals, work_on
 
 TASK = Task("chest.keras", Path("calibration"), Path("validation"), None, Options(), "pi5", Path("w"), Path("recover"))
 

@@ -12,12 +12,12 @@ from edgedense.boards.result import BoardTime
 from edgedense.errors import EdgedenseError, GateError
 from edgedense.flags import words
 from edgedense.images.tables import Table
-from edgedense.search.bench import Data, Task
-from edgedense.search.choice import Choice
-from edgedense.search.final import Made
-from edgedense.search.halving import front
-from edgedense.search.result import Point, PointKind
-from edgedense.search.search import FRACTION, UNPRUNED
+from edgedense.searching.bench import Data, Task
+from edgedense.searching.choice import Choice
+from edgedense.searching.final import Made
+from edgedense.searching.halving import front
+from edgedense.searching.result import Point, PointKind
+from edgedense.searching.search import FRACTION, UNPRUNED
 
 _KINDS: dict[str, PointKind] = {UNPRUNED: "unpruned", FRACTION: "fraction"}
 

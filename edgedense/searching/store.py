@@ -13,8 +13,8 @@ import numpy as np
 
 from edgedense.converters.pruning.importance import Importance
 from edgedense.files import write_atomically
-from edgedense.search.choice import Choice
-from edgedense.search.trial import Outcome
+from edgedense.searching.choice import Choice
+from edgedense.searching.trial import Outcome
 
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError)
 

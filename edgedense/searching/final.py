@@ -13,8 +13,8 @@ from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle
 from edgedense.measures import validation
 from edgedense.measures.bootstrap import Estimate
-from edgedense.search.bench import Bench, Task, bench
-from edgedense.search.choice import Choice
+from edgedense.searching.bench import Bench, Task, bench
+from edgedense.searching.choice import Choice
 
 
 @dataclass(frozen=True)

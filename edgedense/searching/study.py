@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgedense.errors import EdgedenseError
-from edgedense.search.choice import Size
-from edgedense.search.trial import Outcome, Settings
+from edgedense.searching.choice import Size
+from edgedense.searching.trial import Outcome, Settings
 
 FILE, NAME = "search.db", "edgedense"
 STEP, LEAST_SHARE = 0.05, 0.5  # of the budget: a file that takes less than half of it is no answer to it

@@ -8,13 +8,13 @@ from pathlib import Path
 from edgedense.files import sha256
 from edgedense.jobs.jobs import Jobs
 from edgedense.notes import tell
-from edgedense.search.bench import Task
-from edgedense.search.limits import Budget, Clock
-from edgedense.search.options import SearchOptions
-from edgedense.search.search import Measure, Search
-from edgedense.search.store import Store
-from edgedense.search.study import Space, Study
-from edgedense.search.worker import Look, Work
+from edgedense.searching.bench import Task
+from edgedense.searching.limits import Budget, Clock
+from edgedense.searching.options import SearchOptions
+from edgedense.searching.search import Measure, Search
+from edgedense.searching.store import Store
+from edgedense.searching.study import Space, Study
+from edgedense.searching.worker import Look, Work
 
 
 def begin(

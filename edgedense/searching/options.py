@@ -9,7 +9,7 @@ from edgedense.converters.opening import Opening
 from edgedense.converters.options import DEFAULT_IMAGES, PICTURES, Options, Preprocess, Resizing
 from edgedense.converters.rivals.options import RivalOptions
 from edgedense.flags import Flag
-from edgedense.search.limits import parse_duration
+from edgedense.searching.limits import parse_duration
 
 SEARCH = "How the search is done"
 TRIALS = 96

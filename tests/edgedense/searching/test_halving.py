@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgedense.search.halving import beats, best, front, promoted
+from edgedense.searching.halving import beats, best, front, promoted
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.importance import Importance
-from edgedense.search.bench import Task, bench
-from edgedense.search.choice import Size
-from edgedense.search.final import Make, make
-from edgedense.search.trial import Try, attempt
+from edgedense.searching.bench import Task, bench
+from edgedense.searching.choice import Size
+from edgedense.searching.final import Make, make
+from edgedense.searching.trial import Try, attempt
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Work:
 
     def __call__(self, item: Item) -> Timed:
         """What the item asks for. Raises EdgedenseError for a model or pictures that cannot be used."""
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of many networks: each trial has its own
         start = time.monotonic()
         found: Any
         match item:

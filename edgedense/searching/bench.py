@@ -36,7 +36,7 @@ from edgedense.images.preprocessing import Pixels, load_image
 from edgedense.images.tables import TEST, VALIDATION, Table
 from edgedense.measures.labelled import LabelledImages, read_labelled, scored_alone
 from edgedense.progress import progress
-from edgedense.search.choice import Size
+from edgedense.searching.choice import Size
 
 GRID = 200  # fractions of --prune-channels are tried in steps of one two-hundredth
 CHEAP_CALIBRATION, CHEAP_VALIDATION = 64, 500  # pictures of a cheap trial

@@ -11,11 +11,11 @@ from edgedense.converters.options import Slimming
 from edgedense.converters.rivals.making import Making
 from edgedense.jobs.jobs import Jobs
 from edgedense.progress import progress
-from edgedense.search.bench import Task, bench
-from edgedense.search.choice import Choice
-from edgedense.search.final import Made, measured
-from edgedense.search.options import SearchOptions
-from edgedense.search.search import Measure
+from edgedense.searching.bench import Task, bench
+from edgedense.searching.choice import Choice
+from edgedense.searching.final import Made, measured
+from edgedense.searching.options import SearchOptions
+from edgedense.searching.search import Measure
 
 
 @dataclass(frozen=True)

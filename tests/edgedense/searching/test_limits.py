@@ -7,8 +7,8 @@ import math
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.search import limits
-from edgedense.search.limits import Budget, Clock, parse_budget, parse_duration
+from edgedense.searching import limits
+from edgedense.searching.limits import Budget, Clock, parse_budget, parse_duration
 
 
 @pytest.mark.parametrize(("text", "limit"), [("60ms", 60), ("2.5", 2.5), (" 0.5 ms", 0.5), ("50%", 4), ("100%", 8)])

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from edgedense.boards.result import BoardTime
-from edgedense.search import search as searching
-from edgedense.search.begin import begin
-from edgedense.search.limits import parse_budget
-from edgedense.search.options import SearchOptions
-from edgedense.search.search import Found
-from edgedense.search.trial import Try
-from tests.edgedense.search.made_up import SECONDS, WHOLE, MadeUp, task
+from edgedense.searching import search as searching
+from edgedense.searching.begin import begin
+from edgedense.searching.limits import parse_budget
+from edgedense.searching.options import SearchOptions
+from edgedense.searching.search import Found
+from edgedense.searching.trial import Try
+from tests.edgedense.searching.made_up import SECONDS, WHOLE, MadeUp, task
 
 pytest.importorskip("optuna")
 OPTIONS = SearchOptions(trials=16, round=8)
@@ -119,7 +119,7 @@ class Watch:
 def test_it_is_done_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     jobs = MadeUp()
     watch = Watch(jobs)
-    monkeypatch.setattr("edgedense.search.limits.time.monotonic", watch)
+    monkeypatch.setattr("edgedense.searching.limits.time.monotonic", watch)
     result = found(tmp_path, jobs, SearchOptions(time=seconds, round=8))
     assert result.trials
     assert watch() <= seconds
@@ -147,8 +147,8 @@ def test_files_are_measured_on_a_host(tmp_path: Path) -> None:
 
 
 def test_a_front_of_many(tmp_path: Path) -> None:
-    from edgedense.search.choice import Choice
-    from edgedense.search.trial import Outcome
+    from edgedense.searching.choice import Choice
+    from edgedense.searching.trial import Outcome
 
     many = [Outcome(f"{n}", "full", Choice(), float(n), None, float(n)) for n in range(20)]
     kept = searching._thinned([*many, many[3]])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgedense.search.result import Point, SearchResult
+from edgedense.searching.result import Point, SearchResult
 
 WHOLE = Point(
     *("unpruned", "unpruned", {}, "edgedense convert m.keras --calibration c --out unpruned.tflite"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.search.choice import Choice
-from edgedense.search.study import Space, Study
-from edgedense.search.trial import Outcome, Settings
+from edgedense.searching.choice import Choice
+from edgedense.searching.study import Space, Study
+from edgedense.searching.trial import Outcome, Settings
 
 pytest.importorskip("optuna")
 SPACE = Space((None, (56, 56)), 4)
