@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,21 @@ from edgedense.images.preprocessing import Pixels
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # of the inputs' mean variance; which one is found on held-out pictures
 SAMPLES = 4096  # positions in all that a layer is fitted on
+QUICK_SAMPLES, QUICK_RIDGE = 1024, 1e-2  # of a fit that only tells good cuts from bad ones
 WIDEST = 4096  # inputs; a wider Dense has more unknowns than pictures can tell, and only gets its bias
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How thoroughly a network is fitted: on how many positions in all, and with which ridges, of which the best is
+    taken for each layer."""
+
+    samples: int
+    strengths: tuple[float, ...]
+
+
+THOROUGH = Fit(SAMPLES, RIDGES)
+QUICK = Fit(QUICK_SAMPLES, (QUICK_RIDGE,))
 
 
 def reconstruct(
@@ -25,7 +39,7 @@ def reconstruct(
     selection: Selection,
     pixels: Pixels,
     tick: Callable[[int], None] = lambda n: None,
-    kernels: bool = True,
+    fit: Fit = THOROUGH,
 ) -> DenseNet:
     """`network` cut to `selection`, with weights that give back the uncut outputs as far as what is left tells them.
 
@@ -34,7 +48,7 @@ def reconstruct(
     ridge regression towards the weights that stayed into the kernel (after He et al., "Channel pruning for accelerating
     very deep neural networks", 2017, section 3.1). How far the kernel moves is decided on every second picture by the
     fit to the others; where no fit helps, the kernel stays. `tick(1)` is called for each of them.
-    Without `kernels` only biases are fitted, which takes seconds where the kernels take minutes.
+    `fit` says how thoroughly.
     """
     import tensorflow as tf
 
@@ -45,7 +59,7 @@ def reconstruct(
         if op.kind in ("conv", "dense"):
             name, outputs = counterparts.get(op.output, (op.output, None))
             expected = uncut.linear(name)
-            op = _fitted(tf, op, left.tensors[op.inputs[0]], expected, outputs, kernels)
+            op = _fitted(tf, op, left.tensors[op.inputs[0]], expected, outputs, fit)
             fitted[op.output] = op.weights
             tick(1)
         left.step(op)
@@ -92,30 +106,31 @@ def _counterparts(selection: Selection) -> dict[str, tuple[str, Indices]]:
     return found
 
 
-def _fitted(tf: Any, op: Op, x: Any, expected: Any, outputs: Indices | None, kernels: bool) -> Op:
-    """`op` with its bias, and its kernel where `kernels` are fitted too, fitted to `expected`, of which `outputs` are
-    its own."""
+def _fitted(tf: Any, op: Op, x: Any, expected: Any, outputs: Indices | None, fit: Fit) -> Op:
+    """`op` with kernel and bias fitted to `expected`, of which `outputs` are its own."""
     kernel, _ = op.weights
-    inputs, targets = _samples(tf, op, x, expected)
+    inputs, targets = _samples(tf, op, x, expected, fit.samples)
     if outputs is not None:
         targets = targets[..., outputs]
     flat = kernel.reshape(-1, kernel.shape[-1])
-    if kernels and len(flat) <= WIDEST:
-        flat = ridge(inputs, targets, flat)
+    if len(flat) <= WIDEST:
+        flat = ridge(inputs, targets, flat, fit.strengths)
     mean = (targets - inputs @ flat).mean(axis=(0, 1))
     return replace(op, kernel=flat.reshape(kernel.shape), bias=mean)
 
 
-def ridge(inputs: Array, targets: Array, kernel: Array) -> Array:
+def ridge(inputs: Array, targets: Array, kernel: Array, strengths: Sequence[float] = RIDGES) -> Array:
     """The kernel [inputs, outputs] near `kernel` that best gives `targets` [N, P, outputs] from `inputs` [N, P, inputs]
-    up to a constant, N pictures with P positions each."""
+    up to a constant, N pictures with P positions each. A single one of `strengths` is taken as it is."""
     if len(inputs) < 2:
         return kernel
     x, y = _centered(inputs), _centered(targets)
+    if len(strengths) == 1:
+        return kernel + _solved(*_normal(x, y, kernel), strengths[0])
     fit, held = slice(0, None, 2), slice(1, None, 2)
     normal, other = (_normal(x[part], y[part], kernel) for part in (fit, held))
     errors: dict[float | None, float] = {None: 0.0}  # by how much the square error of `kernel` itself changes
-    for strength in RIDGES:
+    for strength in strengths:
         step = _solved(*normal, strength)
         errors[strength] = float((step * (other[0] @ step - 2 * other[1])).sum())
     best = min(errors, key=lambda strength: errors[strength])
@@ -143,12 +158,12 @@ def _solved(gram: Array, missing: Array, strength: float) -> Array:
     return np.linalg.solve(gram + strength * variance * np.eye(len(gram)), missing)
 
 
-def _samples(tf: Any, op: Op, x: Any, expected: Any) -> tuple[Array, Array]:
+def _samples(tf: Any, op: Op, x: Any, expected: Any, count: int) -> tuple[Array, Array]:
     """What `op` reads at some positions [N, P, inputs], and what it should give there [N, P, outputs]."""
     if op.kind == "dense":
         return x.numpy().astype(np.float64)[:, None], expected.numpy().astype(np.float64)[:, None]
     height, width = expected.shape[1:3]
-    rows, columns = _positions(int(height), int(width), max(SAMPLES // len(x), 1))
+    rows, columns = _positions(int(height), int(width), max(count // len(x), 1))
     size = op.weights[0].shape[0]  # square
     if op.same:  # then of odd size and stride 1
         x = tf.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))

@@ -13,7 +13,7 @@ from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.channels import Selection, correspondence, cut
 from edgedense.converters.pruning.cost import macs
 from edgedense.converters.pruning.importance import Importance, measure_importance
-from edgedense.converters.pruning.reconstruct import reconstruct
+from edgedense.converters.pruning.reconstruct import THOROUGH, Fit, reconstruct
 from edgedense.converters.pruning.selection import cuts
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels
@@ -79,12 +79,12 @@ def first_that_meets(network: DenseNet, way: Sequence[Selection], goal: Goal, wa
     return _first(way, lambda at: goal(cut(network, at)))
 
 
-def mended(network: DenseNet, selection: Selection, pixels: Pixels, progress: Progress, kernels: bool = True) -> Shrunk:
-    """`network` cut to `selection`, and what is left fitted to the whole network on `pixels` [N, H, W, 3]; of it only
-    the biases without `kernels`."""
+def mended(network: DenseNet, selection: Selection, pixels: Pixels, progress: Progress, fit: Fit = THOROUGH) -> Shrunk:
+    """`network` cut to `selection`, and what is left fitted to the whole network on `pixels` [N, H, W, 3].
+    `fit` says how thoroughly."""
     fits = sum(op.kind in ("conv", "dense") for op in lower(cut(network, selection)).ops)
     with progress("fitting what is left", fits) as tick:
-        smaller = reconstruct(network, selection, pixels, tick, kernels)
+        smaller = reconstruct(network, selection, pixels, tick, fit)
     return Shrunk(smaller, correspondence(network, selection), selection)
 
 

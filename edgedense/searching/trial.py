@@ -17,6 +17,7 @@ from edgedense.converters.network.program import lower
 from edgedense.converters.options import Criterion
 from edgedense.converters.passes import rewriting
 from edgedense.converters.pruning.importance import Importance
+from edgedense.converters.pruning.reconstruct import QUICK
 from edgedense.converters.pruning.shrink import mended
 from edgedense.converters.quantization import attempts, noise
 from edgedense.converters.quantization.attempts import Attempt
@@ -132,7 +133,7 @@ def _cheap(found: Bench, item: Try) -> tuple[Choice, bytes] | None:
         return None
     if fraction:
         selection = found.selection(wanted.importance, item.importance, fraction)
-        network = mended(network, selection, found.cheap, progress, kernels=False).network
+        network = mended(network, selection, found.cheap, progress, QUICK).network
     deployed = rewriting.rewritten(network, "cpu")
     statistics = measure_once(lower(deployed), found.cheap)
     tried = Attempt(CHEAP_RANGES, wanted.form)
