@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from edgedense.boards.options import Board, OnHost
 from edgedense.cli.convert import Calibration, Labels, TrainedModel
@@ -100,20 +100,9 @@ def search(
     from edgedense.api.search import search as found
 
     shown, held, trained = tables.of_each(calibration, validation, recover)
-    result = found(
-        *(model, shown),
-        validation=held,
-        budget=budget,
-        out=out,
-        board=board,
-        on=on,
-        recover=trained,
-        test=None if test is None else tables.table(test, None),
-        labels=labels,
-        ray=ray,
-        work=work,
-        options=options,
-    )
+    unseen = None if test is None else tables.table(test, None)
+    asked: dict[str, Any] = {"budget": budget, "board": board, "on": on, "out": out, "work": work, "ray": ray}
+    result = found(model, shown, validation=held, recover=trained, test=unseen, labels=labels, options=options, **asked)
     if as_json:
         print(result.to_json())
     else:

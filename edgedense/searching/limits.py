@@ -55,7 +55,7 @@ class Clock:
 
     seconds: float | None
     earlier: float = 0.0
-    _started: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=lambda: time.monotonic())  # looked up when it is called: tests set it
 
     @property
     def elapsed(self) -> float:

@@ -59,12 +59,17 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     assert found(tmp_path / "a", MadeUp(1)) == found(tmp_path / "b", MadeUp(7))
 
 
+@pytest.mark.slow
 def test_another_seed(tmp_path: Path) -> None:
     first = found(tmp_path / "a", MadeUp())
     assert found(tmp_path / "b", MadeUp(), SearchOptions(trials=16, round=8, seed=1)) != first
 
 
-@pytest.mark.parametrize("after", [0, 2, 6, 12, 15, 17, 24, 30])
+# While the whole network is measured, in the cheap trials of the first round, in its training, and in the second round.
+@pytest.mark.parametrize(
+    "after",
+    [pytest.param(n, marks=pytest.mark.slow) for n in (0, 6)] + [15] + [pytest.param(24, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_search_ends_as_an_unbroken_one(tmp_path: Path, after: int) -> None:
     unbroken, first, second = MadeUp(), MadeUp(ends_after=after), MadeUp()
     expected = found(tmp_path / "a", unbroken)
@@ -75,6 +80,7 @@ def test_an_interrupted_search_ends_as_an_unbroken_one(tmp_path: Path, after: in
     assert len(both) == len(rungs(unbroken))  # nothing was tried twice
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_with_what_is_there(tmp_path: Path) -> None:
     found(tmp_path / "a", MadeUp(), SearchOptions(trials=8, round=8))
     jobs = MadeUp()
@@ -115,7 +121,8 @@ class Watch:
         return sum(SECONDS.get(kind, 0.0) for kind in kinds) / self.jobs.workers
 
 
-@pytest.mark.parametrize("seconds", [150, 240, 600])
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [100, 300])
 def test_it_is_done_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     jobs = MadeUp()
     watch = Watch(jobs)
@@ -123,7 +130,7 @@ def test_it_is_done_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sec
     result = found(tmp_path, jobs, SearchOptions(time=seconds, round=8))
     assert result.trials
     assert watch() <= seconds
-    if seconds == 600:
+    if seconds == 300:
         assert result.trials > 16
         assert watch() > 0.7 * seconds  # and the time is used
 

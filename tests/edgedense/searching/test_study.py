@@ -48,6 +48,7 @@ def test_the_space() -> None:
     assert Settings(1.0, "taylor", (56, 56), "maximum", 0, 4) in others
 
 
+@pytest.mark.slow
 def test_the_same_seed_asks_for_the_same(tmp_path: Path) -> None:
     first = rounds(tmp_path / "a", 3)
     assert rounds(tmp_path / "b", 3) == first
@@ -59,6 +60,7 @@ def test_it_starts_with_what_is_usual(tmp_path: Path) -> None:
     assert rounds(tmp_path / "a", 1)[0][:5] == [SPACE.settings(parameters) for parameters in SPACE.first()]
 
 
+@pytest.mark.slow
 def test_a_round_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
     unbroken = rounds(tmp_path / "a", 2)
     one = study(tmp_path / "b")
