@@ -234,8 +234,8 @@ def test_reports_that_wait_survive_a_power_cut(board: Board, tmp_path: Path) -> 
     farm.wait_for_status(online=False)  # QEMU's end closes the connection; a board's would be missed after 45 seconds
     before, copies = {stamp.key for stamp in farm.stamps}, farm.reader.copies
     board.start()
-    found = board.remains(tmp_path / "found")
     board.wait_for_service()
+    found = board.remains(tmp_path / "found")
     _comes_back(board, said, "connection lost")
     farm.wait_for_messages(found.waiting)
     tell(
@@ -277,9 +277,9 @@ def test_ten_power_cuts(board: Board, tmp_path: Path) -> None:
             board.guest.cut()
         started = time.monotonic()
         board.start()
-        found = board.remains(tmp_path / "found")
         board.wait_for_service()
         ready = time.monotonic() - started
+        found = board.remains(tmp_path / "found")
         farm.wait_for_messages(found.waiting)
         moment = f"at {part:.0%} of the start" if part else f"{after:.1f} s after the start"
         age = cut_at - found.state_written
