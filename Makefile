@@ -78,8 +78,8 @@ $(ARM64)/stock.tflite: examples/digits/digits.keras tests/arm64/stock.py | $(VEN
 $(ARM64)/bookworm/root/work/venv: | $(DIGITS)
 	$(CHECK_USERLAND) -k "golden and bookworm"
 
-# A whole board in an emulator, from the kernel to the service: needs root as well. The first time takes a quarter of an
-# hour more than later ones. BOOT='-k "not cuts"' leaves the ten power cuts out.
+# A whole board in an emulator, from the kernel to the service: needs root as well. The first time takes some minutes
+# more than later ones. BOOT='-k "not cuts"' leaves the ten power cuts out.
 test-boot: $(VENV)/installed
 	BOOT_WORK=$(OUT)/boot $(BIN)/python -m pytest -v -s tests/boot/check_boot.py $(BOOT)
 

@@ -86,7 +86,7 @@ class Board:
         return remains.state(folder / remains.STATE).samples
 
     def remains(self, folder: Path) -> remains.Remains:
-        """What the last power cut has left, copied into `folder`. Call it when the service is there: it starts behind the copy."""
+        """What the last power cut has left, copied into `folder`. To be asked when the service is there."""
         return remains.read(self.guest.output("tar -C /root/found -c ."), folder)
 
     def files(self) -> set[str]:

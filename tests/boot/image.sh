@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the system of the board that check_boot.py boots: Debian for arm64 with its kernel and systemd, without edgedense.
 # Usage: image.sh DIR    DIR/root, DIR/vmlinuz, DIR/initrd.img and the SSH keys are made, once.
-# Needs root, Debian or Ubuntu on the host, 2 GB, and about 10 minutes: the packages' scripts run under emulation.
+# Needs root, Debian or Ubuntu on the host, 2 GB, and about 5 minutes: the packages' scripts run under emulation.
 set -euo pipefail
 dir=${1:?usage: image.sh DIR}; here=$(cd "$(dirname "$0")" && pwd)
 inputs=$(cat "$0" "$here/emulated.sh" "$here/initrd.sh" $(find "$here/files" -type f | sort) | sha256sum)

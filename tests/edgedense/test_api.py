@@ -107,6 +107,7 @@ class TestDoor:
 
 
 class TestConvert:
+    @pytest.mark.slow
     def test_the_command_writes_the_same_file(
         self, conversion: edgedense.Conversion, model: Path, folders: Path, tmp_path: Path
     ) -> None:
@@ -154,6 +155,7 @@ class TestConvert:
         assert code(first) == code(edgedense.convert(model, paths[:4], **QUICK))
         assert code(first) != code(edgedense.convert(model, paths, calibration_images=4, **QUICK))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("module", ["keras", "tf_keras"])
     def test_a_model_in_memory(self, module: str, folders: Path, tmp_path: Path) -> None:
         """It is left as it was, and converts to the same network as its file."""

@@ -178,7 +178,6 @@ class TestConvertOptions:
             ("--ranges", "percentile"),
             pytest.param(("--ranges", "mse"), marks=pytest.mark.slow),
             ("--headroom", "1.5"),
-            ("--form", "depthwise"),
             ("--float-layers", "block1/layer1/growth"),
             ("--calibration-images", "5"),
             ("--input-size", "48"),
@@ -190,6 +189,22 @@ class TestConvertOptions:
         recipe = json.dumps(found.recipe)
         assert recipe != json.dumps(usual.recipe)
         assert options[1] in recipe or options[0] == "--calibration-images"
+
+    @pytest.mark.slow
+    def test_form(self, folders: Path, tmp_path: Path) -> None:
+        """The other model of these tests has norms that turn some channels around: those are always depthwise."""
+        model = models.densenet()
+        for layer in model.layers:
+            if type(layer).__name__ == "BatchNormalization":
+                layer.set_weights([np.abs(layer.get_weights()[0]), *layer.get_weights()[1:]])
+        model.save(tmp_path / "m.keras")
+        for options, form in (((), "maximum"), (("--form", "depthwise"), "depthwise")):
+            out = tmp_path / f"{form}.tflite"
+            succeeded("convert", tmp_path / "m.keras", "--calibration", folders, "--out", out, *QUICK, *options)
+            found = bundle.read(out)
+            assert form in json.dumps(found.recipe)
+            codes = {operator.code for operator in contents(found.model).operators}
+            assert ("MAXIMUM" in codes) == (form == "maximum")
 
     @pytest.mark.slow
     def test_crop_fraction(self, convert: Callable[..., bundle.Bundle]) -> None:

@@ -90,6 +90,7 @@ def test_nothing_is_mirrored_where_the_teacher_has_not_seen_it() -> None:
     assert training._Loop(fresh(), students.lesson(), SPEC).spec.flip
 
 
+@pytest.mark.slow
 def test_labels_count_where_there_are_any() -> None:
     losses = [
         training._Loop(fresh(), students.lesson(labelled=labelled), SPEC).learn(np.arange(9), np.zeros(9, bool))
@@ -98,6 +99,7 @@ def test_labels_count_where_there_are_any() -> None:
     assert losses[1] > losses[0]  # by a tenth of a cross-entropy
 
 
+@pytest.mark.slow
 def test_epochs_that_fit_into_minutes_leave_the_model_as_it_was() -> None:
     model = fresh()
     before = [weight.copy() for weight in model.get_weights()]

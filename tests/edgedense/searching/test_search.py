@@ -55,6 +55,7 @@ def test_all_files_of_trials_keep_the_budget_and_one_is_trained(tmp_path: Path) 
     assert result.made[-1][0].reached.value == 80.0
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     assert found(tmp_path / "a", MadeUp(1)) == found(tmp_path / "b", MadeUp(7))
 
@@ -66,10 +67,8 @@ def test_another_seed(tmp_path: Path) -> None:
 
 
 # While the whole network is measured, in the cheap trials of the first round, in its training, and in the second round.
-@pytest.mark.parametrize(
-    "after",
-    [pytest.param(n, marks=pytest.mark.slow) for n in (0, 6)] + [15] + [pytest.param(24, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 6, 15, 24])
 def test_an_interrupted_search_ends_as_an_unbroken_one(tmp_path: Path, after: int) -> None:
     unbroken, first, second = MadeUp(), MadeUp(ends_after=after), MadeUp()
     expected = found(tmp_path / "a", unbroken)

@@ -90,7 +90,7 @@ class TestFiles:
         assert np.all(source.network.normalization.shift == 0)
         assert source.network.classes == 5
 
-    @pytest.mark.parametrize("name", ["model.h5", "model.keras", "saved_model"])
+    @pytest.mark.parametrize("name", ["model.h5", pytest.param("model.keras", marks=pytest.mark.slow), "saved_model"])
     @pytest.mark.parametrize("make", [models.densenet, models.nested])
     def test_what_keras_2_wrote(self, tmp_path: Path, name: str, make: Callable[..., Any]) -> None:
         agree(read_back(make(tf_keras), tmp_path, name))
