@@ -47,8 +47,9 @@ def kill_a_node(nodes: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 class TestOnTwoNodes:
-    """In this order: the last ones take a node away."""
+    """In one process, which starts the cluster once; the last ones take a node away."""
 
     def test_a_cluster_does_what_processes_do(self, jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
         assert jobs.workers == 2
@@ -124,7 +125,8 @@ class TestOnTwoNodes:
             path = tmp_path / "pictures" / COLOURS[number % len(COLOURS)] / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
-        two_nodes.add_node(**NODE)
+        if not two_nodes.worker_nodes:
+            two_nodes.add_node(**NODE)
         done: list[int] = []
 
         def listen(step: str, pictures: int, total: int) -> None:
