@@ -204,7 +204,7 @@ def _on_each_machine(work: Callable[..., Result], *values: Any) -> list[tuple[_M
     asked = []
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU", 0) >= 1:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            there: Any = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)  # Ray's annotations leave it out
             task = ray.remote(num_cpus=0, scheduling_strategy=there)(work)
             asked.append((_Machine(node["NodeManagerHostname"], node["NodeManagerAddress"]), task.remote(*values)))
     found = []
