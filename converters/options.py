@@ -69,6 +69,7 @@ Positive = Annotated[
 
 
 # What convert and explain both take.
+CalibrationImages = Annotated[int, Flag("Use at most this many pictures of --calibration.", panel=PICTURES, minimum=2)]
 Preprocess = Annotated[
     Normalization | None,
     Flag(
@@ -279,9 +280,7 @@ class Options:
 
     preprocess: Preprocess = None
     resizing: Resizing = field(default_factory=Resizing)
-    calibration_images: Annotated[
-        int, Flag("Use at most this many pictures of --calibration.", panel=PICTURES, minimum=2)
-    ] = DEFAULT_IMAGES
+    calibration_images: CalibrationImages = DEFAULT_IMAGES
     force: Annotated[
         bool,
         Flag("Convert although another preprocessing suits the labelled calibration pictures better.", panel=PICTURES),

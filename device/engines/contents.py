@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from edgedense.deployed import bundle
 from edgedense.deployed.bundle import Bundle
-from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.deployed.schema import parsed
 
 SHOWN_SCALES = 1  # a per-channel quantization is told by its number of scales
 
@@ -65,27 +64,19 @@ def read(path: Path | str) -> DeployedFile:
 
 def contents(model: bytes) -> Contents:
     """Read the flatbuffer `model`. Raises EdgedenseError when it is damaged, DeviceError without ai-edge-litert."""
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
-        raise DeviceError(
-            "the package ai-edge-litert, whose schema reads the file", str(error), "pip install 'edgedense[device]'"
-        ) from error
-    try:
-        parsed = schema.ModelT.InitFromPackedBuf(model, 0)
-        graph = parsed.subgraphs[0]
-        return Contents(
-            _operators(schema, parsed, graph),
-            tuple(_tensor(schema, graph.tensors[i]) for i in graph.inputs),
-            tuple(_tensor(schema, graph.tensors[i]) for i in graph.outputs),
-            len(graph.tensors),
-            sum(len(buffer.data) for buffer in parsed.buffers if buffer.data is not None),
-            any(entry.name == b"TFLITE_METADATA" for entry in parsed.metadata or []),
-        )
-    except (IndexError, AttributeError, TypeError, ValueError, KeyError, struct.error) as error:
-        raise EdgedenseError(
-            "a whole .tflite file", f"one that cannot be parsed ({error})", "copy the file again"
-        ) from error
+    return parsed(model, _contents)
+
+
+def _contents(schema: Any, model: Any) -> Contents:
+    graph = model.subgraphs[0]
+    return Contents(
+        _operators(schema, model, graph),
+        tuple(_tensor(schema, graph.tensors[i]) for i in graph.inputs),
+        tuple(_tensor(schema, graph.tensors[i]) for i in graph.outputs),
+        len(graph.tensors),
+        sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None),
+        any(entry.name == b"TFLITE_METADATA" for entry in model.metadata or []),
+    )
 
 
 def _operators(schema: Any, model: Any, graph: Any) -> tuple[OperatorCount, ...]:

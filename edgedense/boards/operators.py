@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from edgedense.errors import DeviceError, EdgedenseError
+from edgedense.deployed.schema import parsed
 
 _BYTES = {"FLOAT32": 4, "INT32": 4, "INT64": 8, "FLOAT16": 2, "INT16": 2}
 
@@ -68,19 +67,7 @@ def read(model: bytes) -> tuple[Operator, ...]:
 
     Raises EdgedenseError where `model` is no whole flatbuffer, DeviceError without ai-edge-litert.
     """
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
-        raise DeviceError(
-            "the package ai-edge-litert, whose schema reads the file", str(error), "pip install 'edgedense[device]'"
-        ) from error
-    try:
-        parsed = schema.ModelT.InitFromPackedBuf(model, 0)
-        return _operators(schema, parsed)
-    except (IndexError, AttributeError, TypeError, ValueError, KeyError, struct.error) as error:
-        raise EdgedenseError(
-            "a whole .tflite file", f"one that cannot be parsed ({error})", "copy the file again"
-        ) from error
+    return parsed(model, _operators)
 
 
 def _operators(schema: Any, model: Any) -> tuple[Operator, ...]:

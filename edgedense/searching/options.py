@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from edgedense.converters.opening import Opening
-from edgedense.converters.options import DEFAULT_IMAGES, PICTURES, Options, Preprocess, Resizing
+from edgedense.converters.options import DEFAULT_IMAGES, PICTURES, CalibrationImages, Options, Preprocess, Resizing
 from edgedense.converters.rivals.options import RivalOptions
 from edgedense.flags import Flag
 from edgedense.searching.limits import parse_duration
@@ -64,9 +64,7 @@ class SearchOptions:
     ] = 0
     preprocess: Preprocess = None
     resizing: Resizing = field(default_factory=Resizing)
-    calibration_images: Annotated[
-        int, Flag("Use at most this many pictures of --calibration.", panel=PICTURES, minimum=2)
-    ] = DEFAULT_IMAGES
+    calibration_images: CalibrationImages = DEFAULT_IMAGES
     force: Annotated[
         bool,
         Flag("Search although another preprocessing suits the labelled calibration pictures better.", panel=PICTURES),
