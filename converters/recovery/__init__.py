@@ -2,9 +2,9 @@
 
 from edgedense.converters.network.kept import Kept, identity
 from edgedense.converters.recovery.checkpoint import Epoch
+from edgedense.converters.recovery.loop import Course, RecoverySpec
 from edgedense.converters.recovery.pictures import Pictures, find_pictures, read_pictures
 from edgedense.converters.recovery.recover import Recovered, recover
-from edgedense.converters.recovery.training import Course, RecoverySpec
 
 __all__ = [
     "Course",

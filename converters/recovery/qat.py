@@ -15,10 +15,11 @@ from edgedense.converters.quantization.attempts import Prepared
 from edgedense.converters.quantization.quantize import SMALLEST_SCALE
 from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.distill import Feature, Objective, features
+from edgedense.converters.recovery.loop import Course, RecoverySpec
 from edgedense.converters.recovery.norms import estimating, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
-from edgedense.converters.recovery.training import Course, RecoverySpec, train
+from edgedense.converters.recovery.training import train
 from edgedense.converters.tflite.flatbuffer import Quantization
 
 CHECKPOINT = "qat.npz"  # in the work folder

@@ -15,10 +15,11 @@ from edgedense.converters.network.program import lower
 from edgedense.converters.network.weights import with_weights
 from edgedense.converters.recovery.checkpoint import Epoch
 from edgedense.converters.recovery.distill import Objective, ending, features, score_loss
+from edgedense.converters.recovery.loop import Course, RecoverySpec
 from edgedense.converters.recovery.norms import estimating, match_norms, moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.trainable import Trainable
-from edgedense.converters.recovery.training import Course, RecoverySpec, train
+from edgedense.converters.recovery.training import train
 from edgedense.images.preprocessing import Pixels
 
 CHECKPOINT = "recovery.npz"  # in the work folder

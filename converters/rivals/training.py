@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from edgedense.converters.recovery import Course, RecoverySpec
 from edgedense.converters.recovery.distill import LABELS, label_loss, score_loss
-from edgedense.converters.recovery.training import check_loss, follow, mirrored, optimizer, order, split
+from edgedense.converters.recovery.loop import Chosen, Loop, Turned, follow
 from edgedense.converters.rivals.lessons import Lesson
 from edgedense.converters.rivals.networks import STEP, ZERO
 
@@ -37,7 +36,7 @@ def epochs_within(model: Any, lesson: Lesson, spec: RecoverySpec, minutes: float
     """
     loop = _Loop(model, lesson, spec)
     before = loop.weights()
-    chosen = loop.trained[: loop.batch]
+    chosen = loop.shown[: loop.batch]
     loop.learn(chosen, np.zeros(len(chosen), bool))  # the first step is traced, which takes long and happens once
     started = time.perf_counter()
     for _ in range(TIMED):
@@ -56,22 +55,17 @@ def mark(model: Any, lesson: Lesson, spec: RecoverySpec) -> str:
     return digest.hexdigest()
 
 
-class _Loop:
-    """The traced step and the optimizer: a `recovery.training.Loop`."""
+class _Loop(Loop):
+    """The traced step of a rival, whose teacher has spoken already."""
 
     def __init__(self, model: Any, lesson: Lesson, spec: RecoverySpec) -> None:
         import tensorflow as tf
 
+        spec = replace(spec, flip=spec.flip and lesson.mirrored)
+        super().__init__(lesson.pictures, spec, model.trainable_variables, model.variables)
         self.tf, self.model, self.lesson = tf, model, lesson
-        self.spec = replace(spec, flip=spec.flip and lesson.mirrored)
-        count, height, width, channels = lesson.pictures.pixels.shape
-        self.trained, self.held = split(count)
-        self.batch = spec.batch_of(len(self.trained), height, width)
-        self.batches = len(self.trained) // self.batch
-        self.optimizer = optimizer(spec, self.batch, max(spec.epochs * self.batches, 1))
-        self.optimizer.build(model.trainable_variables)
         _remember(model, self.batches)
-        pixels = tf.TensorSpec((None, height, width, channels), tf.uint8)
+        pixels = tf.TensorSpec((None, *lesson.pictures.pixels.shape[1:]), tf.uint8)
         logits = tf.TensorSpec((None, lesson.logits.shape[-1]), tf.float32)
         labels = tf.TensorSpec((None,), tf.int64)
         self.step = tf.function(self._step, input_signature=(pixels, logits, labels), autograph=False)
@@ -92,53 +86,16 @@ class _Loop:
         self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 
-    def learn(self, chosen: np.ndarray, turned: np.ndarray) -> float:
-        """A step on the pictures with these numbers, of which some are mirrored; its loss."""
-        tf, pictures = self.tf, self.lesson.pictures
-        pixels = mirrored(np.asarray(pictures.pixels[chosen]), turned)
-        wanted = self.lesson.logits[turned.astype(int), chosen]
-        loss = self.step(tf.constant(pixels), tf.constant(wanted), tf.constant(pictures.labels[chosen]))
-        return float(loss.numpy())
+    def learn(self, chosen: Chosen, turned: Turned) -> float:
+        """As `Loop.learn`."""
+        tf, wanted = self.tf, self.lesson.logits[turned.astype(int), chosen]
+        pixels, labels = self.pixels(chosen, turned), self.pictures.labels[chosen]
+        return float(self.step(tf.constant(pixels), tf.constant(wanted), tf.constant(labels)).numpy())
 
-    def epoch(self, number: int, tick: Callable[[int], None]) -> float:
-        """One pass over the pictures; its mean loss."""
-        losses = []
-        count = len(self.lesson.pictures.pixels)
-        for chosen, turned in order(self.spec, number, self.trained, self.batch, count):
-            losses.append(self.learn(chosen, turned))
-            tick(1)
-            check_loss(losses[-1], number)
-        return float(np.mean(losses))
-
-    def held_out(self) -> float:
-        """How far the scores of pictures that are not trained on are from the teacher's, as the weights are now."""
-        total = 0.0
-        for start in range(0, len(self.held), self.batch):
-            chosen = self.held[start : start + self.batch]
-            pixels = self.tf.constant(np.asarray(self.lesson.pictures.pixels[chosen]))
-            total += float(self.distance(pixels, self.tf.constant(self.lesson.logits[0, chosen]))) * len(chosen)
-        return total / len(self.held)
-
-    def state(self) -> tuple[np.ndarray, ...]:
-        """All that training changes."""
-        return tuple(variable.numpy() for variable in self._variables())
-
-    def restore(self, state: tuple[np.ndarray, ...]) -> None:
-        """Go on from what `state` gave."""
-        for variable, value in zip(self._variables(), state, strict=True):
-            variable.assign(value)
-
-    def _variables(self) -> list[Any]:
-        return [*self.model.variables, *self.optimizer.variables]
-
-    def weights(self) -> tuple[np.ndarray, ...]:
-        """The model's variables as they are now, the norms' statistics among them."""
-        return tuple(variable.numpy() for variable in self.model.variables)
-
-    def put(self, weights: tuple[np.ndarray, ...]) -> None:
-        """Give the model what `weights` gave."""
-        for variable, value in zip(self.model.variables, weights, strict=True):
-            variable.assign(value)
+    def apart(self, chosen: Chosen) -> float:
+        """As `Loop.apart`."""
+        pixels, wanted = np.asarray(self.pictures.pixels[chosen]), self.lesson.logits[0, chosen]
+        return float(self.distance(self.tf.constant(pixels), self.tf.constant(wanted)))
 
 
 def _remember(model: Any, batches: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from edgedense.boards.result import BoardTime
 from edgedense.converters import slimming
 from edgedense.converters.readers.keras import reader as keras_reader
-from edgedense.converters.recovery.training import RecoverySpec
+from edgedense.converters.recovery.loop import RecoverySpec
 from edgedense.deployed import bundle
 from edgedense.device.classifier import Classifier
 from tests.edgedense.test_cli import CLASSES, QUICK, edgedense, refused, succeeded

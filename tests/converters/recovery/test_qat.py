@@ -16,10 +16,10 @@ from edgedense.converters.network.program import IMAGE, lower
 from edgedense.converters.quantization import attempts
 from edgedense.converters.quantization.attempts import Attempt, Prepared
 from edgedense.converters.quantization.quantize import Quantized
+from edgedense.converters.recovery.loop import RecoverySpec
 from edgedense.converters.recovery.norms import moments
 from edgedense.converters.recovery.pictures import Pictures
 from edgedense.converters.recovery.qat import CHECKPOINT, SPEC, Simulated, corrected, limits, tune
-from edgedense.converters.recovery.training import RecoverySpec
 from edgedense.converters.tflite import execute
 from edgedense.measures import metrics
 from tests import networks

@@ -17,8 +17,8 @@ from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import Affine, DenseNet
 from edgedense.converters.network.program import lower
 from edgedense.converters.recovery import Course, Epoch, RecoverySpec, identity, recover
+from edgedense.converters.recovery.loop import BATCH, split
 from edgedense.converters.recovery.recover import CHECKPOINT, closer
-from edgedense.converters.recovery.training import BATCH, split
 from edgedense.errors import EdgedenseError
 from edgedense.measures import metrics
 from tests import networks
