@@ -233,26 +233,18 @@ class Slimming:
             "when --max-drop is kept.",
             panel=RECOVERY,
             minimum=1,
-            usual="8 for --recover",
+            usual="8",
         ),
     ] = None
-    qat: Annotated[
-        bool,
-        Flag(
-            "Train the weights together with their rounding to int8, which is called quantization-aware training. It "
-            "uses the pictures of --recover, or else those of --calibration.",
-            panel=RECOVERY,
-        ),
-    ] = False
     work: Annotated[
         Path | None,
         Flag(
-            "The folder in which --recover and --qat keep a checkpoint of each epoch, so that the same command goes on "
+            "The folder in which --recover keeps a checkpoint of each epoch, so that the same command goes on "
             "after an interruption. By default it is NAME.work beside NAME.tflite, and is removed at the end.",
             panel=RECOVERY,
             metavar="FOLDER",
             writes="folder",
-            needs=("--recover", "--qat"),
+            needs=("--recover",),
         ),
     ] = None
 
@@ -264,7 +256,7 @@ class Slimming:
     @property
     def trains(self) -> bool:
         """Whether there is any training."""
-        return self.sparsity is not None or self.recover is not None or self.qat
+        return self.sparsity is not None or self.recover is not None
 
     @property
     def prunes(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,11 +94,11 @@ def converted(given: Given, notes: Sequence[str], options: Options, shrunk: Shru
     if scores is None:
         scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
         notes += check_preprocessing(given.trained, given.pictures, given.names, scores, options)
-    chosen = _quantized(network, statistics, scores, changes, given, options)
+    chosen = _quantized(network, statistics, scores, given, options)
     equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
     flatbuffer = _flatbuffer(chosen.built, given, options)
     stages: tuple[StageFigures, ...] = ()
-    if options.slimming.changes or options.slimming.qat or given.trained.resized:
+    if options.slimming.changes or given.trained.resized:
         stages = measure_stages(
             _stages(changes, given, options),
             flatbuffer,
@@ -168,7 +168,7 @@ def check(options: Options, validates: bool) -> None:
         parse(options.operating_point)
     elif options.positive is not None:
         raise EdgedenseError("--operating-point with --positive", "--positive alone")
-    changes = options.slimming.changes or options.slimming.qat or options.opening.size
+    changes = options.slimming.changes or options.opening.size
     if validates and not changes and not any(is_given for _, is_given in wanting.values()):
         raise EdgedenseError(
             "--max-drop, --operating-point, --calibrate-confidence, or something that makes the network smaller, with "
@@ -189,7 +189,7 @@ class _Chosen:
 
 
 def _quantized(
-    network: DenseNet, statistics: Statistics, scores: np.ndarray, changes: list[Change], given: Given, options: Options
+    network: DenseNet, statistics: Statistics, scores: np.ndarray, given: Given, options: Options
 ) -> _Chosen:
     """The attempt that keeps closest to the trained model's `scores`, or the first that passes the gate."""
     specs = attempts.candidates(options.ranges, options.headroom)
@@ -198,19 +198,11 @@ def _quantized(
             *(network, statistics, given.pictures.pixels, scores, specs, options.output_type, tick, given.apart),
             Attempt(form=options.form, floats=options.float_layers),
         )
-    good_enough = _good_enough(given.held, options)
-
-    def build(attempt: Attempt) -> Built:
-        prepared = attempts.prepare(network, statistics, attempt, options.output_type)
-        return slimming.tuned(
-            prepared, attempt, changes[0].network, changes[-1], options.slimming, given.training, good_enough
-        )
-
     if options.max_drop is None or given.held is None:
-        return _Chosen(attempt, build(attempt), tried, ())
+        return _Chosen(attempt, attempts.build(network, statistics, attempt, options.output_type), tried, ())
     with progress("validating", 1) as tick:
         attempt, built, trials = gate.passing(
-            network, statistics, attempt, tried, options.max_drop, given.held, options.output_type, build, tick
+            network, statistics, attempt, tried, options.max_drop, given.held, options.output_type, tick
         )
     return _Chosen(attempt, built, tried, tuple(trials))
 
@@ -271,9 +263,6 @@ def _stages(changes: list[Change], given: Given, options: Options) -> list[Stage
             (replace(changes[0], network=whole), there),
             (replace(changes[0], name=slimming.RESIZED, parameters=size), here),
         ]
-    if options.slimming.qat and given.training is not None:
-        spec = asdict(slimming.qat_spec(options.slimming, len(given.training.pixels)))
-        steps.append((replace(changes[-1], name=slimming.QAT, parameters=spec), here))
     return [
         Stage(
             change.name,

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
 from edgedense.boards.options import check as check_board
 from edgedense.boards.result import BoardTime
-from edgedense.converters.network.graph import Array, DenseNet
+from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.options import Slimming
 from edgedense.converters.pruning.cost import weights
 from edgedense.converters.pruning.shrink import Goal, Shrunk, fraction_removed, shrink
 from edgedense.converters.pruning.sparsity import SparsitySpec, pieces, sparsify, sparsity
-from edgedense.converters.quantization import attempts
-from edgedense.converters.quantization.attempts import Attempt, Built, Prepared
-from edgedense.converters.recovery import (
-    Kept,
-    Pictures,
-    RecoverySpec,
-    find_pictures,
-    identity,
-    qat,
-    read_pictures,
-    recover,
-)
+from edgedense.converters.recovery import Kept, Pictures, RecoverySpec, find_pictures, identity, read_pictures, recover
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
 from edgedense.progress import progress
@@ -34,9 +22,9 @@ from edgedense.progress import progress
 # Of the Edge TPU's 8 MB, what its compiler leaves for weights, less the biases, scales and code beside them.
 CORAL_CACHE = int(6.9 * 2**20)
 SPARSITY_PICTURES = 20_000  # that magnitude pruning sees in all, by repeating what there is
-QAT_PICTURES = 2_000  # that --qat sees at least
 TRAINED, RESIZED = "as trained", "input size"
-CHANGES = PRUNE, SPARSITY, RECOVER, QAT = "prune", "sparsity", "recover", "QAT"
+PRUNE, SPARSITY, RECOVER = "prune", "sparsity", "recover"
+CHANGES = (PRUNE, SPARSITY, RECOVER, "QAT")  # in recipes; what 0.1 called QAT is in its files alone
 
 
 @dataclass(frozen=True)
@@ -64,9 +52,9 @@ def check(options: Slimming) -> None:
         if is_given and options.fit_latency is None:
             raise EdgedenseError(f"--fit-latency with {name}", f"{name} alone", f"--fit-latency MS {name} ...")
     check_board(options.board, options.on)
-    if options.epochs is not None and options.recover is None and not options.qat:
+    if options.epochs is not None and options.recover is None:
         raise EdgedenseError(
-            "--epochs with --recover or --qat",
+            "--epochs with --recover",
             "--epochs alone",
             "--recover FOLDER: pictures like those the camera will see, no labels needed",
         )
@@ -124,49 +112,6 @@ def slim(
         }
         changes.append(Change(RECOVER, found, recovered.network, kept))
     return changes
-
-
-def tuned(
-    prepared: Prepared,
-    attempt: Attempt,
-    teacher: DenseNet,
-    change: Change,
-    options: Slimming,
-    pictures: Pictures | None,
-    good_enough: Callable[[bytes], bool] | None,
-) -> Built:
-    """An attempt, its weights tuned with their rounding against `teacher` where `options.qat` says so.
-
-    Each attempt has a checkpoint of its own.
-    """
-    if not options.qat or pictures is None:
-        return attempts.finish(prepared)
-
-    def stop(weights: Mapping[str, tuple[Array, Array]]) -> bool:
-        assert good_enough is not None
-        return good_enough(attempts.finish(prepared, weights).quantized.to_bytes())
-
-    work = options.work and options.work / re.sub(r"\W+", "-", attempt.describe())
-    found = qat.tune(
-        prepared,
-        teacher,
-        change.kept,
-        pictures,
-        qat_spec(options, len(pictures.pixels)),
-        work,
-        None if good_enough is None else stop,
-    )
-    return attempts.finish(prepared, found.weights)
-
-
-def qat_spec(options: Slimming, pictures: int) -> RecoverySpec:
-    """How long the tuning lasts with so many pictures; `epochs` is its own where there is no recovery before it."""
-    spec = qat.SPEC
-    if pictures < QAT_PICTURES:
-        spec = replace(spec, epochs=max(spec.epochs, ceil(QAT_PICTURES / pictures)), batch=min(16, pictures))
-    if options.epochs is None or options.recover is not None:
-        return spec
-    return replace(spec, epochs=options.epochs)
 
 
 def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], BoardTime]) -> tuple[Goal, str]:

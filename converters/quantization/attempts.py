@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgedense.converters.calibration.ranges import RangeSpec, tensor_range
 from edgedense.converters.calibration.statistics import Statistics
-from edgedense.converters.network.graph import Array, DenseNet, Form
+from edgedense.converters.network.graph import DenseNet, Form
 from edgedense.converters.network.program import Program, lower
 from edgedense.converters.options import Estimator
 from edgedense.converters.passes.absorb_scales import absorb_scales
@@ -17,9 +17,8 @@ from edgedense.converters.passes.equalize_concat import UNIT, equalize_concat, e
 from edgedense.converters.passes.equalize_readers import equalize_readers
 from edgedense.converters.quantization.compensate import corrected_weights, round_constants
 from edgedense.converters.quantization.noise import Equalization, equalization
-from edgedense.converters.quantization.quantize import Quantized, Range, Weights, activations, quantize, scale_groups
+from edgedense.converters.quantization.quantize import Quantized, Range, activations, quantize, scale_groups
 from edgedense.converters.tflite import execute
-from edgedense.converters.tflite.flatbuffer import Quantization
 from edgedense.errors import EdgedenseError, listed
 from edgedense.images.preprocessing import Pixels
 from edgedense.measures import metrics
@@ -105,33 +104,11 @@ def choose(
     return min(tried, key=lambda candidate: candidate.divergence).attempt, tuple(tried)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """An attempt before its weights are rounded: the rewritten network, its operators with constants that int8 holds
-    exactly, and how every tensor is quantized. `weights` are rounded, with biases that make up for it."""
-
-    network: DenseNet
-    program: Program
-    statistics: Statistics
-    ranges: Mapping[str, Range]
-    floats: frozenset[str]
-    weights: Mapping[str, Weights]
-    output_type: str
-
-    @property
-    def quantization(self) -> dict[str, Quantization]:
-        """Of every tensor, should it be int8."""
-        return activations(self.program, self.ranges)
-
-
 def build(network: DenseNet, statistics: Statistics, attempt: Attempt, output_type: str = "float32") -> Built:
-    """Equalize, choose forms, and quantize `network` by `statistics` of its tensors."""
-    return finish(prepare(network, statistics, attempt, output_type))
+    """Equalize, choose forms, and quantize `network` by `statistics` of its tensors.
 
-
-def prepare(network: DenseNet, statistics: Statistics, attempt: Attempt, output_type: str = "float32") -> Prepared:
-    """All of `build` that comes before the file is made. EdgedenseError where a layer of `attempt.floats` is none of
-    the network's."""
+    Raises EdgedenseError where a layer of `attempt.floats` is none of the network's.
+    """
     network, statistics = equalize_concat(network, statistics, attempt.ranges)
     network, statistics = equalize_readers(network, statistics)
     network, statistics = absorb_scales(network, statistics, _forms(network, attempt.form))
@@ -148,21 +125,8 @@ def prepare(network: DenseNet, statistics: Statistics, attempt: Attempt, output_
     quantization = activations(program, ranges)
     program, statistics = round_constants(program, quantization, statistics)
     weights = corrected_weights(program, quantization, statistics, floats, output_type != "float32")
-    return Prepared(network, program, statistics, ranges, floats, weights, output_type)
-
-
-def finish(prepared: Prepared, tuned: Mapping[str, tuple[Array, Array]] | None = None) -> Built:
-    """The quantized network. `tuned` holds (kernel, bias) by operator, to be rounded as they are."""
-    program, weights = prepared.program, prepared.weights
-    if tuned:
-        ops = tuple(
-            replace(op, kernel=tuned[op.output][0], bias=tuned[op.output][1]) if op.output in tuned else op
-            for op in program.ops
-        )
-        program = replace(program, ops=ops)
-        weights = {name: kept for name, kept in weights.items() if name not in tuned}
-    quantized = quantize(program, prepared.ranges, prepared.floats, weights, prepared.output_type)
-    return Built(prepared.network, quantized, equalization(prepared.statistics))
+    quantized = quantize(program, ranges, floats, weights, output_type)
+    return Built(network, quantized, equalization(statistics))
 
 
 def _forms(network: DenseNet, form: Form) -> dict[str, Form]:

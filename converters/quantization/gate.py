@@ -72,16 +72,15 @@ def passing(
     max_drop: float,
     validation: Validation,
     output_type: str,
-    build: Callable[[Attempt], Built],
     tick: Callable[[int], None],
 ) -> tuple[Attempt, Built, list[Trial]]:
-    """The first attempt whose drop is at most `max_drop` points, with all that was tried; `build` makes each.
+    """The first attempt whose drop is at most `max_drop` points, with all that was tried.
 
     Raises GateError, telling what each step gave, when none is left.
     """
     trials = []
     for attempt in ladder(network, statistics, first, tried, validation.pixels, output_type):
-        built = build(attempt)
+        built = attempts.build(network, statistics, attempt, output_type)
         trials.append(Trial(attempt, validation.drop(built.quantized.to_bytes())))
         tick(1)
         if trials[-1].drop <= max_drop:

@@ -1,4 +1,4 @@
-"""What pruning and quantization cost is won back by training against the unpruned network, without labels."""
+"""What pruning cost is won back by training against the unpruned network, without labels."""
 
 from edgedense.converters.network.kept import Kept, identity
 from edgedense.converters.recovery.checkpoint import Epoch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgedense.converters.network.evaluate import logits_tensor
-from edgedense.converters.network.graph import Array, DenseNet, Pool
+from edgedense.converters.network.graph import DenseNet, Pool
 from edgedense.converters.network.kept import Indices, Kept
 from edgedense.converters.network.program import Program
 from edgedense.converters.recovery.pictures import UNLABELLED
@@ -19,17 +19,12 @@ LABELS = 0.1  # the weight of labels; the teacher knows more than they say
 
 @dataclass(frozen=True)
 class Feature:
-    """A tensor that the student shall have in common with the teacher.
-
-    `channels` are the teacher's that the student still has (None: all). What the student computes is scale * x + shift
-    of the teacher's where equalization has rescaled it.
-    """
+    """A tensor that the student shall have in common with the teacher. `channels` are the teacher's that the student
+    still has (None: all)."""
 
     student: str
     teacher: str
     channels: Indices | None = None
-    scale: Array | None = None
-    shift: Array | None = None
 
 
 def features(student: DenseNet, kept: Kept) -> tuple[Feature, ...]:
@@ -109,7 +104,5 @@ def _apart(tf: Any, feature: Feature, student: Mapping[str, Any], teacher: Mappi
     x, x_t = student[feature.student], teacher[feature.teacher]
     if feature.channels is not None and feature.channels.size < x_t.shape[-1]:
         x_t = tf.gather(x_t, feature.channels, axis=-1)
-    if feature.scale is not None and feature.shift is not None:
-        x = (x - tf.constant(feature.shift, tf.float32)) / tf.constant(feature.scale, tf.float32)
     variance = tf.reduce_mean(tf.math.reduce_variance(x_t, axis=tuple(range(len(x_t.shape) - 1))))
     return tf.reduce_mean((x - x_t) ** 2) / (variance + 1e-12)

@@ -73,7 +73,6 @@ def recover(
         spec,
         work / CHECKPOINT if work else None,
         met,
-        "recovering",
     )
     return Recovered(with_weights(student, model.trained_weights()) if course.best else student, course)
 

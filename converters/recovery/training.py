@@ -1,4 +1,4 @@
-"""What is trained so that its scores are a teacher's: a network, or the same behind its rounding to int8."""
+"""How a network is trained so that its scores are a teacher's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,42 +17,29 @@ from edgedense.converters.recovery.checkpoint import make_folder
 from edgedense.converters.recovery.distill import Objective
 from edgedense.converters.recovery.loop import Chosen, Course, Loop, RecoverySpec, Turned, follow
 from edgedense.converters.recovery.pictures import Pictures
-
-
-class Model(Protocol):
-    """What is trained: a `Trainable`, or the same behind quantization."""
-
-    program: Program
-
-    @property
-    def flat(self) -> list[Any]: ...
-
-    def __call__(self, pixels: Any) -> dict[str, Any]: ...
-
-    def masked(self, gradients: list[Any]) -> list[Any]: ...
+from edgedense.converters.recovery.trainable import Trainable
 
 
 def train(
-    model: Model,
+    model: Trainable,
     objective: Objective,
     pictures: Pictures,
     spec: RecoverySpec,
     path: Path | None,
     stop: Callable[[], bool],
-    title: str,
 ) -> Course:
     """Train `model` in place, for `spec.epochs` or until `stop()` says that an epoch's weights, better than all before,
     are good enough. It is left with the weights whose scores are closest on held-out pictures, be they the start's.
 
-    `path` and `title` are those of `follow`.
+    `path` is that of `follow`.
     """
     if path is not None:
         make_folder(path.parent)
     mark = fingerprint(model, objective, pictures, spec)
-    return follow(_Loop(model, objective, pictures, spec), spec.epochs, mark, path, stop, title)
+    return follow(_Loop(model, objective, pictures, spec), spec.epochs, mark, path, stop, "recovering")
 
 
-def fingerprint(model: Model, objective: Objective, pictures: Pictures, spec: RecoverySpec) -> str:
+def fingerprint(model: Trainable, objective: Objective, pictures: Pictures, spec: RecoverySpec) -> str:
     """Names a run: both networks, the pictures and the options."""
     digest = hashlib.sha256(f"{asdict(spec)}\0{pictures.sha256}\0{pictures.labels.tolist()}".encode())
     for program in (model.program, objective.teacher):
@@ -72,7 +59,7 @@ def update(digest: Any, program: Program) -> None:
 class _Loop(Loop):
     """The traced step of a recovery."""
 
-    def __init__(self, model: Model, objective: Objective, pictures: Pictures, spec: RecoverySpec) -> None:
+    def __init__(self, model: Trainable, objective: Objective, pictures: Pictures, spec: RecoverySpec) -> None:
         import tensorflow as tf
 
         super().__init__(pictures, spec, model.flat, model.flat)

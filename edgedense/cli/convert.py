@@ -113,7 +113,7 @@ def _refuse_page_of_values(report: Path | None, options: Options) -> None:
 def _work_folder(options: Options, out: Path) -> Iterator[Options]:
     """The options with a folder for checkpoints where there is training; the usual one is removed once all is done."""
     slimming = options.slimming
-    if slimming.work is not None or not (slimming.recover is not None or slimming.qat):
+    if slimming.work is not None or slimming.recover is None:
         yield options
         return
     folder = out.with_suffix(".work")

@@ -12,7 +12,7 @@ from edgedense.boards.result import BoardTime
 from edgedense.converters import slimming
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.pruning.cost import macs, weights
-from edgedense.converters.recovery import Pictures, qat
+from edgedense.converters.recovery import Pictures
 from edgedense.converters.slimming import Change, Slimming, check, slim
 from edgedense.errors import EdgedenseError
 from edgedense.images.preprocessing import Pixels, Preprocessing
@@ -110,7 +110,7 @@ def test_a_recovery_ends_when_it_is_good_enough(network: DenseNet, pixels: Pixel
     [
         ({"prune_channels": 0.5, "fit_edgetpu": True}, ("one goal", "--prune-channels and --fit-edgetpu")),
         ({"fit_edgetpu": True, "fit_latency": 3.0}, ("one goal", "--fit-edgetpu and --fit-latency")),
-        ({"epochs": 3}, ("--recover or --qat", "--epochs alone")),
+        ({"epochs": 3}, ("--epochs with --recover", "--epochs alone")),
         ({"board": "pi5"}, ("--fit-latency with --board", "--board alone")),
         ({"on": "pi@barn-1", "prune_channels": 0.5}, ("--fit-latency with --on", "--on alone")),
         ({"fit_latency": 3.0, "board": "pi5", "on": "pi@barn-1"}, ("--board or --on", "both")),
@@ -125,15 +125,6 @@ def test_what_does_not_go_together(options: dict[str, object], words: tuple[str,
 
 
 def test_the_calibration_pictures_train_where_no_others_are_given(pixels: Pixels) -> None:
-    found = slimming.pictures_of(Slimming(qat=True), pixels, "x", Preprocessing(33, 40, "none"), ())
+    found = slimming.pictures_of(Slimming(sparsity=0.5), pixels, "x", Preprocessing(33, 40, "none"), ())
     assert found.pixels is pixels
     assert set(found.labels) == {-1}
-
-
-def test_few_pictures_are_seen_more_often() -> None:
-    few, many = (slimming.qat_spec(Slimming(qat=True), count) for count in (200, 20_000))
-    assert (few.epochs, few.batch) == (10, 16)
-    assert many == qat.SPEC
-    assert slimming.qat_spec(Slimming(qat=True, epochs=3), 200).epochs == 3
-    recovered = Slimming(qat=True, epochs=3, recover=Path("pictures"))
-    assert slimming.qat_spec(recovered, 20_000) == many

@@ -22,6 +22,7 @@ from edgedense import cli
 from edgedense.converters.calibration import normalization
 from edgedense.converters.calibration.pictures import read_calibration
 from edgedense.converters.passes import rewriting
+from edgedense.converters.quantization import noise
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.deployed import bundle
 from edgedense.deployed.golden import Golden
@@ -411,6 +412,17 @@ class TestInspect:
         refused("inspect", deployed, "--layers", "--reference", model)
         refused("inspect", deployed, "--reference", model)
         refused("inspect", deployed, "--data", folders)
+
+    def test_layers_of_a_file_whose_int8_weights_version_0_1_trained(
+        self, deployed: Path, model: Path, folders: Path
+    ) -> None:
+        found = bundle.read(deployed)
+        recipe = {**found.recipe, "steps": [{"name": "as trained"}, {"name": "QAT"}]}
+        flatbuffer = bundle.without_archive(found.model)
+        deployed.write_bytes(bundle.pack(flatbuffer, found.labels, recipe, {noise.ENTRY: found.entries[noise.ENTRY]}))
+        line = refused("inspect", deployed, "--layers", "--reference", model, "--data", folders)
+        assert "made with other weights: QAT" in line
+        assert "QAT" in succeeded("inspect", deployed).out
 
 
 class TestErrors:

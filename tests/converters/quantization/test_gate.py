@@ -10,8 +10,8 @@ import pytest
 
 from edgedense.converters.calibration.ranges import RangeSpec
 from edgedense.converters.network.graph import DenseNet
-from edgedense.converters.quantization import attempts, gate
-from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
+from edgedense.converters.quantization import gate
+from edgedense.converters.quantization.attempts import Attempt, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation, ladder, passing
 from edgedense.converters.tflite import execute
 from edgedense.errors import EdgedenseError, GateError
@@ -58,13 +58,7 @@ def pass_gate(
     tried: tuple[Candidate, ...] = TRIED,
 ) -> tuple[Attempt, list[Trial]]:
     statistics = networks.statistics(network, validation.pixels)
-
-    def build(attempt: Attempt) -> Built:
-        return attempts.build(network, statistics, attempt, output_type)
-
-    attempt, _, trials = passing(
-        network, statistics, FIRST, tried, max_drop, validation, output_type, build, lambda n: None
-    )
+    attempt, _, trials = passing(network, statistics, FIRST, tried, max_drop, validation, output_type, lambda n: None)
     return attempt, trials
 
 
