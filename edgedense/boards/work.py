@@ -143,10 +143,11 @@ def _pool(operator: Operator, processor: Processor) -> tuple[str, Pieces]:
 
 
 def _two(operator: Operator, processor: Processor) -> tuple[str, Pieces]:
-    """Of two tensors of one shape, or of a tensor and one value a channel."""
+    """Of two computed tensors of one shape, or of a tensor and one stored value a channel. On a map of one pixel these
+    have as many values as the tensor, and only that they are stored tells them apart."""
     size, channels = operator.output.size, operator.output.shape[-1]
     given = [tensor for tensor in operator.inputs if tensor is not None]
-    if all(tensor.size == size for tensor in given):
+    if all(tensor.size == size and not tensor.is_constant for tensor in given):
         return "", {"vector": size / LANES}
     pixels = size // channels
     return "by channel", {

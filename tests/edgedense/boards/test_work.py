@@ -66,6 +66,20 @@ def test_a_concatenation_copies_row_by_row() -> None:
     assert pieces(replace(operator, axis=1))["copy"] == 2
 
 
+@pytest.mark.parametrize("side", [1, 7])
+def test_a_stored_value_for_each_channel(side: int) -> None:
+    """Also on a map of one pixel, where it has as many values as the map."""
+    source, stored = tensor(0, (1, side, side, 40)), tensor(1, (1, 1, 1, 40), "int8", True)
+    kind, found = work(Operator("MAXIMUM", (source, stored), (tensor(2, source.shape),)), A76) or ("", {})
+    assert kind == "MAXIMUM int8 by channel"
+    assert (found["pixel"], found["vector"], found["rest"]) == (side**2, 2 * side**2, 8 * side**2)
+
+
+def test_two_computed_maps() -> None:
+    both = tensor(0, (1, 7, 7, 32)), tensor(1, (1, 7, 7, 32))
+    assert work(Operator("ADD", both, (tensor(2, (1, 7, 7, 32)),)), A76) == ("ADD int8", {"operator": 1, "vector": 98})
+
+
 def test_an_operator_that_nobody_counted() -> None:
     assert work(Operator("LSTM", (tensor(0, (1, 4)),), (tensor(1, (1, 4)),)), A76) is None
 
