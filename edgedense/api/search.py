@@ -104,7 +104,7 @@ def search(
     check_tables(task)
     beside = work_on(task, chosen, work / "rivals")
     beside.making.check()
-    with open_jobs(ray) as jobs, reporting(progress):
+    with open_jobs(ray, _workers(ray, chosen.processes)) as jobs, reporting(progress):
         jobs.must_see(*_paths(task), *beside.making.rivals.files, work)
         measure = None if on is None else _measuring(on)
         outcome = begin(task, chosen, limit, jobs, work, board or str(on), measure).run()
@@ -112,6 +112,16 @@ def search(
     result = _written(outcome, others, task, chosen, _labels_file(labels, out), out, board or str(on))
     tell(result.notes)
     return result
+
+
+def _workers(ray: str | None, asked: int) -> int | None:
+    """How many trials are worked on at the same time; None for one on each core of a cluster."""
+    from edgedense.jobs.jobs import that_fit
+    from edgedense.searching.options import GIGABYTES
+
+    if asked:
+        return asked
+    return that_fit(GIGABYTES) if ray is None else None
 
 
 def _folder(folder: Path) -> Path:

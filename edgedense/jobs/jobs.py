@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from edgedense.images import memory
+from edgedense.workers import cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,6 +37,13 @@ class Jobs(Protocol):
     def must_see(self, *paths: Path | str) -> None:
         """Raise EdgedenseError when a machine that works has no file or folder of this path. It names the machine."""
         ...
+
+
+def that_fit(gigabytes: float) -> int:
+    """How many workers that each need so much memory this machine has cores and free memory for; one at least."""
+    free = memory.available()
+    fitting = cores() if free is None else int(free / (gigabytes * 1e9))
+    return max(1, min(cores(), fitting))
 
 
 def open_jobs(ray: str | None = None, workers: int | None = None) -> AbstractContextManager[Jobs]:

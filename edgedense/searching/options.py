@@ -13,6 +13,7 @@ from edgedense.searching.limits import parse_duration
 
 SEARCH = "How the search is done"
 TRIALS = 96
+GIGABYTES = 4  # of one process: 3.8 were seen in a search over 64x64 pixels with 16,000 pictures to train on
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,17 @@ class SearchOptions:
             minimum=1,
         ),
     ] = 2
+    processes: Annotated[
+        int,
+        Flag(
+            f"Work on so many trials at the same time, each in a process that may need {GIGABYTES} GB of memory. 0: "
+            "one for each core, and no more than the free memory holds; with --ray, one for each core of the cluster. "
+            "What is found does not depend on it, but for the time that it takes.",
+            panel=SEARCH,
+            minimum=0,
+            usual="0",
+        ),
+    ] = 0
     seed: Annotated[
         int, Flag("Start of the random numbers: the same seed tries the same.", panel=SEARCH, minimum=0)
     ] = 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from edgedense.errors import EdgedenseError
-from edgedense.jobs.jobs import Jobs, open_jobs
+from edgedense.images import memory
+from edgedense.jobs.jobs import Jobs, open_jobs, that_fit
 from edgedense.jobs.worker import THREADS, TRIES
 from edgedense.workers import AHEAD, cores
 from tests import work
@@ -42,6 +43,18 @@ def wait_until_gone(processes: list[int]) -> None:
 def test_results_come_in_the_order_of_the_items(jobs: Jobs) -> None:
     assert list(jobs.each(work.tenfold, range(7))) == [0, 10, 20, 30, 40, 50, 60]
     assert list(jobs.each(work.tenfold, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "wanted"),
+    [(None, 8), (100e9, 8), (9e9, 2), (1e9, 1)],  # the system does not say; room for all; for two; for less than one
+)
+def test_no_more_workers_than_the_memory_holds(
+    monkeypatch: pytest.MonkeyPatch, free: float | None, wanted: int
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: free)
+    monkeypatch.setattr("edgedense.jobs.jobs.cores", lambda: 8)
+    assert that_fit(4) == wanted
 
 
 def test_there_is_one_worker_a_core() -> None:
