@@ -24,6 +24,7 @@ FIXED_RANGES = {  # outputs whose quantization the kernels prescribe
     "sigmoid": (0.0, 255.0 / 256.0),
     "tanh": (-1.0, 127.0 / 128.0),
 }
+THIN = 16  # channels; a border of fewer is concatenated: XNNPACK's PAD calls a function for every pixel that it copies
 SMALLEST_SCALE = 1e-8  # XNNPACK refuses scales that are not normal numbers; a dead tensor has no range of its own
 MANTISSA_BITS = 10  # ranges are rounded to so many bits, so that the order of float sums does not change the bytes
 
@@ -293,6 +294,32 @@ class _Quantizer:
             inputs, outputs = (tuple(names[n] for n in side) for side in (operator.inputs, operator.outputs))
             self.operators.append(replace(operator, inputs=inputs, outputs=outputs))
 
+    def emit_padding(self, op: Op, x: str, version: int) -> None:
+        """A border of zeros. An Edge TPU gets PAD: what its compiler does with constants that are concatenated is not
+        known."""
+        out, (height, width, channels) = op.output, self.tensors[x].shape[1:]
+        if channels >= THIN or self.output_type != "float32":
+            table = self.constant(f"{out}/padding", np.array([(0, 0), *op.padding, (0, 0)]), "int32")
+            self.emit("PAD", version, (x, table), out, "PadOptions")
+            return
+        (top, bottom), _ = op.padding
+        rows = f"{out}/rows"
+        self.activation(rows, (top + height + bottom, width, channels), self.tensors[x].quantization)
+        self.emit_border(x, rows, 1, op.padding[0], version)
+        self.emit_border(rows, out, 2, op.padding[1], version)
+
+    def emit_border(self, x: str, out: str, axis: int, sides: tuple[int, int], version: int) -> None:
+        """Zeros in front of `x` along an axis, and behind it."""
+        tensor = self.tensors[x]
+        zero = tensor.quantization.zero_point if tensor.quantization else 0
+        parts = [x]
+        for name, side, place in (("before", sides[0], 0), ("after", sides[1], 2)):
+            if side:
+                shape = [side if number == axis else length for number, length in enumerate(tensor.shape)]
+                strip = self.constant(f"{out}/{name}", np.full(shape, zero), tensor.dtype, tensor.quantization)
+                parts.insert(place, strip)
+        self.emit("CONCATENATION", version, tuple(parts), out, "ConcatenationOptions", axis=axis)
+
     def emit_op(self, op: Op, inputs: tuple[str, ...], int8: bool) -> None:
         """The operator itself, once its tensors exist. Versions are the lowest that run it."""
         two, relu = (2 if int8 else 1), (1 if op.relu else 0)  # ActivationFunctionType: 0 NONE, 1 RELU
@@ -337,8 +364,7 @@ class _Quantizer:
         elif op.kind == "concat":
             self.emit("CONCATENATION", two, inputs, out, "ConcatenationOptions", axis=op.axis)
         elif op.kind == "pad":
-            table = self.constant(f"{out}/padding", np.array([(0, 0), *op.padding, (0, 0)]), "int32")
-            self.emit("PAD", two, (*inputs, table), out, "PadOptions")
+            self.emit_padding(op, inputs[0], two)
         elif op.kind in ("max_pool", "average_pool"):
             code = "MAX_POOL_2D" if op.kind == "max_pool" else "AVERAGE_POOL_2D"
             self.emit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -157,6 +159,32 @@ def test_a_maximum_on_the_grid_is_exact() -> None:
     op = Op("maximum", "y", (IMAGE,), constant=constant)
     found = run(quantize(program(op, y=(6, 7, 3)), {"y": (0.0, 255.0)}, output_type="uint8"), "y") + 128
     assert found.tolist() == np.maximum(PIXELS, constant).tolist()
+
+
+class TestPadding:
+    """PAD of the picture, and what stands in its place."""
+
+    padding = ((1, 2), (0, 3))
+
+    def quantized(self, channels: int, **options: Any) -> Quantized:
+        op = Op("pad", "y", ("x",), padding=self.padding)
+        made = Op("conv", "x", (IMAGE,), np.ones((1, 1, 3, channels)) / 3, np.zeros(channels))
+        shapes = {"x": (6, 7, channels), "y": (9, 10, channels)}
+        return quantize(program(made, op, **shapes), {"x": (-55.0, 200.0), "y": (-55.0, 200.0)}, **options)
+
+    @pytest.mark.parametrize(("channels", "floats"), [(3, ()), (15, ()), (3, ("x", "y"))])
+    def test_of_thin_pixels_is_concatenated(self, channels: int, floats: tuple[str, ...]) -> None:
+        quantized = self.quantized(channels, float_ops=floats)
+        assert [o.code for o in quantized.operators].count("CONCATENATION") == 2
+        assert "PAD" not in [o.code for o in quantized.operators]
+        before, after = run(quantized, "x"), run(quantized, "y")
+        zero = 0 if floats else -73
+        assert after.tolist() == np.pad(before, ((0, 0), *self.padding, (0, 0)), constant_values=zero).tolist()
+
+    def test_of_wide_pixels_and_for_an_edge_tpu_is_left_alone(self) -> None:
+        for quantized in (self.quantized(16), self.quantized(3, output_type="uint8")):
+            assert [o.code for o in quantized.operators].count("PAD") == 1
+            assert "CONCATENATION" not in [o.code for o in quantized.operators]
 
 
 class TestFloatOperators:
