@@ -158,16 +158,17 @@ class Resizing:
 class Slimming:
     """What makes the network smaller, and mends what that cost; at most one of the first three.
 
-    `prune_channels`: the fraction of multiply-accumulates to remove. `fit_latency`: milliseconds of one inference on
-    one thread of this machine, or of the `board` for which they are estimated, or of the host that they are measured
-    `on`. `work` keeps the checkpoints of `recover`.
+    `prune_channels`: the fraction of multiply-accumulates to remove, or with a `board` of its estimated time.
+    `fit_latency`: milliseconds of one inference on one thread of this machine, or of the `board` for which they are
+    estimated, or of the host that they are measured `on`. `work` keeps the checkpoints of `recover`.
     """
 
     prune_channels: Annotated[
         float | None,
         Flag(
-            "Remove channels until this fraction of the multiply-accumulates is gone. The network becomes smaller and "
-            "faster, and loses accuracy, of which --recover wins a part back.",
+            "Remove channels until this fraction of the multiply-accumulates is gone, or with --board of the time that "
+            "is estimated for that board. The network becomes smaller and faster, and loses accuracy, of which "
+            "--recover wins a part back.",
             panel=SMALLER,
             metavar="FRACTION",
             above=0,
@@ -192,7 +193,7 @@ class Slimming:
             minimum=0.01,
         ),
     ] = None
-    board: Annotated[str | None, replace(BOARD, panel=SMALLER, needs=("--fit-latency",))] = None
+    board: Annotated[str | None, replace(BOARD, panel=SMALLER, needs=("--prune-channels", "--fit-latency"))] = None
     on: Annotated[str | None, replace(ON_HOST, panel=SMALLER, needs=("--fit-latency",))] = None
     importance: Annotated[
         Criterion,

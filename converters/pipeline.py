@@ -26,6 +26,7 @@ from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation
 from edgedense.converters.quantization.heads import deployed_head, features_tensor
 from edgedense.converters.quantization.quantize import with_features
+from edgedense.converters.quantization.shapes import shape_of_file
 from edgedense.converters.quantization.stages import (
     Stage,
     StageFigures,
@@ -229,6 +230,12 @@ def _changes(network: DenseNet, given: Given, options: Options, shrunk: Shrunk |
 
     # A board runs what a device runs: a file that says how pictures become its input.
     recipe = {"preprocessing": given.preprocessing.to_dict(), "activation": str(given.source.activation)}
+
+    def timed(changed: DenseNet) -> bytes:
+        if options.slimming.board is not None:  # an estimate only sees operators and shapes
+            return shape_of_file(changed, options.form, options.target, options.output_type)
+        return bundle.pack(file(changed, pixels[:QUICK]), given.names, recipe)
+
     good = _good_enough(given.held, options)
     with clock(options.slimming) as time:
         return slimming.slim(
@@ -236,7 +243,7 @@ def _changes(network: DenseNet, given: Given, options: Options, shrunk: Shrunk |
             pixels,
             options.slimming,
             given.training,
-            lambda changed: time(bundle.pack(file(changed, pixels[:QUICK]), given.names, recipe)),
+            lambda changed: time(timed(changed)),
             None if good is None else lambda changed: good(file(changed, pixels)),
             shrunk,
         )

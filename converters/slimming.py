@@ -11,7 +11,8 @@ from edgedense.boards.options import check as check_board
 from edgedense.boards.result import BoardTime
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.options import Slimming
-from edgedense.converters.pruning.cost import weights
+from edgedense.converters.pruning.board_cost import board_cost
+from edgedense.converters.pruning.cost import X86, weights
 from edgedense.converters.pruning.shrink import Goal, Shrunk, fraction_removed, shrink
 from edgedense.converters.pruning.sparsity import SparsitySpec, pieces, sparsify, sparsity
 from edgedense.converters.recovery import Kept, Pictures, RecoverySpec, find_pictures, identity, read_pictures, recover
@@ -47,10 +48,12 @@ def check(options: Slimming) -> None:
     given = [name for name, is_given in goals.items() if is_given]
     if len(given) > 1:
         raise EdgedenseError("one goal for the channels", " and ".join(given), f"{given[0]} alone")
-    boards = {"--board": options.board is not None, "--on": options.on is not None}
-    for name, is_given in boards.items():
-        if is_given and options.fit_latency is None:
-            raise EdgedenseError(f"--fit-latency with {name}", f"{name} alone", f"--fit-latency MS {name} ...")
+    if options.on is not None and options.fit_latency is None:
+        raise EdgedenseError("--fit-latency with --on", "--on alone", "--fit-latency MS --on HOST")
+    if options.board is not None and options.fit_latency is None and options.prune_channels is None:
+        raise EdgedenseError(
+            "--prune-channels or --fit-latency with --board", "--board alone", "--prune-channels FRACTION --board BOARD"
+        )
     check_board(options.board, options.on)
     if options.epochs is not None and options.recover is None:
         raise EdgedenseError(
@@ -91,9 +94,10 @@ def slim(
     if options.prunes:
         if shrunk is None:
             goal, wanted = _goal(network, options, latency)
-            shrunk = shrink(network, pixels, goal, options.importance, progress, wanted)
+            cost = X86 if options.board is None else board_cost(options.board)
+            shrunk = shrink(network, pixels, goal, options.importance, progress, wanted, cost)
         network, kept = shrunk.network, shrunk.kept
-        time = None if options.fit_latency is None else latency(network)
+        time = latency(network) if options.fit_latency is not None or options.board is not None else None
         changes.append(Change(PRUNE, _told(options, shrunk, time), network, kept))
     if options.sparsity is not None and pictures is not None:
         spec = SparsitySpec(options.sparsity, epochs=max(2, ceil(SPARSITY_PICTURES / len(pictures.pixels))))
@@ -116,8 +120,11 @@ def slim(
 
 def _goal(network: DenseNet, options: Slimming, latency: Callable[[DenseNet], BoardTime]) -> tuple[Goal, str]:
     """What ends the cutting, and what it is called in an error."""
-    if options.prune_channels is not None:
-        share = options.prune_channels
+    share = options.prune_channels
+    if share is not None and options.board is not None:
+        most = latency(network).milliseconds * (1 - share)
+        return lambda smaller: latency(smaller).milliseconds <= most, f"{100 * share:g} % less time on {options.board}"
+    if share is not None:
         return fraction_removed(network, share), f"{100 * share:g} % fewer multiply-accumulates"
     if options.fit_edgetpu:
         return lambda smaller: weights(smaller) <= CORAL_CACHE, f"weights of {CORAL_CACHE / 2**20:g} MiB"

@@ -70,7 +70,9 @@ MAY |= {
     | KINDS
     | {f"converters.{name}" for name in ("opening", "network", "calibration")},
     "converters.passes": DATA | {"converters.network", "converters.calibration"},
-    "converters.pruning": DATA | {"converters.options", "converters.network", "converters.passes"},
+    "converters.pruning": DATA
+    | BOARDS
+    | {"edgedense.boards", "converters.options", "converters.network", "converters.passes"},
     "converters.quantization": DATA
     | {f"converters.{name}" for name in ("options", "network", "calibration", "passes", "pruning", "tflite")},
     "converters.recovery": DATA | {"converters.network", "converters.quantization", "converters.tflite"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgedense.converters.network.graph import DenseNet
@@ -16,6 +17,7 @@ from edgedense.converters.passes.pool_first import pool_first
 OUTPUT_COST = 226.0
 CHANNEL_COST = 400.0
 TILE = 16  # outputs that the kernels compute at once: 24 channels take as long as 32
+Widths = list[tuple[int, int]]  # (bottleneck, growth) of each dense layer of a block; no growth: the layer is gone
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,15 @@ class BlockShape:
     entering: int
     pooled: int
     transition: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What cuts are judged by: `of_block` is what a dense block and its transition cost, in any unit, and `tile` how
+    many outputs of a convolution are computed at once."""
+
+    of_block: Callable[[BlockShape, Widths], float]
+    tile: int
 
 
 def macs(network: DenseNet) -> int:
@@ -62,8 +73,8 @@ def block_shapes(network: DenseNet) -> tuple[BlockShape, ...]:
     return tuple(found)
 
 
-def block_macs(shape: BlockShape, widths: list[tuple[int, int]]) -> int:
-    """Multiply-accumulates of a dense block and its transition; `widths`: (bottleneck, growth) of each dense layer."""
+def block_macs(shape: BlockShape, widths: Widths) -> int:
+    """Multiply-accumulates of a dense block and its transition."""
     total, channels = 0, shape.entering
     for bottleneck, growth in widths:
         if growth:
@@ -72,8 +83,8 @@ def block_macs(shape: BlockShape, widths: list[tuple[int, int]]) -> int:
     return total + shape.pooled * channels * shape.transition
 
 
-def block_cost(shape: BlockShape, widths: list[tuple[int, int]]) -> float:
-    """The same with what else takes time, in multiply-accumulates: what a cut is judged by."""
+def block_cost(shape: BlockShape, widths: Widths) -> float:
+    """The same with what else takes time on x86-64, in multiply-accumulates."""
     total, channels = 0.0, shape.entering
     for bottleneck, growth in widths:
         if growth:
@@ -82,3 +93,6 @@ def block_cost(shape: BlockShape, widths: list[tuple[int, int]]) -> float:
             channels += growth
     transition = shape.pooled * shape.transition * (channels + OUTPUT_COST)
     return total + shape.positions * CHANNEL_COST * channels + transition
+
+
+X86 = Cost(block_cost, TILE)

@@ -11,7 +11,7 @@ from edgedense.converters.network.kept import Kept
 from edgedense.converters.network.program import lower
 from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.channels import Selection, correspondence, cut
-from edgedense.converters.pruning.cost import macs
+from edgedense.converters.pruning.cost import X86, Cost, macs
 from edgedense.converters.pruning.importance import Importance, measure_importance
 from edgedense.converters.pruning.reconstruct import THOROUGH, Fit, reconstruct
 from edgedense.converters.pruning.selection import cuts
@@ -51,14 +51,20 @@ def fraction_removed(network: DenseNet, fraction: float) -> Goal:
 
 
 def way_down(
-    network: DenseNet, pixels: Pixels, criterion: Criterion, progress: Progress, importance: Importance | None = None
+    network: DenseNet,
+    pixels: Pixels,
+    criterion: Criterion,
+    progress: Progress,
+    importance: Importance | None = None,
+    cost: Cost = X86,
 ) -> tuple[Selection, ...]:
     """All selections on the way from the whole network to the smallest, each a part of the one before: every goal is
-    met by one of them. `importance` is what `measure_importance` gives, where it is known."""
+    met by one of them. `importance` is what `measure_importance` gives, where it is known; `cost` is what a channel has
+    to be worth."""
     if importance is None:
         with progress("measuring channels", len(pixels)) as tick:
             importance = measure_importance(network, pixels, criterion, tick=tick)
-    return tuple(cuts(network, importance))
+    return tuple(cuts(network, importance, cost))
 
 
 def first_that_meets(network: DenseNet, way: Sequence[Selection], goal: Goal, wanted: str) -> Selection:
@@ -89,13 +95,20 @@ def mended(network: DenseNet, selection: Selection, pixels: Pixels, progress: Pr
 
 
 def shrink(
-    network: DenseNet, pixels: Pixels, goal: Goal, criterion: Criterion, progress: Progress, wanted: str
+    network: DenseNet,
+    pixels: Pixels,
+    goal: Goal,
+    criterion: Criterion,
+    progress: Progress,
+    wanted: str,
+    cost: Cost = X86,
 ) -> Shrunk:
-    """Cut the least important channels of `network` until `goal` is met, then fit what is left to the whole network.
+    """Cut the channels of `network` that matter least for what they `cost`, until `goal` is met, then fit what is left
+    to the whole network.
 
     `pixels` [N, H, W, 3] are calibration pictures; no labels are needed. Raises what `first_that_meets` raises.
     """
-    way = way_down(network, pixels, criterion, progress)
+    way = way_down(network, pixels, criterion, progress, cost=cost)
     return mended(network, first_that_meets(network, way, goal, wanted), pixels, progress)
 
 

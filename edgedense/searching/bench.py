@@ -15,7 +15,6 @@ import numpy as np
 from edgedense.boards.estimate import estimate
 from edgedense.converters import given as reading
 from edgedense.converters import slimming
-from edgedense.converters.calibration.statistics import Channels, derived, measured
 from edgedense.converters.given import Given
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import lower
@@ -26,8 +25,7 @@ from edgedense.converters.pruning.channels import Selection, correspondence, cut
 from edgedense.converters.pruning.cost import macs
 from edgedense.converters.pruning.importance import Importance, measure_importance
 from edgedense.converters.pruning.shrink import Shrunk, first_that_meets, fraction_removed, mended, way_down
-from edgedense.converters.quantization import attempts
-from edgedense.converters.quantization.attempts import Attempt
+from edgedense.converters.quantization.shapes import shape_of_file
 from edgedense.converters.readers import door
 from edgedense.converters.recovery import Pictures
 from edgedense.errors import EdgedenseError
@@ -236,21 +234,6 @@ def spread(array: Any, count: int) -> Any:
 def places(total: int, count: int) -> np.ndarray:
     """At most `count` indices, evenly from `total`."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int)
-
-
-def shape_of_file(network: DenseNet, form: NormForm) -> bytes:
-    """A file with the operators and shapes of the network's int8 file. Its numbers mean nothing: ranges are made up, so
-    that nothing needs to be measured for an estimate of the time."""
-    deployed = rewriting.rewritten(network, "cpu")
-    program = lower(deployed)
-    random = np.random.default_rng(0)
-    made_up = {}
-    for name in measured(program):
-        channels = program.shapes[name][-1]
-        low, high = np.zeros((2, channels), np.float32), np.ones((2, channels), np.float32)
-        made_up[name] = Channels.of(low, high, random.random((16, channels), np.float32))
-    built = attempts.build(deployed, derived(program, made_up), Attempt(form=form))
-    return built.quantized.to_bytes()
 
 
 def _keep_weights(path: Path, network: DenseNet) -> None:

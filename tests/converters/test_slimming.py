@@ -54,6 +54,18 @@ def test_a_fraction(network: DenseNet, pixels: Pixels) -> None:
     assert not networks.equal(pruned.network, changed(network, pixels, prune_channels=0.3)[-1].network)  # taylor
 
 
+def test_a_fraction_of_a_board_s_time(network: DenseNet, pixels: Pixels) -> None:
+    """Here a million multiply-accumulates take a millisecond on each board, but which channels go is the board's."""
+    whole, pruned = changed(network, pixels, prune_channels=0.3, board="pi4", importance="l1")
+    share = macs(pruned.network) / macs(whole.network)
+    assert 0.6 < share <= 0.7
+    told = {"fraction": 0.3, "board": "pi4", "estimated_ms": round(macs(pruned.network) / 1e6, 3)}
+    assert told.items() <= pruned.parameters.items()
+    assert not networks.equal(pruned.network, changed(network, pixels, prune_channels=0.3, importance="l1")[-1].network)
+    with pytest.raises(EdgedenseError, match=r"99 % less time on pi4"):
+        changed(network, pixels, prune_channels=0.99, board="pi4", importance="l1")
+
+
 def test_the_cache_of_an_edge_tpu(network: DenseNet, pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slimming, "CORAL_CACHE", weights(network) * 3 // 4)
     pruned = changed(network, pixels, fit_edgetpu=True, importance="l1")[-1]
@@ -111,7 +123,8 @@ def test_a_recovery_ends_when_it_is_good_enough(network: DenseNet, pixels: Pixel
         ({"prune_channels": 0.5, "fit_edgetpu": True}, ("one goal", "--prune-channels and --fit-edgetpu")),
         ({"fit_edgetpu": True, "fit_latency": 3.0}, ("one goal", "--fit-edgetpu and --fit-latency")),
         ({"epochs": 3}, ("--epochs with --recover", "--epochs alone")),
-        ({"board": "pi5"}, ("--fit-latency with --board", "--board alone")),
+        ({"board": "pi5"}, ("--prune-channels or --fit-latency with --board", "--board alone")),
+        ({"board": "pi5", "fit_edgetpu": True}, ("--prune-channels or --fit-latency with --board",)),
         ({"on": "pi@barn-1", "prune_channels": 0.5}, ("--fit-latency with --on", "--on alone")),
         ({"fit_latency": 3.0, "board": "pi5", "on": "pi@barn-1"}, ("--board or --on", "both")),
         ({"fit_latency": 3.0, "board": "pi6"}, ("pi5, pi4", "pi6")),

@@ -92,6 +92,7 @@ def test_a_named_work_folder_stays_and_the_same_command_gives_the_same_bytes(
         (("--fit-latency", "1000"), {"latency_ms": 1000.0}),
         (("--fit-latency", "1000", "--board", "pi5"), {"latency_ms": 1000.0, "board": "pi5"}),
         (("--prune-channels", "0.1", "--importance", "l1"), {"fraction": 0.1, "importance": "l1"}),
+        (("--prune-channels", "0.1", "--board", "pi4"), {"fraction": 0.1, "board": "pi4"}),
     ],
 )
 def test_what_decides_the_cut_is_recorded(
@@ -124,7 +125,7 @@ def test_sparsity_makes_the_packed_file_smaller_only(
         (("--prune-channels", "0.99"), "99 % fewer multiply-accumulates"),
         (("--recover", "nowhere"), "nowhere"),
         (("--epochs", "2"), "--recover"),
-        (("--board", "pi5"), "--fit-latency with --board"),
+        (("--board", "pi5"), "--prune-channels or --fit-latency with --board"),
         (("--fit-latency", "9", "--board", "n100"), "AVX-VNNI"),
     ],
 )

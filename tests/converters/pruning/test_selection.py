@@ -9,6 +9,7 @@ import numpy as np
 
 from edgedense.converters.network.graph import Activation, FloatHead
 from edgedense.converters.pruning.channels import Selection
+from edgedense.converters.pruning.cost import BlockShape, Cost, Widths
 from edgedense.converters.pruning.importance import Importance
 from edgedense.converters.pruning.selection import cuts
 from tests import networks
@@ -64,6 +65,19 @@ def test_widths_stay_multiples_of_a_tile() -> None:
         for bottleneck, growth in chain.from_iterable(widths(selection)):
             assert bottleneck in (40, 32, 16)
             assert growth in (24, 16, 0)
+
+
+def test_the_cost_decides_what_goes_first_and_by_how_many_channels() -> None:
+    def of_block(shape: BlockShape, widths: Widths) -> float:
+        """Bottlenecks of the second block's small map cost most, those of the first cost nothing."""
+        return sum(growth + (0 if shape.transition else 1e6 * bottleneck) for bottleneck, growth in widths if growth)
+
+    network = networks.folded(growth=32, bottleneck=48)
+    way = [widths(selection) for selection in cuts(network, importance(), Cost(of_block, 8))]
+    assert way[1] == [[(48, 32), (48, 32)], [(40, 32), (48, 32)]]
+    thin = [(8, 32), (8, 32)]
+    assert way.index([[(48, 32), (48, 32)], thin]) == 10  # before any growth channels
+    assert all(bottleneck == 48 for first, _ in way for bottleneck, growth in first if growth)
 
 
 def test_layers_of_less_than_a_tile_go_as_a_whole() -> None:
