@@ -30,7 +30,8 @@ def cuts(network: DenseNet, importance: Importance, cost: Cost = X86) -> Iterato
     left in each block. What a head that stays float reads stays whole: in the last block only bottlenecks get thinner.
 
     A step takes the least important tile of outputs from a bottleneck or from a dense layer's growth channels, or
-    all of these, and the layer with them. Which step comes next is decided by loss per `cost` saved.
+    all of these, and the layer with them. Which step comes next is decided by loss per `cost` saved;
+    what saves nothing is no step.
     """
     shapes = block_shapes(network)
     selection = everything(network)
