@@ -15,17 +15,25 @@ class Standing:
     """A rival beside the DenseNets. Times are in milliseconds, infinite where there is no such DenseNet.
 
     `unsure_from` is that of the fastest DenseNet that reaches the rival's interval: from there on the two may be
-    equally good. `beaten_from` is that of the fastest DenseNet that is at least as accurate.
+    equally good. `beaten_from` is that of the fastest DenseNet that is at least as accurate, and `fastest` that of the
+    fastest of all.
     """
 
     rival: Point
     unsure_from: float
     beaten_from: float
+    fastest: float
 
     @property
     def wins(self) -> bool:
-        """Whether there is a time in which no DenseNet is as accurate."""
-        return self.beaten_from > self.rival.milliseconds
+        """Whether it is more accurate than some DenseNet, and none that is as fast equals it."""
+        return self.beaten_from > max(self.rival.milliseconds, self.fastest)
+
+    @property
+    def is_only_faster(self) -> bool:
+        """Whether no DenseNet here is as fast, and the fastest is at least as accurate. One that was cut further was
+        not tried, so that nothing is known about which is better in this time."""
+        return self.beaten_from == self.fastest > self.rival.milliseconds
 
     @property
     def is_sure(self) -> bool:
@@ -77,6 +85,7 @@ def standings(points: Sequence[Point]) -> tuple[Standing, ...]:
             rival,
             fastest(point for point in ours if point.high >= rival.low),
             fastest(point for point in ours if point.accuracy >= rival.accuracy),
+            fastest(ours),
         )
         for rival in sorted(points, key=lambda point: point.milliseconds)
         if rival.kind == "rival"
@@ -89,6 +98,12 @@ def answer(points: Sequence[Point]) -> str:
     if not found:
         return ""
     wins = [one for one in found if one.wins]
+    faster = [one for one in found if one.is_only_faster]
+    if not wins and faster:
+        return (
+            f"No DenseNet here is as fast as {listed([one.rival.name for one in faster])}, and the fastest, with "
+            f"{faster[0].fastest:.3g} ms, is at least as accurate. A smaller --budget tries DenseNets that are faster."
+        )
     if not wins:
         return (
             "None of the other networks is better than a pruned DenseNet, however much time there is: for each there "
@@ -116,6 +131,8 @@ def verdicts(points: Sequence[Point]) -> tuple[str, ...]:
 def _verdict(one: Standing) -> str:
     rival, sure, until = one.rival, one.unsure_from, one.beaten_from
     said = f"{rival.name}: {ms(rival)}, {interval(rival)} %."
+    if one.is_only_faster:
+        return f"{said} No DenseNet here is as fast; the fastest, with {one.fastest:.3g} ms, is at least as accurate."
     if not one.wins:
         return f"{said} A DenseNet of at most that time is at least as accurate."
     if math.isinf(sure):

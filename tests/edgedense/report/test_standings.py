@@ -57,6 +57,14 @@ def test_the_front_leaves_out_what_a_faster_one_equals() -> None:
             "net: about 3 ms, 71.00 (70.0 to 72.0) %. Beside the DenseNets that are as fast it is more accurate, but "
             "intervals overlap, so this may be chance. From 4 ms on a DenseNet is at least as accurate.",
         ),
+        # faster than all, and worse than all
+        (
+            point("net", "rival", 1, 60),
+            2,
+            2,
+            "net: about 1 ms, 60.00 (59.0 to 61.0) %. No DenseNet here is as fast; the fastest, with 2 ms, is at least "
+            "as accurate.",
+        ),
         (
             point("net", "rival", 5, 76),
             4,
@@ -93,6 +101,11 @@ def test_the_answer_names_the_time_below_which_pruning_is_not_sensible() -> None
         "None of the other networks is better than a pruned DenseNet, however much time there is: for each there is a "
         "DenseNet that is as fast and at least as accurate."
     )
+    assert standings.answer((*OURS, point("f", "rival", 1, 60), useless)) == (
+        "No DenseNet here is as fast as f, and the fastest, with 2 ms, is at least as accurate. A smaller --budget tries "
+        "DenseNets that are faster."
+    )
+    assert standings.answer((*OURS, fast, point("f", "rival", 1, 60))) == standings.answer((*OURS, fast))
     assert standings.answer((*OURS, fast, useless)) == (
         "A pruned DenseNet stops being sensible below 4 ms: with less time, down to 1 ms, a is better than every "
         "DenseNet that is as fast."
