@@ -102,8 +102,8 @@ def test_the_answer_names_the_time_below_which_pruning_is_not_sensible() -> None
         "DenseNet that is as fast and at least as accurate."
     )
     assert standings.answer((*OURS, point("f", "rival", 1, 60), useless)) == (
-        "No DenseNet here is as fast as f, and the fastest, with 2 ms, is at least as accurate. A smaller --budget tries "
-        "DenseNets that are faster."
+        "No DenseNet here is as fast as f, and the fastest, with 2 ms, is at least as accurate. A smaller --budget "
+        "tries DenseNets that are faster."
     )
     assert standings.answer((*OURS, fast, point("f", "rival", 1, 60))) == standings.answer((*OURS, fast))
     assert standings.answer((*OURS, fast, useless)) == (
