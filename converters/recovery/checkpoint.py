@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgedense.deployed.bundle import ZIP_DAMAGE
 from edgedense.errors import EdgedenseError
 from edgedense.files import check_writable, write_atomically
 
@@ -86,7 +86,7 @@ def load(path: Path, fingerprint: str) -> Checkpoint | None:
                 tuple(file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files)))
                 for kind in ("state", "best")
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (*ZIP_DAMAGE, KeyError) as error:
         raise EdgedenseError("a checkpoint that can be read", f"{path}: {error}", hint) from error
     if about["fingerprint"] != fingerprint:
         raise EdgedenseError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -28,6 +27,7 @@ from edgedense.converters.pruning.shrink import Shrunk, first_that_meets, fracti
 from edgedense.converters.quantization.shapes import shape_of_file
 from edgedense.converters.readers import door
 from edgedense.converters.recovery import Pictures
+from edgedense.deployed.bundle import ZIP_DAMAGE
 from edgedense.errors import EdgedenseError
 from edgedense.files import write_atomically
 from edgedense.images.preprocessing import Pixels, load_image
@@ -253,10 +253,11 @@ def _keep_weights(path: Path, network: DenseNet) -> None:
 def _kept_weights(path: Path) -> Weights | None:
     """What was kept; None where there is nothing, or nothing whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a damaged file open
+        with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             names = [entry[2:] for entry in file if entry.startswith("k|")]
             return {name.replace("|", "/"): (file[f"k|{name}"], file[f"b|{name}"]) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (*ZIP_DAMAGE, KeyError):
         return None
 
 

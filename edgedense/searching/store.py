@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from edgedense.converters.pruning.importance import Importance
+from edgedense.deployed.bundle import ZIP_DAMAGE
 from edgedense.files import write_atomically
 from edgedense.searching.choice import Choice
 from edgedense.searching.trial import Outcome
 
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError)
+_DAMAGED = (*ZIP_DAMAGE, KeyError, TypeError)  # of a file that is not whole, or that another version wrote
 
 
 class Store:
