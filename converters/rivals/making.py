@@ -8,14 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edgedense.converters import slimming
 from edgedense.converters.given import Given, read
-from edgedense.converters.options import Options
+from edgedense.converters.network.graph import DenseNet
+from edgedense.converters.network.program import lower
+from edgedense.converters.options import Options, Slimming
 from edgedense.converters.passes import rewriting
+from edgedense.converters.recovery.distill import ending
 from edgedense.converters.rivals.lessons import Lesson, lesson
 from edgedense.converters.rivals.options import RIVALS, RivalOptions
-from edgedense.converters.rivals.rival import Rival, convert_own, make, spec_of
+from edgedense.converters.rivals.rival import Rival, convert_own, make, spec_of, untrained
 from edgedense.deployed import bundle
 from edgedense.errors import EdgedenseError
+
+FEW = 2  # calibration pictures for a file of which only the operators matter
 
 
 @dataclass(frozen=True)
@@ -57,21 +63,33 @@ class Making:
         recipe = self._recipe(rival)
         return replace(rival, file=bundle.pack(rival.file, given.names, recipe), recipe=recipe)
 
+    def untrained(self, name: str) -> bytes:
+        """A file with the operators of the rival's, in seconds: nothing is trained. Raises what `given.read`, `make`
+        and `convert_own` raise."""
+        network, pixels = self._given.source.network, self._given.pictures.pixels
+        if name in RIVALS:
+            return untrained(name, pixels.shape[1:], network.classes, ending(lower(self._teacher)), pixels[:FEW])
+        return convert_own(Path(name), pixels.shape[1:], network.classes, pixels[:FEW]).file
+
     @cached_property
     def _given(self) -> Given:
+        """Without the pictures to train on, which may be many."""
         self.check()
-        slimming = replace(self.options.slimming, work=self.work)
-        if not self.rivals.trained:
-            slimming = replace(slimming, recover=None)
-        return read(self.model, self.calibration, self.labels, replace(self.options, slimming=slimming), None)[0]
+        options = replace(self.options, slimming=Slimming())
+        return read(self.model, self.calibration, self.labels, options, None)[0]
+
+    @cached_property
+    def _teacher(self) -> DenseNet:
+        given = self._given
+        probes = rewriting.probes_of(given.own)
+        return rewriting.prepared(given.source, given.preprocessing, given.probes, probes)[0]
 
     @cached_property
     def _lesson(self) -> Lesson:
-        given = self._given
-        assert given.training is not None
-        probes = rewriting.probes_of(given.own)
-        teacher, _ = rewriting.prepared(given.source, given.preprocessing, given.probes, probes)
-        return lesson(teacher, given.training, work=self.work)
+        given, options = self._given, replace(self.options.slimming, work=self.work)
+        shown = given.pictures
+        training = slimming.pictures_of(options, shown.pixels, shown.sha256, given.preprocessing, given.names)
+        return lesson(self._teacher, training, work=self.work)
 
     def _recipe(self, rival: Rival) -> dict[str, Any]:
         given = self._given

@@ -65,7 +65,7 @@ def make(
     if minutes is not None:
         spec = replace(spec, epochs=_planned(model, learned, spec, minutes, work))
     course = train(model, learned, spec, None if work is None else work / f"{name}.npz")
-    file = full_integer(networks.scoring(model, learned.activation), to_the_ends(pixels), lambda x: (x - ZERO) / STEP)
+    file = _converted(model, learned.activation, pixels)
     known = int((learned.pictures.labels >= 0).sum())
     recipe = {
         "converter": STOCK,
@@ -79,6 +79,18 @@ def make(
         },
     }
     return Rival(name, file, int(model.count_params()), recipe, course)
+
+
+def untrained(name: str, shape: tuple[int, int, int], outputs: int, activation: str, pixels: Pixels) -> bytes:
+    """The file of the network `name` before it has learned anything. It has the operators of the one to come.
+
+    Raises EdgedenseError for pictures that are too small for the network.
+    """
+    return _converted(networks.build(name, shape, outputs, 0), activation, pixels)
+
+
+def _converted(model: Any, activation: str, pixels: Pixels) -> bytes:
+    return full_integer(networks.scoring(model, activation), to_the_ends(pixels), lambda x: (x - ZERO) / STEP)
 
 
 def _planned(model: Any, learned: Lesson, spec: RecoverySpec, minutes: float, work: Path | None) -> int:

@@ -73,7 +73,7 @@ def search(
     from edgedense.searching.limits import parse_budget
     from edgedense.searching.options import SearchOptions
     from edgedense.searching.points import check_tables
-    from edgedense.searching.rivals import rivals, work_on
+    from edgedense.searching.rivals import check, rivals, work_on
 
     chosen = with_values(options or SearchOptions(), values)
     flags.check(chosen)
@@ -107,7 +107,9 @@ def search(
     with open_jobs(ray, _workers(ray, chosen.processes)) as jobs, reporting(progress):
         jobs.must_see(*_paths(task), *beside.making.rivals.files, work)
         measure = None if on is None else _measuring(on)
-        outcome = begin(task, chosen, limit, jobs, work, board or str(on), measure).run()
+        begun = begin(task, chosen, limit, jobs, work, board or str(on), measure)
+        check(beside, jobs, is_estimated=measure is None)
+        outcome = begun.run()
         others = rivals(beside, jobs, measure)
     result = _written(outcome, others, task, chosen, _labels_file(labels, out), out, board or str(on))
     tell(result.notes)

@@ -28,7 +28,7 @@ class Make:
 
 @dataclass(frozen=True)
 class Made:
-    """The file, its recipe, its time as it is estimated, and how good it is: in points of 100, on so many pictures.
+    """The file, its recipe, and how good it is: in points of 100, on so many pictures.
 
     `measure` says what that is. `test` are the same figures on the pictures that the search does not use; None without
     such.
@@ -38,7 +38,6 @@ class Made:
     choice: Choice
     data: bytes
     recipe: dict[str, Any]
-    time: BoardTime
     reached: Estimate
     images: int
     measure: str
@@ -46,10 +45,11 @@ class Made:
     test_images: int = 0
 
 
-def make(task: Task, item: Make) -> Made:
-    """Make and measure one file. A training that has a checkpoint in `task.work` is not repeated.
+def make(task: Task, item: Make) -> tuple[Made, BoardTime]:
+    """Make and measure one file, and estimate its time. A training that has a checkpoint in `task.work` is not
+    repeated.
 
-    Raises EdgedenseError as `convert` does.
+    Raises EdgedenseError as `convert` does, and for an operator whose time on the board cannot be estimated.
     """
     choice = item.choice
     found = bench(task, choice.size)
@@ -66,16 +66,20 @@ def make(task: Task, item: Make) -> Made:
         assert item.importance is not None
         shrunk = found.shrunk(choice.importance, item.importance, choice.prune_channels)
     made = pipeline.converted(given, found.notes, options, shrunk)
-    return measured(item.name, choice, made.data, made.recipe, found)
+    return measured(item.name, choice, made.data, made.recipe, found), estimated(made.data, task.board)
 
 
 def measured(name: str, choice: Choice, data: bytes, recipe: dict[str, Any], found: Bench) -> Made:
-    """A file with its figures on all labelled pictures, and the time that it is estimated to take."""
+    """A file with its figures on all labelled pictures."""
     images, pixels = found.validation
     reached = validation.estimated(execute.run(data, pixels), images, found.limits)
-    time = estimate(bundle.without_archive(data), found.task.board)
-    result = Made(name, choice, data, recipe, time, reached, len(pixels), validation.measured(images))
+    result = Made(name, choice, data, recipe, reached, len(pixels), validation.measured(images))
     return result if found.task.test is None else _tested(result, found)
+
+
+def estimated(data: bytes, board: str) -> BoardTime:
+    """The time that a file is estimated to take on `board`. Raises EdgedenseError as `estimate` does."""
+    return estimate(bundle.without_archive(data), board)
 
 
 def _tested(made: Made, found: Bench) -> Made:

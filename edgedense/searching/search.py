@@ -83,9 +83,10 @@ class Search:
 
     def run(self) -> Found:
         """Search, and make the files. Raises EdgedenseError where no file keeps the budget, and what workers raise."""
-        unpruned = self._unpruned()
+        estimated = self._unpruned()
+        (unpruned,) = self._timed([estimated])
         limit = self.budget.limit(unpruned[1].milliseconds)
-        scale = unpruned[0].time.milliseconds / unpruned[1].milliseconds  # from the host's times to the estimate's
+        scale = estimated[1].milliseconds / unpruned[1].milliseconds  # from the host's times to the estimate's
         rounds = [self.store.round(number) or [] for number in range(self.study.rounds)]
         while self._may_go_on(rounds):
             rounds.append(self._round(len(rounds), limit, scale))
@@ -96,12 +97,13 @@ class Search:
         return Found(limit, tuple(files), len(outcomes), len(outcomes) - len(complete), notes)
 
     def _unpruned(self) -> tuple[Made, BoardTime]:
-        """The plain conversion; meanwhile other workers measure the channels for the first trials."""
+        """The plain conversion with its estimated time; meanwhile other workers measure the channels for the first
+        trials."""
         criteria: tuple[Criterion, ...] = ("taylor", "norm")
         missing = self._missing([(None, one) for one in criteria])
         made, *channels = self._each("measuring the whole network", [Make(UNPRUNED, Choice()), *missing])
         self._keep_channels(missing, channels)
-        return self._timed([made])[0]
+        return made
 
     def _may_go_on(self, rounds: Sequence[Sequence[Outcome]]) -> bool:
         """Whether there are trials left, and time for the cheap ones of a round and a full one."""
@@ -174,10 +176,12 @@ class Search:
         (time,) = self.measure([outcome.file])
         return replace(outcome, milliseconds=time.milliseconds, instructions=time.instructions, file=b"")
 
-    def _timed(self, made: Sequence[Made]) -> list[tuple[Made, BoardTime]]:
-        """Files with their times on the board."""
-        times = [one.time for one in made] if self.measure is None else self.measure([one.data for one in made])
-        return list(zip(made, times, strict=True))
+    def _timed(self, made: Sequence[tuple[Made, BoardTime]]) -> list[tuple[Made, BoardTime]]:
+        """Files with their times on the board: those that are estimated, or in their place those of the host."""
+        if self.measure is None:
+            return list(made)
+        files = [one for one, _ in made]
+        return list(zip(files, self.measure([one.data for one in files]), strict=True))
 
     def _measure_channels(self, wanted: Sequence[tuple[Size | None, Criterion]]) -> None:
         items = self._missing(wanted)

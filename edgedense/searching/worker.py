@@ -51,7 +51,7 @@ Item = Look | Channels | Least | Try | Make
 class Timed:
     """What an item gave, and how many seconds it took."""
 
-    result: Any  # Seen, Importance, a fraction or None, Outcome or Made, in the order of `Item`
+    result: Any  # Seen, Importance, a fraction or None, Outcome, or Made with its time, in the order of `Item`
     seconds: float
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from edgedense.boards.estimate import estimate
+from edgedense.boards.known import BOARDS
+from edgedense.boards.operators import read
 from edgedense.converters.options import Options, Slimming
 from edgedense.converters.rivals import networks
 from edgedense.converters.rivals.making import Making
-from edgedense.converters.rivals.options import RivalOptions
+from edgedense.converters.rivals.options import RIVALS, RivalOptions
+from edgedense.converters.rivals.rival import untrained
 from edgedense.deployed import bundle
 from edgedense.device.classifier import Classifier
 from edgedense.errors import EdgedenseError
@@ -56,3 +60,18 @@ def test_a_device_runs_a_rival_as_it_runs_a_densenet(
     assert sorted(entry.name for entry in (tmp_path / "work").iterdir()) == ["mobilenetv2.npz", "teacher.npz"]
     again = making("mobilenetv2")  # from the checkpoint
     assert again.file == rival.file
+    elsewhere = replace(making, work=tmp_path / "none")
+    assert operators(elsewhere.untrained("mobilenetv2")) == operators(bundle.without_archive(rival.file))
+    assert not (tmp_path / "none").exists()  # nothing was trained, and no picture scored
+
+
+def operators(file: bytes) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(one.code, one.arithmetic, one.output.shape) for one in read(file)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "activation"), [*((name, "softmax") for name in RIVALS), ("mobilenetv2", "sigmoid")])
+def test_the_time_of_each_can_be_estimated(name: str, activation: str) -> None:
+    file = untrained(name, (32, 32, 3), 3, activation, students.pixels(2))
+    for board in BOARDS:
+        assert estimate(file, board).milliseconds > 0

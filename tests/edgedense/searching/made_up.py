@@ -56,17 +56,17 @@ def outcome(item: Try) -> Outcome:
     return Outcome(item.name, item.rung, choice, time, 1e6 * time, reached, 0.1, b"file" * bool(wanted.floats))
 
 
-def made(item: Make) -> Made:
-    """A file's figures; its bytes are its name."""
+def made(item: Make) -> tuple[Made, BoardTime]:
+    """A file's figures and time; its bytes are its name."""
     choice = item.choice
     fraction = choice.prune_channels or 0.0
     time = WHOLE * (1 - fraction) * (1.2 if choice.float_layers else 1.0)
     reached = accuracy(fraction, choice.epochs > 0, choice.importance)
-    return Made(
+    file = Made(
         *(item.name, choice, item.name.encode(), {"made": item.name}),
-        BoardTime("pi5", time, 1e6 * time, True, 0.03),
         *(Estimate(reached, reached - 1, reached + 1), 1000, "accuracy"),
     )
+    return file, BoardTime("pi5", time, 1e6 * time, True, 0.03)
 
 
 class MadeUp:
