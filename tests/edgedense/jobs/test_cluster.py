@@ -16,8 +16,9 @@ from edgedense.jobs.jobs import Jobs, open_jobs
 from edgedense.jobs.worker import TRIES
 from edgedense.scoring import scorer
 from edgedense.scoring.options import Scale
-from tests import work
+from tests import models, work
 from tests.device.conftest import COLOURS, RECIPE, bundle, make_colour_model
+from tests.pictures import fill
 
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}  # Ray takes no less memory
 
@@ -141,6 +142,37 @@ class TestOnTwoNodes:
         assert not two_nodes.worker_nodes
         assert max(done) == 320
         assert reports[0].to_json() == reports[1].to_json()
+
+    def test_a_search_that_loses_a_node_finds_the_same(self, jobs: Jobs, two_nodes: Any, tmp_path: Path) -> None:
+        """The local processes and the cluster's workers compute with one thread each, to the same bits."""
+        pytest.importorskip("optuna")
+        pytest.importorskip("tensorflow")
+        models.densenet(body=lambda keras, x: models.body(keras, x, growth=32)).save(tmp_path / "m.keras")
+        for number, name in enumerate(("ant", "bee", "cow", "dog", "emu")):
+            fill(tmp_path / "pictures" / name, 6, seed=number)
+        if not two_nodes.worker_nodes:
+            two_nodes.add_node(**NODE)
+
+        def listen(step: str, done: int, total: int) -> None:
+            if "cheap trials" in step and done and two_nodes.worker_nodes:
+                kill_a_node(two_nodes)
+
+        def search(out: str, ray: str | None, progress: Any) -> Any:
+            return edgedense.search(
+                *(tmp_path / "m.keras", tmp_path / "pictures"),
+                validation=tmp_path / "pictures",
+                recover=tmp_path / "pictures",
+                **{"budget": "80%", "board": "pi5", "out": tmp_path / out, "ray": ray, "progress": progress},
+                **{"trials": 4, "round": 4, "epochs": 1, "force": True, "processes": 2},
+            )
+
+        alone, together = search("alone", None, None), search("together", two_nodes.address, listen)
+        assert not two_nodes.worker_nodes
+        assert together.to_json().replace("/together/", "/alone/") == alone.to_json()
+        files = [path.name for path in sorted((tmp_path / "alone").glob("*.tflite"))]
+        assert {"unpruned.tflite", "prune-channels.tflite"} < set(files)
+        for name in files:
+            assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
