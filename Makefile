@@ -60,20 +60,20 @@ test-arm64: $(DIGITS)
 	$(CHECK_USERLAND)
 	cat $(ARM64)/report.txt
 
-# Instructions and cache misses of one inference there; PRUNED=FILE.tflite adds a file, COUNT=1 leaves all but one out.
+# Instructions and cache misses of one inference there, and those of other engines, whose accuracy stands beside (extra
+# `bench-arm64`). PRUNED=FILE.tflite adds a file, PEERS="mnn ncnn" leaves engines out, COUNT=1 leaves all but one file out.
+PEERS := $(shell sed -nE 's/^    "(.*)": Peer.*/\1/p' tests/arm64/peers.py)
 COUNTED := "int8 of edgedense=$(firstword $(DIGITS))"
 ifneq ($(COUNT),1)
-COUNTED := "int8 of TFLiteConverter=$(ARM64)/stock.tflite" $(COUNTED) \
-	"int8 of edgedense, uint8 output=$(word 2,$(DIGITS))" "int8 of edgedense for Coral=$(CORAL)" \
-	$(if $(PRUNED),"int8 of edgedense after pruning=$(PRUNED)") "float32 of TFLiteConverter=$(ARM64)/float.tflite"
-bench-arm64: $(CORAL) $(ARM64)/stock.tflite
+COUNTED += "int8 of edgedense, uint8 output=$(word 2,$(DIGITS))" "int8 of edgedense for Coral=$(CORAL)" \
+	$(if $(PRUNED),"int8 of edgedense after pruning=$(PRUNED)") --peers $(ARM64)/peers --images $(OUT)/digits/images/test
+bench-arm64: $(CORAL) $(PEERS:%=$(ARM64)/peers/%/peer.json)
 endif
 bench-arm64: $(DIGITS) $(ARM64)/bookworm/root/work/venv
 	$(BIN)/python tests/arm64/bench.py $(ARM64) --json $(OUT)/bench-arm64.json $(COUNTED)
 
-$(ARM64)/stock.tflite: examples/digits/digits.keras tests/arm64/stock.py | $(VENV)/installed
-	mkdir -p $(ARM64)
-	$(BIN)/python tests/arm64/stock.py $< $(ARM64)
+$(ARM64)/peers/%/peer.json: examples/digits/digits.keras tests/arm64/peers.py | $(VENV)/bench-arm64 $(ARM64)/bookworm/root/work/venv
+	$(BIN)/python tests/arm64/peers.py $* $(ARM64)/peers --images $(OUT)/digits/images
 
 $(ARM64)/bookworm/root/work/venv: | $(DIGITS)
 	$(CHECK_USERLAND) -k "golden and bookworm"
@@ -100,6 +100,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/sources: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sources]'
+	touch $@
+
+$(VENV)/bench-arm64: $(VENV)/bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench-arm64]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/installed

@@ -14,8 +14,9 @@ INPUT = "image"
 OPSET = 17
 
 
-def convert(job: Job) -> Path:
-    """uint8 activations with int8 weights, as ONNX Runtime's guide advises on x86 processors with VNNI."""
+def convert(job: Job, activations: str = "QUInt8") -> Path:
+    """uint8 activations with int8 weights, as ONNX Runtime's guide advises on x86 processors with VNNI, or
+    `activations` of another type by its name there."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -36,7 +37,7 @@ def convert(job: Job) -> Path:
         Samples(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        activation_type=QuantType.QUInt8,
+        activation_type=QuantType[activations],
         weight_type=QuantType.QInt8,
     )
     return path

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import CORES, PI3, Core, board_root, build_counter, run
+from counting import CORES, PI3, Core, board_root, build_counter, installed, run
 from scipy.optimize import nnls
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,12 +71,14 @@ def main() -> None:
 def counted(place: Path, boards: Sequence[str], files: Mapping[str, Path], keep: Path | None) -> Counts:
     """The instructions of the second inference of each file on each board's processor."""
     counts: Counts = json.loads(keep.read_text()) if keep is not None and keep.exists() else {}
-    counter = build_counter(place)
+    counter, engine = build_counter(place), installed(place)
     for board in boards:
         core, here = BOARDS[board][0], counts.setdefault(board, {})
         missing = [name for name in files if name not in here]
         if missing:
-            marks = run(str(counter), place, board_root(place, core), core, [files[name] for name in missing], 1)
+            marks = run(
+                str(counter), place, board_root(place, core), core, [files[name] for name in missing], 1, engine
+            )
             here |= {name: after[0] - before[0] for name, (before, after) in zip(missing, marks, strict=True)}
         if keep is not None:
             keep.write_text(json.dumps(counts, indent=1) + "\n")

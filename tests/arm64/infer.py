@@ -1,29 +1,21 @@
-"""Runs in the emulated userland: infer each MODEL a few times, with a mark (see counter.c) before each and at the end.
+"""Runs in the emulated userland: infer each FILE a few times, with a mark (see counter.c) before each and at the end.
 
-python infer.py WARM_UP INFERENCES MODEL...
+python infer.py ENGINE WARM_UP INFERENCES FILE...
 """
 
 import os
 import sys
 
 import numpy as np
+from engines import ENGINES
 
-try:
-    from ai_edge_litert.interpreter import Interpreter
-except ModuleNotFoundError:
-    from tflite_runtime.interpreter import Interpreter
-
-warm_up, inferences, paths = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+name, warm_up, inferences, paths = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 for path in paths:
-    interpreter = Interpreter(path, num_threads=1)
-    interpreter.allocate_tensors()
-    random = np.random.default_rng(7)
-    for tensor in interpreter.get_input_details():
-        pixels = random.integers(0, 100, tensor["shape"]).astype(tensor["dtype"])
-        interpreter.set_tensor(tensor["index"], pixels)
+    engine = ENGINES[name](path)
+    engine.put(np.random.default_rng(7).integers(0, 100, engine.shape).astype(engine.dtype))
     for _ in range(warm_up):
-        interpreter.invoke()
+        engine.run()
     for _ in range(inferences):
         os.getpriority(os.PRIO_PROCESS, 0)
-        interpreter.invoke()
+        engine.run()
     os.getpriority(os.PRIO_PROCESS, 0)

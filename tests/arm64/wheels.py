@@ -17,6 +17,7 @@ PLATFORMS = (
     "manylinux_2_28",
     "manylinux_2_31",
     "manylinux_2_34",
+    "manylinux_2_35",
 )
 
 
