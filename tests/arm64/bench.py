@@ -73,14 +73,15 @@ def main() -> None:
 def entries(models: Sequence[str], peers: Path | None, litert: Engine) -> list[Entry]:
     """The stock file first, which the others are compared with, then ours, then the other engines."""
     ours = [Entry(name, Path(path).resolve(), litert, True) for name, _, path in (one.partition("=") for one in models)]
-    others = []
+    others: dict[str, Entry] = {}
     for name in PEERS:
         told = peers / name / "peer.json" if peers else None
         if told is not None and told.exists():
             peer = json.loads(told.read_text())
             engine = Engine(peer["engine"], Path(peer["packages"])) if peer["packages"] else litert
-            others.append(Entry(peer["title"], Path(peer["file"]), engine, False, peer["program"]))
-    return [*others[:1], *ours, *others[1:]]
+            others[name] = Entry(peer["title"], Path(peer["file"]), engine, False, peer["program"])
+    stock = [others.pop("stock")] if "stock" in others else []
+    return [*stock, *ours, *others.values()]
 
 
 def table(rows: Mapping[str, Row]) -> str:

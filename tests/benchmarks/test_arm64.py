@@ -58,6 +58,10 @@ class TestEntries:
         assert [entry.engine for entry in found] == [LITERT, LITERT, Engine("mnn", Path("/site"))]
         assert [entry.takes_pixels for entry in found] == [False, True, False]
 
+    def test_without_the_stock_file_ours_comes_first(self, tmp_path: Path) -> None:
+        self.made(tmp_path, "mnn")
+        assert [entry.title for entry in entries(["ours=x.tflite"], tmp_path, LITERT)] == ["ours", "mnn"]
+
     def test_one_that_was_left_out_has_no_row(self, tmp_path: Path) -> None:
         assert [entry.title for entry in entries(["ours=x.tflite"], tmp_path, LITERT)] == ["ours"]
         assert [entry.title for entry in entries(["ours=x.tflite"], None, LITERT)] == ["ours"]
