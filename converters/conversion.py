@@ -12,14 +12,14 @@ import numpy as np
 
 from edgedense.converters.calibration.pictures import CalibrationSet
 from edgedense.converters.given import Given, has_thresholds
-from edgedense.converters.network.evaluate import evaluate
 from edgedense.converters.network.graph import DenseNet
-from edgedense.converters.network.program import lower
+from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.options import Options
 from edgedense.converters.passes.rewriting import Step
 from edgedense.converters.quantization import float_heads
 from edgedense.converters.quantization.attempts import Attempt, Candidate
 from edgedense.converters.quantization.gate import Trial
+from edgedense.converters.quantization.quantize import float_file
 from edgedense.converters.quantization.stages import StageFigures
 from edgedense.converters.readers.source import Source
 from edgedense.converters.tflite import edgetpu, execute
@@ -192,18 +192,17 @@ def golden_samples(flatbuffer: bytes, network: DenseNet, given: Given, scores: n
     """Probes with this machine's answers, so that a device can prove that it computes the same."""
     images = given.pictures.pixels[: options.golden_images]
     runner = execute.interpreter(flatbuffer)
-    keeping = execute.interpreter(flatbuffer, keep_all=True)
-    program = lower(network)
+    reference = float_file(lower(network), (SCORES,))
     return golden.record(
         golden.raw_invoke(runner),
-        lambda pixels: evaluate(program, pixels),
+        lambda pixels: execute.run(reference, pixels),
         height=network.height,
         width=network.width,
         channels=network.channels,
         step=golden.output_step(runner),
         runtime=f"ai-edge-litert {version('ai-edge-litert')}",
         machine=platform.machine(),
-        layers=lambda pixels: golden.layer_levels(keeping, pixels),
+        layers=lambda pixels: golden.layer_levels(execute.interpreter(flatbuffer, keep_all=True), pixels),
         images=list(images),
         values=golden.value_scale(runner, scores) if given.source.gives_values else None,
     ).to_bytes()

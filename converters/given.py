@@ -16,6 +16,7 @@ from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.quantization import attempts, float_heads
 from edgedense.converters.quantization.gate import Validation
+from edgedense.converters.quantization.measure import logits_of
 from edgedense.converters.quantization.stages import Agree
 from edgedense.converters.readers import door
 from edgedense.converters.readers.scores import settled
@@ -57,9 +58,10 @@ class Given:
     training: Pictures | None
 
     @property
-    def probes(self) -> Pixels:
-        """Pictures on which rewrites are compared."""
-        return rewriting.probes_of(self.pictures.pixels)
+    def probes(self) -> rewriting.Probes:
+        """Pictures on which rewrites are compared, by the runtime that computes the statistics: TensorFlow takes longer
+        to build each network than to run it."""
+        return rewriting.Probes(rewriting.probes_of(self.pictures.pixels), logits_of)
 
     @property
     def agree(self) -> Agree:

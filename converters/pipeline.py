@@ -20,21 +20,16 @@ from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
+from edgedense.converters.passes.rewriting import Probes
 from edgedense.converters.pruning.shrink import Shrunk
 from edgedense.converters.quantization import attempts, gate, noise, temperature
 from edgedense.converters.quantization.attempts import Attempt, Built, Candidate
 from edgedense.converters.quantization.gate import Trial, Validation
 from edgedense.converters.quantization.heads import deployed_head, features_tensor
+from edgedense.converters.quantization.measure import logits_of, statistics_of
 from edgedense.converters.quantization.quantize import with_features
 from edgedense.converters.quantization.shapes import shape_of_file
-from edgedense.converters.quantization.stages import (
-    Stage,
-    StageFigures,
-    View,
-    measure_stages,
-    quick_file,
-    statistics_of,
-)
+from edgedense.converters.quantization.stages import Stage, StageFigures, View, measure_stages, quick_file
 from edgedense.converters.slimming import Change
 from edgedense.converters.tflite import edgetpu, execute
 from edgedense.converters.tflite.metadata import model_metadata
@@ -81,14 +76,12 @@ def converted(given: Given, notes: Sequence[str], options: Options, shrunk: Shru
 
     `shrunk` is what cutting the channels by these options gives, where it is known. Raises what `convert` raises.
     """
-    notes = list(notes)
-    prepared, steps = rewriting.prepared(
-        given.source, given.preprocessing, given.probes, rewriting.probes_of(given.own)
-    )
+    notes, probes = list(notes), given.probes
+    prepared, steps = rewriting.prepared(given.source, given.preprocessing, probes, rewriting.probes_of(given.own))
     if options.calibrate_confidence:
         temperature.check(prepared)
     changes = _changes(prepared, given, options, shrunk)
-    network, more = rewriting.deployed(changes[-1].network, options.target, given.probes)
+    network, more = rewriting.deployed(changes[-1].network, options.target, probes)
     with progress("measuring ranges", len(given.pictures.pixels)) as tick:
         statistics = statistics_of(network, given.pictures.pixels, tick)
     scores = given.scores
@@ -96,7 +89,8 @@ def converted(given: Given, notes: Sequence[str], options: Options, shrunk: Shru
         scores = statistics[SCORES].high  # a vector has one position, so low, high and value are the same
         notes += check_preprocessing(given.trained, given.pictures, given.names, scores, options)
     chosen = _quantized(network, statistics, scores, given, options)
-    equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, given.probes)
+    del statistics  # 100 MB of 200 pictures at 224x224
+    equalized = rewriting.compared("equalize, absorb scales", network, chosen.built.network, probes)
     flatbuffer = _flatbuffer(chosen.built, given, options)
     stages: tuple[StageFigures, ...] = ()
     if options.slimming.changes or given.trained.resized:
@@ -226,7 +220,9 @@ def _changes(network: DenseNet, given: Given, options: Options, shrunk: Shrunk |
     pixels = given.pictures.pixels
 
     def file(changed: DenseNet, some: Pixels) -> bytes:
-        return quick_file(rewriting.deployed(changed, options.target, some[:1])[0], some, options.output_type)
+        return quick_file(
+            rewriting.deployed(changed, options.target, Probes(some[:1], logits_of))[0], some, options.output_type
+        )
 
     # A board runs what a device runs: a file that says how pictures become its input.
     recipe = {"preprocessing": given.preprocessing.to_dict(), "activation": str(given.source.activation)}
@@ -264,7 +260,9 @@ def _stages(changes: list[Change], given: Given, options: Options) -> list[Stage
         here, there = replace(here, validation=given.held.pixels), replace(there, validation=given.held.as_trained)
     steps = [(change, here) for change in changes]
     if trained.resized:
-        whole = rewriting.prepared(trained.source, trained.preprocessing, given.own[:1], given.own[:1])[0]
+        whole = rewriting.prepared(
+            trained.source, trained.preprocessing, Probes(given.own[:1], logits_of), given.own[:1]
+        )[0]
         size = {"height": given.preprocessing.height, "width": given.preprocessing.width}
         steps[:1] = [
             (replace(changes[0], network=whole), there),
@@ -275,7 +273,7 @@ def _stages(changes: list[Change], given: Given, options: Options) -> list[Stage
             change.name,
             change.parameters,
             change.network,
-            rewriting.deployed(change.network, options.target, view.calibration[:1])[0],
+            rewriting.deployed(change.network, options.target, Probes(view.calibration[:1], logits_of))[0],
             view,
         )
         for change, view in steps

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.calibration.statistics import Statistics, measure
+from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.evaluate import evaluate, logits_tensor
 from edgedense.converters.network.graph import (
     Activation,
@@ -29,6 +29,7 @@ from edgedense.converters.network.graph import (
 from edgedense.converters.network.program import lower
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.fold_norms import fold_norms
+from edgedense.converters.quantization.measure import measure
 from edgedense.images.preprocessing import NORMALIZATIONS, Normalization
 
 # float64 rounds to 1e-16; some thirty operators and the cancellation in them stay far below this.
@@ -128,7 +129,7 @@ def logits(network: DenseNet, pixels: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def statistics(network: DenseNet, pixels: npt.NDArray[np.uint8] | None = None) -> Statistics:
-    return measure(lower(network), [pictures(network, 5) if pixels is None else pixels])
+    return measure(lower(network), pictures(network, 5) if pixels is None else pixels)
 
 
 def equal(one: DenseNet, other: DenseNet) -> bool:

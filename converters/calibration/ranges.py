@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,25 +27,33 @@ class RangeSpec:
 
 def channel_ranges(channels: Channels, spec: RangeSpec) -> tuple[Array, Array]:
     """Low and high [C] per channel."""
-    low, high = channels.low.min(axis=0).astype(float), channels.high.max(axis=0).astype(float)
-    if spec.estimator == "percentile":
-        low = np.percentile(channels.low.astype(float), 100 - PERCENTILE, axis=0)
-        high = np.percentile(channels.high.astype(float), PERCENTILE, axis=0)
-    elif spec.estimator == "mse":
-        low, high = _least_error(channels.samples.astype(float), low, high)
-    return widen(low, high, spec.headroom)
+    return _estimated(channels.low, channels.high, lambda: channels.samples, spec)
 
 
 def tensor_range(channels: Channels, spec: RangeSpec) -> tuple[float, float]:
     """One range for all channels."""
-    flat = channels.samples.reshape(-1, 1)
-    merged = Channels.of(
-        channels.low.min(axis=1, keepdims=True),
-        channels.high.max(axis=1, keepdims=True),
-        flat[:: -(-len(flat) // MOST_SAMPLES)],
-    )
-    low, high = channel_ranges(merged, spec)
+
+    def samples() -> np.ndarray:
+        flat = channels.samples.reshape(-1, 1)
+        return flat[:: -(-len(flat) // MOST_SAMPLES)]
+
+    ends = channels.low.min(axis=1, keepdims=True), channels.high.max(axis=1, keepdims=True)
+    low, high = _estimated(*ends, samples, spec)
     return float(low[0]), float(high[0])
+
+
+def _estimated(
+    lows: np.ndarray, highs: np.ndarray, samples: Callable[[], np.ndarray], spec: RangeSpec
+) -> tuple[Array, Array]:
+    """Low and high [C] of what had the extremes `lows` and `highs` [N, C] in N pictures; `samples` [S, C] are worked
+    out for the one estimator that looks at them."""
+    low, high = lows.min(axis=0).astype(float), highs.max(axis=0).astype(float)
+    if spec.estimator == "percentile":
+        low = np.percentile(lows.astype(float), 100 - PERCENTILE, axis=0)
+        high = np.percentile(highs.astype(float), PERCENTILE, axis=0)
+    elif spec.estimator == "mse":
+        low, high = _least_error(samples().astype(float), low, high)
+    return widen(low, high, spec.headroom)
 
 
 def widen(low: Array, high: Array, headroom: float) -> tuple[Array, Array]:

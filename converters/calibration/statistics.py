@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
-from edgedense.converters.network.evaluate import evaluate, traced
 from edgedense.converters.network.graph import Array
 from edgedense.converters.network.program import Op, Program
 
@@ -16,47 +15,85 @@ POSITIONS = 8  # sampled per picture and tensor, the same ones in all tensors of
 
 
 @dataclass(frozen=True)
-class Channels:
-    """Of one tensor over N pictures: `low` and `high` [N, C], `samples` [N * POSITIONS, C], float32.
-
-    `scale` and `shift` [C] say how passes have changed the tensor since it was measured: now = scale * then + shift.
-    """
+class Measured:
+    """One tensor over N pictures, as it was measured: `low` and `high` [N, C], `samples` [N, S, C], float32."""
 
     low: np.ndarray
     high: np.ndarray
     samples: np.ndarray
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Of one tensor over N pictures: `low` and `high` [N, C], `samples` [N * POSITIONS, C], float32.
+
+    `scale` and `shift` [C] say how passes have changed the tensor since it was measured: now = scale * then + shift.
+
+    They are worked out when they are asked for, out of what was `measured` (tensors whose channels stand side by side)
+    by `changes`, each of which keeps or turns the order of a channel's values. What norms behind concatenations hold
+    would be three times as large as all that is measured.
+    """
+
+    measured: tuple[Measured, ...]
+    changes: tuple[Callable[[np.ndarray], np.ndarray], ...]
     scale: np.ndarray
     shift: np.ndarray
+    pictures: slice = field(default_factory=lambda: slice(None))
 
     @classmethod
     def of(cls, low: np.ndarray, high: np.ndarray, samples: np.ndarray) -> Channels:
-        """Statistics as they were measured."""
-        return cls(low, high, samples, np.ones(low.shape[1]), np.zeros(low.shape[1]))
+        """Statistics as they were measured; `samples` [N * S, C]."""
+        pictures, channels = low.shape
+        measured = Measured(low, high, samples.reshape(pictures, -1, channels))
+        return cls((measured,), (), np.ones(channels), np.zeros(channels))
+
+    @property
+    def low(self) -> np.ndarray:
+        """The least value of each picture and channel."""
+        return np.minimum(*self._ends())
+
+    @property
+    def high(self) -> np.ndarray:
+        """The largest value of each picture and channel."""
+        return np.maximum(*self._ends())
+
+    @property
+    def samples(self) -> np.ndarray:
+        """The values at the sampled positions, picture by picture."""
+        samples = self._now([part.samples for part in self.measured])
+        return samples.reshape(-1, samples.shape[-1])
 
     def affine(self, scale: Array, shift: Array) -> Channels:
         """The statistics of scale * x + shift; scale > 0."""
         a, b = scale.astype(np.float32), shift.astype(np.float32)
-        return Channels(
-            self.low * a + b, self.high * a + b, self.samples * a + b, self.scale * scale, self.shift * scale + shift
-        )
+        return self._changed(lambda x: x * a + b, self.scale * scale, self.shift * scale + shift)
 
     def refloored(self, old: Array, new: Array) -> Channels:
         """The statistics of an output whose floor `old` [C] becomes `new`."""
         a, b = old.astype(np.float32), new.astype(np.float32)
-        low, high, samples = (
-            np.where(part > a, np.maximum(part, b), b) for part in (self.low, self.high, self.samples)
-        )
-        return replace(self, low=low, high=high, samples=samples)
+        return self._changed(lambda x: np.where(x > a, np.maximum(x, b), b), self.scale, self.shift)
 
-    def take(self, pictures: np.ndarray) -> Channels:
-        """The statistics of some of the pictures, by index."""
-        samples = self.samples.reshape(len(self.low), -1, self.samples.shape[1])[pictures]
-        return replace(
-            self, low=self.low[pictures], high=self.high[pictures], samples=samples.reshape(-1, samples.shape[2])
-        )
+    def taken(self, pictures: slice) -> Channels:
+        """The statistics of some of the pictures."""
+        return replace(self, pictures=pictures)
+
+    def _changed(self, change: Callable[[np.ndarray], np.ndarray], scale: Array, shift: Array) -> Channels:
+        return replace(self, changes=(*self.changes, change), scale=scale, shift=shift)
+
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the extremes became, of which either may be the larger one now."""
+        return self._now([part.low for part in self.measured]), self._now([part.high for part in self.measured])
+
+    def _now(self, parts: list[np.ndarray]) -> np.ndarray:
+        chosen = [part[self.pictures] for part in parts]
+        value = chosen[0] if len(chosen) == 1 else np.concatenate(chosen, axis=-1)
+        for change in self.changes:
+            value = change(value)
+        return value
 
 
 Statistics = dict[str, Channels]
+Summary = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # tensor -> low [C], high [C], samples [S, C]
 
 
 def measured(program: Program) -> list[str]:
@@ -71,36 +108,38 @@ def measured(program: Program) -> list[str]:
     return [name for name in dict.fromkeys([*computed, *read]) if name not in norms]
 
 
-def measure(
-    program: Program, batches: Iterable[np.ndarray], advance: Callable[[int], None] = lambda n: None
-) -> Statistics:
-    """Run `program` over `batches` of pixels [B, H, W, 3] and keep the statistics of its tensors."""
-    names = measured(program)
-    parts: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in names}
-    summarize = traced(program, names, _summary)
-    for pixels in batches:
-        for name, ends in summarize(pixels).items():
-            parts[name].append(tuple(end.numpy() for end in ends))
-        advance(len(pixels))
-    found = {
-        name: Channels.of(*(np.concatenate(part) for part in zip(*values, strict=True)))
-        for name, values in parts.items()
-    }
-    return derived(program, found)
+def summary(tensors: Mapping[str, np.ndarray]) -> Summary:
+    """What is kept of the tensors [1, ..., C] of one picture."""
+    kept = {}
+    for name, value in tensors.items():
+        flat = value.reshape(-1, value.shape[-1])
+        kept[name] = flat.min(axis=0), flat.max(axis=0), flat[_positions(len(flat))]
+    return kept
 
 
-def measure_once(program: Program, pixels: np.ndarray) -> Statistics:
-    """The same for a few pictures [N, H, W, 3], all at once and without tracing, which would take longer than they."""
-    found: dict[str, Channels] = {}
+class Collected:
+    """Room for the summaries of a known number of pictures, which are written into it as they come: copied together at
+    the end they would take twice the memory."""
 
-    def keep(name: str, value: np.ndarray) -> None:
-        channels = value.shape[-1]
-        flat = value.reshape(len(value), -1, channels)
-        samples = flat[:, _positions(flat.shape[1])].reshape(-1, channels)
-        found[name] = Channels.of(flat.min(axis=1), flat.max(axis=1), samples)
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._parts: dict[str, Measured] = {}
 
-    evaluate(program, pixels, keep, measured(program))
-    return derived(program, found)
+    def add(self, number: int, kept: Summary) -> None:
+        """The summary of one picture, by its number from 0."""
+        for name, (low, high, samples) in kept.items():
+            if name not in self._parts:
+                self._parts[name] = Measured(*(np.empty((self._count, *end.shape), np.float32) for end in kept[name]))
+            part = self._parts[name]
+            part.low[number], part.high[number], part.samples[number] = low, high, samples
+
+    def statistics(self, program: Program) -> Statistics:
+        """Of all pictures, once they were added, and of the norms of `program` too."""
+        found = {
+            name: Channels((part,), (), np.ones(part.low.shape[1]), np.zeros(part.low.shape[1]))
+            for name, part in self._parts.items()
+        }
+        return derived(program, found)
 
 
 def derived(program: Program, statistics: Statistics) -> Statistics:
@@ -109,21 +148,21 @@ def derived(program: Program, statistics: Statistics) -> Statistics:
     statistics = dict(statistics)
     ops = {op.output: op for op in program.ops}
 
-    def parts(name: str) -> list[Channels]:
+    def parts(name: str) -> tuple[Measured, ...]:
         if name in statistics:
-            return [statistics[name]]
-        return [part for source in ops[name].inputs for part in parts(source)]
+            return statistics[name].measured
+        return tuple(part for source in ops[name].inputs for part in parts(source))
 
     for op in program.ops:
         if _is_norm(op):
-            read = parts(op.inputs[0])
-            kernel, bias = (array.reshape(-1).astype(np.float32) for array in op.weights)
-            ends = [
-                np.maximum(np.concatenate([getattr(part, end) for part in read], axis=1) * kernel + bias, 0)
-                for end in ("low", "high", "samples")
-            ]
-            statistics[op.output] = Channels.of(np.minimum(*ends[:2]), np.maximum(*ends[:2]), ends[2])
+            ones = np.ones(op.weights[1].size)
+            statistics[op.output] = Channels(parts(op.inputs[0]), (_norm(op),), ones, 0 * ones)
     return statistics
+
+
+def _norm(op: Op) -> Callable[[np.ndarray], np.ndarray]:
+    kernel, bias = (array.reshape(-1).astype(np.float32) for array in op.weights)
+    return lambda x: np.maximum(x * kernel + bias, 0)
 
 
 def _is_norm(op: Op) -> bool:
@@ -138,14 +177,7 @@ def _is_norm(op: Op) -> bool:
     )
 
 
-def _summary(tf: Any, value: Any) -> tuple[Any, Any, Any]:
-    """Per picture and channel the least and the largest value [B, C], and samples [B * POSITIONS, C]."""
-    channels, count = value.shape[-1], int(np.prod(value.shape[1:-1]))
-    flat = tf.reshape(value, (-1, count, channels))
-    sampled = tf.reshape(tf.gather(flat, _positions(count), axis=1), (-1, channels))
-    return tf.reduce_min(flat, axis=1), tf.reduce_max(flat, axis=1), sampled
-
-
+@lru_cache(maxsize=64)
 def _positions(count: int) -> np.ndarray:
     """Positions chosen once for each tensor size, by a fixed seed."""
     return np.sort(np.random.default_rng(count).permutation(count)[:POSITIONS])

@@ -26,6 +26,7 @@ from edgedense.images.preprocessing import Pixels, Preprocessing
 from edgedense.images.steps import apply
 
 Pass = Callable[[DenseNet], DenseNet]
+Compute = Callable[[DenseNet, Pixels], np.ndarray]
 PREPARE: tuple[Pass, ...] = (
     fold_repeats,  # one channel that the model repeats
     fold_grey,  # ... or that is made of an RGB picture
@@ -52,6 +53,21 @@ class Step:
     error: float
 
 
+class Probes:
+    """Pictures [N, H, W, C] on which rewrites are compared, and what the network that was asked last said of them: it
+    is what the next one is compared with. `compute` gives the logits of a network in float32."""
+
+    def __init__(self, pixels: Pixels, compute: Compute) -> None:
+        self.pixels, self._compute = pixels, compute
+        self._last: tuple[DenseNet, np.ndarray] | None = None
+
+    def logits(self, network: DenseNet) -> np.ndarray:
+        """The logits [N, outputs] of `network`."""
+        if self._last is None or self._last[0] is not network:
+            self._last = network, self._compute(network, self.pixels)
+        return self._last[1]
+
+
 class _Source(Protocol):
     """What is used of a trained model that was read: readers come after passes."""
 
@@ -61,26 +77,27 @@ class _Source(Protocol):
     def logits(self, batch: npt.ArrayLike, /) -> np.ndarray: ...
 
 
-def prepared(source: _Source, preprocessing: Preprocessing, probes: Pixels, own: Pixels) -> tuple[DenseNet, list[Step]]:
+def prepared(source: _Source, preprocessing: Preprocessing, probes: Probes, own: Pixels) -> tuple[DenseNet, list[Step]]:
     """The network on raw pixels, compared with Keras, with its norms folded: what channels are cut from.
 
     `own` are pictures as Keras takes them; behind the model's own resizing they are not rounded here, so that what is
-    compared is the network. Raises EdgedenseError when a step moves the logits of `own` or of `probes` [N, H, W, C].
+    compared is the network. Raises EdgedenseError when a step moves the logits of `own` [N, H, W, C] or of `probes`.
     """
     network = normalization.compose(source.network, preprocessing.normalize)
     expected = source.logits(normalization.normalized(own, preprocessing.normalize))
     seen = np.stack([apply(picture, preprocessing.steps) for picture in own])
-    read = Step("read", _checked("read", _distance(expected, _logits(network, seen))))
+    found = probes.logits(network) if np.array_equal(seen, probes.pixels) else _logits(network, seen)
+    read = Step("read", _checked("read", _distance(expected, found)))
     network, steps = _rewritten(network, PREPARE, probes)
     return network, [read, *steps]
 
 
-def deployed(network: DenseNet, target: str, probes: Pixels) -> tuple[DenseNet, list[Step]]:
+def deployed(network: DenseNet, target: str, probes: Probes) -> tuple[DenseNet, list[Step]]:
     """A prepared network as a processor ("cpu") or an Edge TPU ("coral") computes it, before anything is measured."""
     network, steps = _rewritten(network, _deploy(target), probes)
     for rewrite, what, tolerance in _rounding(network):
         before, network = network, rewrite(network)
-        moved = _distance(_logits(before, probes), _logits(network, probes))
+        moved = _distance(probes.logits(before), probes.logits(network))
         if moved > tolerance:
             raise EdgedenseError(
                 f"{what} to move logits by less than {tolerance:g}",
@@ -105,9 +122,12 @@ def probes_of(pixels: Pixels) -> Pixels:
     return pixels[np.linspace(0, len(pixels) - 1, min(PROBES, len(pixels))).astype(int)]
 
 
-def compared(name: str, before: DenseNet, after: DenseNet, probes: Pixels) -> Step:
+def compared(name: str, before: DenseNet, after: DenseNet, probes: Probes) -> Step:
     """How far a rewrite moved the logits; float64 decides where float32's own rounding is in doubt."""
-    return _compared(name, before, after, probes, _logits(before, probes))[0]
+    error = _distance(probes.logits(before), probes.logits(after))
+    if error > TOLERANCE:
+        error = _distance(*(_logits(network, probes.pixels, "float64") for network in (before, after)))
+    return Step(name, _checked(name, error))
 
 
 def _rounding(network: DenseNet) -> list[tuple[Pass, str, float]]:
@@ -121,26 +141,13 @@ def _deploy(target: str) -> tuple[Pass, ...]:
     return CORAL_DEPLOY if target == "coral" else DEPLOY
 
 
-def _rewritten(network: DenseNet, rewrites: tuple[Pass, ...], probes: Pixels) -> tuple[DenseNet, list[Step]]:
-    logits, steps = _logits(network, probes), []
+def _rewritten(network: DenseNet, rewrites: tuple[Pass, ...], probes: Probes) -> tuple[DenseNet, list[Step]]:
+    steps = []
     for rewrite in rewrites:
         before, network = network, rewrite(network)
-        step = Step(rewrite.__name__, 0.0)
-        if network is not before:
-            step, logits = _compared(rewrite.__name__, before, network, probes, logits)
-        steps.append(step)
+        name = rewrite.__name__
+        steps.append(Step(name, 0.0) if network is before else compared(name, before, network, probes))
     return network, steps
-
-
-def _compared(
-    name: str, before: DenseNet, after: DenseNet, probes: Pixels, expected: np.ndarray
-) -> tuple[Step, np.ndarray]:
-    """The step, and the logits behind it; `expected` are those before it."""
-    found = _logits(after, probes)
-    error = _distance(expected, found)
-    if error > TOLERANCE:
-        error = _distance(_logits(before, probes, "float64"), _logits(after, probes, "float64"))
-    return Step(name, _checked(name, error)), found
 
 
 def _checked(name: str, error: float) -> float:

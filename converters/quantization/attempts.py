@@ -92,8 +92,8 @@ def choose(
     if len(specs) == 1 or len(pixels) < 2:
         tick(len(specs))
         return replace(base, ranges=specs[0]), ()
-    fitted, held = np.arange(0, len(pixels), 2), np.arange(1, len(pixels), 2)
-    half = {name: channels.take(fitted) for name, channels in statistics.items()}
+    held = np.arange(1, len(pixels), 2)
+    half = {name: channels.taken(slice(0, None, 2)) for name, channels in statistics.items()}
     tried = []
     for spec in specs:
         attempt = replace(base, ranges=spec)

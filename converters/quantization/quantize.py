@@ -7,7 +7,7 @@ concatenation, padding, pooling and maximum share one scale. What is named in `f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,6 +103,12 @@ def quantize(
 ) -> Quantized:
     """The deployed network. `ranges` holds every int8 activation's range; `weights` replaces round-to-nearest."""
     return _Quantizer(program, ranges, frozenset(float_ops), dict(weights or {}), output_type).build()
+
+
+def float_file(program: Program, outputs: Sequence[str]) -> bytes:
+    """The .tflite file of `program` in float32, behind the same uint8 pixels, with the tensors named in `outputs`."""
+    floats = quantize(program, {}, [op.output for op in program.ops])
+    return write(floats.tensors, floats.operators, (IMAGE,), outputs)
 
 
 def with_features(quantized: Quantized, tensor: str) -> Quantized:

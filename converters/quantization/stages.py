@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.calibration.statistics import Statistics, measure
 from edgedense.converters.network.graph import DenseNet
-from edgedense.converters.network.program import lower
 from edgedense.converters.pruning.cost import macs, weights
 from edgedense.converters.pruning.sparsity import compressed_bytes
 from edgedense.converters.quantization import attempts
 from edgedense.converters.quantization.attempts import Attempt
 from edgedense.converters.quantization.gate import Validation
+from edgedense.converters.quantization.measure import statistics_of
 from edgedense.converters.tflite import execute
 from edgedense.images.preprocessing import Pixels
 from edgedense.measures import values
 from edgedense.progress import progress
 
 Agree = Callable[[np.ndarray, np.ndarray], float]  # scores before and after -> the share that is decided alike
-BATCH = 16  # pictures evaluated at once: 224x224 needs about 60 MB each at the widest
 ROUNDS = 40  # inferences of each file, in turn, so that what slows the machine down slows all of them
 
 
@@ -101,10 +99,6 @@ def measure_stages(
 def quick_file(network: DenseNet, pixels: Pixels, output_type: str) -> bytes:
     """The int8 file of a network after its passes, by a first attempt."""
     return attempts.build(network, statistics_of(network, pixels), Attempt(), output_type).quantized.to_bytes()
-
-
-def statistics_of(network: DenseNet, pixels: Pixels, tick: Callable[[int], None] = lambda n: None) -> Statistics:
-    return measure(lower(network), [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)], tick)
 
 
 def _figures(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgedense.converters.network.evaluate import logits_tensor, traced
+from edgedense.converters.network.evaluate import evaluate, logits_tensor, traced
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.readers.source import Batch
@@ -30,17 +30,15 @@ class FloatProgram:
 
     def predict(self, batch: npt.ArrayLike) -> Batch:
         """Scores float32 [B, classes] of images [B, height, width, channels], normalized as they were outside."""
-        return self._values(SCORES, batch)
+        images = np.asarray(batch, np.float32)
+        return np.concatenate([self._run(images[i : i + CHUNK]).numpy() for i in range(0, len(images), CHUNK)])
 
     def logits(self, batch: npt.ArrayLike) -> Batch:
-        """As `predict`, before the last softmax or sigmoid; the same where the network ends in plain logits."""
-        return self._values(logits_tensor(self._program), batch)
-
-    def _values(self, name: str, batch: npt.ArrayLike) -> Batch:
-        images = np.asarray(batch, np.float32)
-        parts = [self._run(images[i : i + CHUNK])[name].numpy() for i in range(0, len(images), CHUNK)]
-        return np.concatenate(parts)
+        """As `predict`, before the last softmax or sigmoid; the same where the network ends in plain logits. They are
+        asked for a few images alone: tracing would take longer than these."""
+        return evaluate(self._program, np.asarray(batch, np.float32), output=logits_tensor(self._program))
 
     @cached_property
     def _run(self) -> Callable[[np.ndarray], Any]:
-        return traced(self._program, {SCORES, logits_tensor(self._program)}, lambda tf, value: value)
+        run = traced(self._program, (SCORES,), lambda tf, value: value)
+        return lambda images: run(images)[SCORES]

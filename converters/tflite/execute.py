@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from edgedense.images.preprocessing import Pixels
 from edgedense.workers import cores, in_order
+
+Kept = TypeVar("Kept")
+MOST_RUNNERS = 4  # interpreters of a file whose tensors are all kept: each holds 100 MB at 224x224
 
 
 def interpreter(model: bytes, threads: int | None = None, keep_all: bool = False) -> Any:
@@ -42,6 +45,26 @@ def run(model: bytes, pixels: Pixels, tick: Callable[[int], None] = lambda n: No
         scale, zero_point = scores["quantization"]
         result = (result.astype(np.float32) - zero_point) * scale
     return result
+
+
+def each(model: bytes, pixels: Pixels, kept: Callable[[Mapping[str, np.ndarray]], Kept]) -> Iterator[Kept]:
+    """What `kept` makes of the outputs of a file, by name, for each picture in turn. It must copy what it returns: the
+    outputs are the interpreter's own memory, which the next picture overwrites."""
+    count = max(1, min(cores(), MOST_RUNNERS, len(pixels)))
+    runners = [interpreter(model, threads=max(1, cores() // count)) for _ in range(count)]
+    return in_order(pixels, [_keeping(runner, kept) for runner in runners])
+
+
+def _keeping(runner: Any, kept: Callable[[Mapping[str, np.ndarray]], Kept]) -> Callable[[Pixels], Kept]:
+    image = runner.get_input_details()[0]["index"]
+    outputs = {output["name"]: runner.tensor(output["index"]) for output in runner.get_output_details()}
+
+    def work(picture: Pixels) -> Kept:
+        runner.set_tensor(image, picture[None])
+        runner.invoke()
+        return kept({name: view() for name, view in outputs.items()})  # no view may be left at the next inference
+
+    return work
 
 
 def _infer(runner: Any, picture: Pixels) -> np.ndarray:

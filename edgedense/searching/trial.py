@@ -10,7 +10,7 @@ import numpy as np
 
 from edgedense.boards.estimate import estimate
 from edgedense.converters.calibration.ranges import RangeSpec
-from edgedense.converters.calibration.statistics import Statistics, measure_once
+from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.kept import Kept, identity
 from edgedense.converters.network.program import lower
@@ -21,7 +21,7 @@ from edgedense.converters.pruning.reconstruct import QUICK
 from edgedense.converters.pruning.shrink import mended
 from edgedense.converters.quantization import attempts, noise
 from edgedense.converters.quantization.attempts import Attempt
-from edgedense.converters.quantization.stages import statistics_of
+from edgedense.converters.quantization.measure import statistics_of
 from edgedense.converters.recovery import RecoverySpec, recover
 from edgedense.converters.tflite import execute
 from edgedense.deployed import bundle
@@ -135,7 +135,7 @@ def _cheap(found: Bench, item: Try) -> tuple[Choice, bytes] | None:
         selection = found.selection(wanted.importance, item.importance, fraction)
         network = mended(network, selection, found.cheap, progress, QUICK).network
     deployed = rewriting.rewritten(network, "cpu")
-    statistics = measure_once(lower(deployed), found.cheap)
+    statistics = statistics_of(deployed, found.cheap)
     tried = Attempt(CHEAP_RANGES, wanted.form)
     if wanted.floats:
         tried = replace(tried, floats=_worst(deployed, statistics, tried, found.cheap, wanted.floats))

@@ -20,6 +20,7 @@ from edgedense.converters.opening import Opening
 from edgedense.converters.options import Options
 from edgedense.converters.passes import rewriting
 from edgedense.converters.passes.rewriting import TOLERANCE
+from edgedense.converters.quantization.measure import logits_of
 from edgedense.converters.readers.keras import reader as keras_reader
 from edgedense.converters.readers.scores import settled
 from edgedense.converters.readers.source import Source
@@ -336,14 +337,13 @@ class TestChecks:
         self, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Where it exceeds the tolerance, float64 decides."""
-        real = rewriting._logits
 
-        def coarse(network: DenseNet, pixels: Any, dtype: str = "float32") -> np.ndarray:
-            found = real(network, pixels, dtype)
+        def coarse(network: DenseNet, pixels: Any) -> np.ndarray:
+            found = logits_of(network, pixels)
             noise = np.random.default_rng(len(network.stem.conv.kernel)).normal(0, 1e-3, found.shape)
-            return found if dtype == "float64" or network.stem.norm is not None else found + noise
+            return found if network.stem.norm is not None else found + noise
 
-        monkeypatch.setattr(rewriting, "_logits", coarse)
+        monkeypatch.setattr("edgedense.converters.given.logits_of", coarse)
         conversion = pipeline.convert(model, pictures, None, QUICK)
         assert conversion.steps[1].error < TOLERANCE
 

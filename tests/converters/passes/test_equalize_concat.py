@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from edgedense.converters.calibration.ranges import RangeSpec
-from edgedense.converters.calibration.statistics import Statistics, measure
+from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.network.program import lower
 from edgedense.converters.passes.equalize_concat import COSTLY, SMALLEST_SHARE, equalize_concat, equalized, on_grid
 from edgedense.converters.passes.pool_first import pool_first
+from edgedense.converters.quantization.measure import measure
 from tests import networks, reference
 from tests.networks import array
 
@@ -23,7 +24,7 @@ def test_by_hand() -> None:
     """The one growth channel of the minimal network, read by the head's norm with scale 1 and shift 0."""
     network = networks.folded_minimal()
     pixels = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
-    statistics = measure(lower(network), [pixels])
+    statistics = measure(lower(network), pixels)
     low, high = (float(x.min()) for x in (statistics[GROWTH].low, statistics[GROWTH].high))
     after, moved = equalize_concat(network, statistics, SPEC)
     norm, conv = after.head.norm, after.blocks[0].layers[0].conv2

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgedense.converters.calibration.statistics import measure
 from edgedense.converters.network.graph import Activation, Affine, Dense, Flatten, Pool
 from edgedense.converters.network.program import lower
 from edgedense.converters.passes.equalize_readers import LARGEST_FACTOR, equalize_readers
 from edgedense.converters.passes.pool_first import pool_first
+from edgedense.converters.quantization.measure import measure
 from tests import networks, reference
 from tests.converters.passes.test_equalize_concat import agree
 from tests.networks import array
@@ -24,7 +24,7 @@ def test_by_hand() -> None:
     norm = Affine(array(0, 0), array(3, 48))
     layer = replace(layer, norm1=norm, conv1=replace(layer.conv1, kernel=np.ones((1, 1, 2, 2))))
     network = replace(network, blocks=(replace(network.blocks[0], layers=(layer,)),))
-    after, statistics = equalize_readers(network, measure(lower(network), [np.zeros((1, 2, 2, 3), np.uint8)]))
+    after, statistics = equalize_readers(network, measure(lower(network), np.zeros((1, 2, 2, 3), np.uint8)))
     (layer,) = after.blocks[0].layers
     assert layer.norm1.shift == pytest.approx([3 * 4 / 2.5, 48 * 1 / 2.5])
     # The bottleneck's values are 51 + 11 and 51 + 19; conv2 reads them with weights 1 and 2.
@@ -84,7 +84,7 @@ def test_factors_are_limited() -> None:
     (layer,) = network.blocks[0].layers
     norm = Affine(array(0, 0), array(1, 1e-30))
     network = replace(network, blocks=(replace(network.blocks[0], layers=(replace(layer, norm1=norm),)),))
-    after, _ = equalize_readers(network, measure(lower(network), [np.zeros((1, 2, 2, 3), np.uint8)]))
+    after, _ = equalize_readers(network, measure(lower(network), np.zeros((1, 2, 2, 3), np.uint8)))
     factors = after.blocks[0].layers[0].norm1.shift / norm.shift
     assert factors.max() / factors.min() <= LARGEST_FACTOR**2
 
