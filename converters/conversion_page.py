@@ -62,7 +62,7 @@ def to_html(conversion: Conversion) -> str:
         **_steps(conversion.stages),
         **_float_head(conversion.recipe),
         rewriting=[(step.name.replace("_", " "), f"{step.error:.1e}") for step in conversion.steps],
-        ranges=[(c.attempt.describe(), f"{c.divergence:.6f}") for c in conversion.candidates],
+        ranges=[(c.attempt.describe(), f"{c.divergence:.6f}", str(c.pictures)) for c in conversion.candidates],
     )
 
 

@@ -228,7 +228,7 @@ def conversion(folder: Path, *, labelled: bool, activation: str = "softmax") -> 
         labels=names(4),
         recipe={**RECIPE, "activation": activation},
         steps=(SimpleNamespace(name="fold_norms", error=2.1e-7), SimpleNamespace(name="round_border", error=1.8e-5)),
-        candidates=(SimpleNamespace(attempt=Attempt(), divergence=4e-5),),
+        candidates=(SimpleNamespace(attempt=Attempt(), divergence=4e-5, pictures=100),),
         stages=(stage("as trained", 212_400_000, 0.87), stage("prune", 104_600_000, 0.86)),
     )
     return conversion_page.to_html(cast(Conversion, found))

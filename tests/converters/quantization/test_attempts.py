@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +96,34 @@ def test_the_best_on_the_held_out_half_is_chosen(network: DenseNet, monkeypatch:
     assert sum(ticks) == 3
     for half in fitted:
         assert half.tolist() == statistics["stem/conv"].high[::2].tolist()
+
+
+def test_a_quarter_decides_which_half_is_scored_on_the_rest(network: DenseNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third is the worst of three on the first 8 of 32 pictures, and the second the better of the others on all."""
+    pixels = networks.pictures(network, 64)
+    pixels[:, 0, 0, 0] = np.arange(64)  # each picture's number
+    far = [np.where(np.arange(64) % 8 == 1, 1.0, 9.0), np.where(np.arange(64) % 8 == 1, 2.0, 3.0), np.full(64, 2.5)]
+    seen: list[tuple[int, list[int]]] = []
+
+    def run(model: bytes, chosen: np.ndarray) -> np.ndarray:
+        seen.append((model[0], chosen[:, 0, 0, 0].tolist()))
+        return far[model[0]][chosen[:, 0, 0, 0]][:, None]
+
+    numbers = iter(range(3))
+    made = SimpleNamespace(to_bytes=lambda: bytes([next(numbers)]))
+    monkeypatch.setattr(attempts, "build", lambda *a: SimpleNamespace(quantized=made))
+    monkeypatch.setattr(execute, "run", run)
+    specs = (RangeSpec("minmax"), RangeSpec("percentile"), RangeSpec("mse"))
+    chosen, tried = choose(
+        *(network, networks.statistics(network, pixels[:2]), pixels, np.zeros((64, 1)), specs, "float32"),
+        lambda n: None,
+        lambda before, after: after[:, 0],
+    )
+    first = list(range(1, 64, 8))
+    rest = sorted(set(range(1, 64, 2)) - set(first))
+    assert seen == [(0, first), (1, first), (2, first), (0, rest), (1, rest)]
+    assert [(c.divergence, c.pictures) for c in tried] == [(7.0, 32), (2.75, 32), (2.5, 8)]
+    assert chosen.ranges == RangeSpec("percentile")
 
 
 def test_one_candidate_is_not_scored(network: DenseNet, monkeypatch: pytest.MonkeyPatch) -> None:
