@@ -20,9 +20,9 @@ from tests import networks
 
 FIRST = Attempt(RangeSpec("minmax", 1.15))
 TRIED = (
-    Candidate(Attempt(RangeSpec("mse")), 0.5),
-    Candidate(FIRST, 0.1),
-    Candidate(Attempt(RangeSpec("percentile")), 0.2),
+    Candidate(Attempt(RangeSpec("mse")), 0.5, 10),
+    Candidate(FIRST, 0.1, 10),
+    Candidate(Attempt(RangeSpec("percentile")), 0.2, 10),
 )
 
 
