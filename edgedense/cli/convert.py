@@ -136,10 +136,10 @@ def _print_conversion(conversion: Conversion, name: str, console: Console) -> No
         tried = [(t.attempt.describe(), f"{t.drop:+.2f}") for t in conversion.trials]
         console.print(table("Validation", ("tried", "drop, points"), tried))
     if conversion.candidates:
-        tried = [(c.attempt.describe(), f"{c.divergence:.6f}", str(c.pictures)) for c in conversion.candidates]
+        ranges = [(c.attempt.describe(), f"{c.divergence:.6f}", str(c.pictures)) for c in conversion.candidates]
         measure = "mean squared error" if conversion.outcome.differences else "mean KL"
         headings_ = "estimator", f"{measure} on the other half", "pictures"
-        console.print(table("Ranges, fitted on one half of the pictures", headings_, tried))
+        console.print(table("Ranges, fitted on one half of the pictures", headings_, ranges))
     if (points := conversion.operating_points) is not None:
         print_section(points_section(points), console)
     figures = conversion.figures
