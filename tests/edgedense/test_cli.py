@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -287,10 +288,8 @@ class TestGateOption:
         for i, path in enumerate(found.paths):  # a folder on which the float model is always right
             (tmp_path / "right" / CLASSES[right[i]]).mkdir(parents=True, exist_ok=True)
             (tmp_path / "right" / CLASSES[right[i]] / f"{i}{path.suffix}").write_bytes(path.read_bytes())
-        monkeypatch.setattr(
-            "edgedense.converters.quantization.gate.execute.run",
-            lambda data, pictures: np.eye(5)[np.zeros(len(pictures), int) + (right[0] + 1) % 5],
-        )
+        wrong = SimpleNamespace(run=lambda data, pictures: np.eye(5)[np.full(len(pictures), (right[0] + 1) % 5)])
+        monkeypatch.setattr("edgedense.converters.quantization.gate.execute", wrong)
         ended = edgedense(
             "convert",
             model,
