@@ -16,6 +16,7 @@ from edgedense.converters.network.evaluate import forward, logits_tensor, run_op
 from edgedense.converters.network.graph import Array, DenseLayer, DenseNet
 from edgedense.converters.network.program import IMAGE, Program, lower
 from edgedense.converters.options import Criterion
+from edgedense.converters.pruning.elimination import taken_over
 from edgedense.images.preprocessing import Pixels
 
 DRAWS = 4  # random directions in logit space per picture
@@ -40,11 +41,8 @@ def measure_importance(
 ) -> Importance:
     """The importance of each channel; `pixels` [N, H, W, 3] matter to "taylor" and "norm" only.
 
-    taylor  What cutting the channel adds to the KL divergence from the uncut network, to second order: half the mean
-            of (gradient . change)^2 over random directions that have the Fisher information of the scores as their
-            covariance (Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018). The
-            change is to the channel's mean, because the mean is folded into the readers' biases. Growth channels:
-            the sum over all their readers.
+    taylor  What cutting the channel adds to the KL divergence from the uncut network, once those that stay have taken
+            over for it: `sensitivity` says what an error matters, and `elimination` how large it is.
     l1      The sum of the absolute weights that compute the channel (Li et al., "Pruning filters", 2017).
     norm    The batch norm's scale behind the channel (Liu et al., "Network slimming", 2017): the standard deviation
             of its output. Growth channels: the root of the sum of squares over their readers.
@@ -62,15 +60,39 @@ def measure_importance(
             {name: np.abs(layer.conv1.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()},
             {name: np.abs(layer.conv2.kernel).sum(axis=(0, 1, 2)) for name, layer in layers.items()},
         )
+    if criterion == "taylor":
+        return _importance(network, taken_over(network, pixels, sensitivity(network, pixels, seed, tick)))
+    moments = _moments(lower(network), _taps(network), pixels, linear=True, tick=tick)
+    variances = {name: np.maximum(square - mean**2, 0) for name, (mean, square) in moments.items()}
+    return _importance(network, _gathered(network, variances, np.sqrt))
+
+
+def sensitivity(
+    network: DenseNet, pixels: Pixels, seed: int = 0, tick: Callable[[int], None] = lambda n: None
+) -> dict[str, Array]:
+    """What it adds to the KL divergence from the uncut network when a channel becomes its mean, and no other takes
+    over for it: the losses that `elimination.taken_over` asks for.
+
+    It is known to second order: half the mean of (gradient . change)^2 over random directions that have the Fisher
+    information of the scores as their covariance (Theis et al., "Faster gaze prediction with dense networks and Fisher
+    pruning", 2018). The mean is what the readers' biases make up for. Growth channels: the sum over all their readers.
+    """
     program = lower(network)
-    taps = [*(f"{name}/bottleneck" for name in layers), *_read(network).values()]
-    if criterion == "norm":
-        moments = _moments(program, taps, pixels, linear=True, tick=tick)
-        variances = {name: np.maximum(square - mean**2, 0) for name, (mean, square) in moments.items()}
-        return _gathered(network, variances, np.sqrt)
+    convs = [f"transition{number}/conv" for number, block in enumerate(network.blocks, start=1) if block.transition]
+    taps = [*_taps(network), *convs]
     means = {name: mean for name, (mean, _) in _moments(program, taps, pixels).items()}
     effects = _effects(program, taps, means, pixels, seed, tick)
-    return _gathered(network, effects, lambda effect: 0.5 * (effect**2).mean(axis=0))
+
+    def loss(effect: Array) -> Array:
+        return 0.5 * (effect**2).mean(axis=0)
+
+    own = {name: loss(effects[name]) for name in convs} | {"head": loss(effects[_read(network)["head"]])}
+    return _gathered(network, effects, loss) | own
+
+
+def _taps(network: DenseNet) -> list[str]:
+    """The tensors whose channels may be cut."""
+    return [*(f"{name}/bottleneck" for name in _layers(network)), *_read(network).values()]
 
 
 def _layers(network: DenseNet) -> dict[str, DenseLayer]:
@@ -96,18 +118,25 @@ def _read(network: DenseNet) -> dict[str, str]:
     return read
 
 
-def _gathered(network: DenseNet, effects: dict[str, Array], finish: Callable[[Array], Array]) -> Importance:
-    """Per channel: a bottleneck's own, a growth channel's summed over the readers of its concatenation."""
-    bottleneck, growth, read = {}, {}, _read(network)
+def _importance(network: DenseNet, found: dict[str, Array]) -> Importance:
+    return Importance(
+        *({name: found[f"{name}/{part}"] for name in _layers(network)} for part in ("bottleneck", "growth"))
+    )
+
+
+def _gathered(network: DenseNet, effects: dict[str, Array], finish: Callable[[Array], Array]) -> dict[str, Array]:
+    """Per channel of each "block1/layer2/bottleneck" its own, and of each "block1/layer2/growth" the sum over the
+    readers of the concatenation."""
+    found, read = {}, _read(network)
     for number, block in enumerate(network.blocks, start=1):
         names = [f"block{number}/layer{position}" for position in range(1, len(block.layers) + 1)]
         readers = [*names, f"transition{number}" if block.transition else "head"]
         for index, (name, layer) in enumerate(zip(names, block.layers, strict=True)):
-            bottleneck[name] = finish(effects[f"{name}/bottleneck"])
+            found[f"{name}/bottleneck"] = finish(effects[f"{name}/bottleneck"])
             channels = slice(layer.norm1.scale.size, layer.norm1.scale.size + layer.conv2.bias.size)
             parts = [effects[read[reader]][..., channels] for reader in readers[index + 1 :]]
-            growth[name] = finish(np.sum(parts, axis=0))
-    return Importance(bottleneck, growth)
+            found[f"{name}/growth"] = finish(np.sum(parts, axis=0))
+    return found
 
 
 def _moments(

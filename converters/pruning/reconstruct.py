@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from edgedense.converters.network.evaluate import run_op
 from edgedense.converters.network.graph import Array, DenseNet
-from edgedense.converters.network.program import CONSTANT, IMAGE, Op, Program, lower
+from edgedense.converters.network.program import Op, lower
 from edgedense.converters.network.weights import with_weights
 from edgedense.converters.pruning.channels import Indices, Selection, cut
+from edgedense.converters.pruning.positions import Run, samples
 from edgedense.images.preprocessing import Pixels
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)  # of the inputs' mean variance; which one is found on held-out pictures
@@ -53,7 +53,7 @@ def reconstruct(
     import tensorflow as tf
 
     student = cut(network, selection)
-    uncut, left = _Run(tf, lower(network), pixels), _Run(tf, lower(student), pixels)
+    uncut, left = Run(tf, lower(network), pixels), Run(tf, lower(student), pixels)
     counterparts, fitted = _counterparts(selection), {}
     for op in left.program.ops:
         if op.kind in ("conv", "dense"):
@@ -64,33 +64,6 @@ def reconstruct(
             tick(1)
         left.step(op)
     return with_weights(student, fitted)
-
-
-class _Run:
-    """A program executed operator by operator, all pictures at once; what no later operator reads is dropped."""
-
-    def __init__(self, tf: Any, program: Program, pixels: Pixels) -> None:
-        self.tf, self.program = tf, program
-        self.tensors: dict[str, Any] = {IMAGE: tf.constant(pixels, tf.float32)}
-        self._last = {name: op.output for op in program.ops for name in op.inputs}
-        self._rest = iter(program.ops)
-
-    def linear(self, name: str) -> Any:
-        """Go on to the operator `name`; what it gives before its ReLU."""
-        for op in self._rest:
-            if op.output == name:
-                return self.step(op)
-            self.step(op)
-        raise KeyError(name)
-
-    def step(self, op: Op) -> Any:
-        """Execute `op`; what it gives before its ReLU."""
-        linear = run_op(self.tf, replace(op, relu=False), self.tensors, "float32")
-        self.tensors[op.output] = self.tf.nn.relu(linear) if op.relu else linear
-        for name in {*op.inputs} - {CONSTANT}:
-            if self._last[name] == op.output:
-                del self.tensors[name]
-        return linear
 
 
 def _counterparts(selection: Selection) -> dict[str, tuple[str, Indices]]:
@@ -109,7 +82,7 @@ def _counterparts(selection: Selection) -> dict[str, tuple[str, Indices]]:
 def _fitted(tf: Any, op: Op, x: Any, expected: Any, outputs: Indices | None, fit: Fit) -> Op:
     """`op` with kernel and bias fitted to `expected`, of which `outputs` are its own."""
     kernel, _ = op.weights
-    inputs, targets = _samples(tf, op, x, expected, fit.samples)
+    inputs, targets = samples(tf, op, x, expected, fit.samples)
     if outputs is not None:
         targets = targets[..., outputs]
     flat = kernel.reshape(-1, kernel.shape[-1])
@@ -156,29 +129,3 @@ def _solved(gram: Array, missing: Array, strength: float) -> Array:
     if variance == 0:
         return np.zeros_like(missing)
     return np.linalg.solve(gram + strength * variance * np.eye(len(gram)), missing)
-
-
-def _samples(tf: Any, op: Op, x: Any, expected: Any, count: int) -> tuple[Array, Array]:
-    """What `op` reads at some positions [N, P, inputs], and what it should give there [N, P, outputs]."""
-    if op.kind == "dense":
-        return x.numpy().astype(np.float64)[:, None], expected.numpy().astype(np.float64)[:, None]
-    height, width = expected.shape[1:3]
-    rows, columns = _positions(int(height), int(width), max(count // len(x), 1))
-    size = op.weights[0].shape[0]  # square
-    if op.same:  # then of odd size and stride 1
-        x = tf.pad(x, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
-    taps = [
-        (row * op.stride + i) * int(x.shape[2]) + column * op.stride + j
-        for row, column in zip(rows, columns, strict=True)
-        for i in range(size)
-        for j in range(size)
-    ]
-    patches = tf.gather(tf.reshape(x, (len(x), -1, x.shape[-1])), taps, axis=1)
-    targets = tf.gather(tf.reshape(expected, (len(x), -1, expected.shape[-1])), rows * width + columns, axis=1)
-    return patches.numpy().astype(np.float64).reshape(len(x), len(rows), -1), targets.numpy().astype(np.float64)
-
-
-def _positions(height: int, width: int, count: int) -> tuple[Indices, Indices]:
-    """Rows and columns of at most `count` positions, chosen once for each size by a fixed seed."""
-    chosen = np.random.default_rng(height * width).permutation(height * width)[:count]
-    return np.divmod(np.sort(chosen), width)

@@ -9,7 +9,7 @@ import pytest
 
 from edgedense.converters.network.graph import Activation, Affine, DenseNet
 from edgedense.converters.options import Criterion
-from edgedense.converters.pruning.importance import TEMPERATURE, measure_importance
+from edgedense.converters.pruning.importance import TEMPERATURE, measure_importance, sensitivity
 from tests import networks
 
 
@@ -44,7 +44,7 @@ def test_taylor_finds_what_nobody_reads() -> None:
     assert after.growth["block2/layer1"][growth] == 0 < before.growth["block2/layer1"][growth]
 
 
-def test_taylor_is_the_divergence_that_a_small_change_makes() -> None:
+def test_sensitivity_is_the_divergence_that_a_small_change_makes() -> None:
     """A bottleneck channel that varies little about its mean: KL by the formula against KL as it is."""
     network = networks.folded(3)
     layer = network.blocks[1].layers[1]
@@ -60,7 +60,7 @@ def test_taylor_is_the_divergence_that_a_small_change_makes() -> None:
     hot = networks.Dense(dense.kernel * TEMPERATURE, dense.bias * TEMPERATURE)  # what the formula cools down again
     pixels = networks.pictures(network, 40)
     hotter = networks.with_head(network, network.head.steps[0], hot, last)
-    predicted = measure_importance(hotter, pixels).bottleneck["block2/layer2"][1] / TEMPERATURE**2
+    predicted = sensitivity(hotter, pixels)["block2/layer2/bottleneck"][1] / TEMPERATURE**2
 
     mean = bottleneck_mean(network, pixels)
     constant = layer.conv1.kernel.copy()
