@@ -16,6 +16,7 @@ from edgedense.converters.calibration.statistics import Statistics
 from edgedense.converters.clock import clock
 from edgedense.converters.conversion import Conversion
 from edgedense.converters.given import Given, check_preprocessing, has_thresholds, read
+from edgedense.converters.linear_algebra import on_one_thread
 from edgedense.converters.network.graph import DenseNet
 from edgedense.converters.network.program import SCORES, lower
 from edgedense.converters.options import Options
@@ -67,8 +68,9 @@ def convert(
     check(options, validation is not None)
     if options.target == "coral":
         options = replace(options, output_type="uint8")
-    given, notes = read(model, calibration, labels, options, validation)
-    return converted(given, notes, options)
+    with on_one_thread():
+        given, notes = read(model, calibration, labels, options, validation)
+        return converted(given, notes, options)
 
 
 def converted(given: Given, notes: Sequence[str], options: Options, shrunk: Shrunk | None = None) -> Conversion:

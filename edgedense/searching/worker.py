@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from edgedense.converters.linear_algebra import on_one_thread
 from edgedense.converters.options import Criterion
 from edgedense.converters.pruning.importance import Importance
 from edgedense.searching.bench import Task, bench
@@ -66,17 +67,20 @@ class Work:
         """What the item asks for. Raises EdgedenseError for a model or pictures that cannot be used."""
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of many networks: each trial has its own
         start = time.monotonic()
-        found: Any
+        with on_one_thread():  # as `convert` does
+            found = self._done(item)
+        return Timed(found, time.monotonic() - start)
+
+    def _done(self, item: Item) -> Any:
         match item:
             case Look():
                 opened = bench(self.task, None)
-                found = Seen((None, *opened.smaller_sizes), opened.notes)
+                return Seen((None, *opened.smaller_sizes), opened.notes)
             case Channels(size, criterion):
-                found = bench(self.task, size).importance(criterion)
+                return bench(self.task, size).importance(criterion)
             case Least(importance, limit):
-                found = bench(self.task, None).fraction("taylor", importance, "maximum", limit)
+                return bench(self.task, None).fraction("taylor", importance, "maximum", limit)
             case Try():
-                found = attempt(self.task, item, self.keep)
+                return attempt(self.task, item, self.keep)
             case Make():
-                found = make(self.task, item)
-        return Timed(found, time.monotonic() - start)
+                return make(self.task, item)
