@@ -45,7 +45,7 @@ def look(*given: Any) -> None:
 def test_a_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     """How many threads there are changes the last digits of what a smaller network is fitted to."""
     monkeypatch.setattr(pipeline, "read", look)
-    with pytest.raises(SeenError, match="^1$"):
+    with pytest.raises(SeenError, match=r"^1$"):
         pipeline.convert("a model", "pictures")
 
 
@@ -53,5 +53,5 @@ def test_a_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_of_a_search(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """It makes the files that `convert` makes, whatever its share of the cores is."""
     monkeypatch.setattr(worker, "bench", look)
-    with pytest.raises(SeenError, match="^1$"):
+    with pytest.raises(SeenError, match=r"^1$"):
         worker.Work(task(tmp_path))(worker.Look())
