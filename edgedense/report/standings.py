@@ -124,8 +124,16 @@ def answer(points: Sequence[Point]) -> str:
 
 
 def verdicts(points: Sequence[Point]) -> tuple[str, ...]:
-    """A paragraph for each rival, the fastest first."""
-    return tuple(_verdict(one) for one in standings(points))
+    """A paragraph for each rival, the fastest first, with how long it was trained."""
+    return tuple(" ".join(filter(None, (_verdict(one), _training(one.rival)))) for one in standings(points))
+
+
+def _training(rival: Point) -> str:
+    """How a rival that was trained here was trained."""
+    epochs, pictures = rival.settings.get("epochs"), rival.settings.get("pictures")
+    if epochs is None or pictures is None:
+        return ""
+    return f"It was trained from nothing, {epochs} time{'' if epochs == 1 else 's'} over {pictures:,} pictures."
 
 
 def _verdict(one: Standing) -> str:

@@ -94,6 +94,14 @@ def test_a_rival_beside_the_densenets(rival: Point, unsure_from: float, beaten_f
     assert standings.verdicts(points) == (said,)
 
 
+def test_how_long_a_rival_was_trained() -> None:
+    """One that somebody brought has no such settings."""
+    rival = point("net", "rival", 5, 76)
+    (said,) = standings.verdicts((*OURS, replace(rival, settings={"epochs": 3, "pictures": 16000})))
+    (plain,) = standings.verdicts((*OURS, rival))
+    assert said == f"{plain} It was trained from nothing, 3 times over 16,000 pictures."
+
+
 def test_the_answer_names_the_time_below_which_pruning_is_not_sensible() -> None:
     fast, middle, useless = (point("a", "rival", 1, 73), point("b", "rival", 3, 77), point("c", "rival", 9, 79))
     assert standings.answer(OURS) == ""
