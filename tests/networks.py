@@ -112,6 +112,17 @@ def folded(seed: int = 0, **options: Any) -> DenseNet:
     return fold_norms(densenet(seed, **options))
 
 
+def with_a_copy() -> DenseNet:
+    """`folded`, in which channel 4 of the first layer's bottleneck is a copy of channel 1."""
+    network = folded()
+    block = network.blocks[0]
+    layer = block.layers[0]
+    kernel, bias = layer.conv1.kernel.copy(), layer.conv1.bias.copy()
+    kernel[..., 4], bias[4] = kernel[..., 1], bias[1]
+    layer = replace(layer, conv1=replace(layer.conv1, kernel=kernel, bias=bias))
+    return replace(network, blocks=(replace(block, layers=(layer, block.layers[1])), network.blocks[1]))
+
+
 def pictures(network: DenseNet, count: int = 3, seed: int = 1) -> npt.NDArray[np.uint8]:
     """Smooth random pictures, as photographs are."""
     random = np.random.default_rng(seed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -60,13 +58,7 @@ def test_a_price_is_never_below_that_of_what_went_before() -> None:
 
 def test_a_bottleneck_channel_that_another_tells_is_cheap() -> None:
     """Channel 4 of a network's first bottleneck becomes a copy of channel 1."""
-    network = networks.folded()
-    block = network.blocks[0]
-    layer = block.layers[0]
-    kernel, bias = layer.conv1.kernel.copy(), layer.conv1.bias.copy()
-    kernel[..., 4], bias[4] = kernel[..., 1], bias[1]
-    layer = replace(layer, conv1=replace(layer.conv1, kernel=kernel, bias=bias))
-    network = replace(network, blocks=(replace(block, layers=(layer, block.layers[1])), network.blocks[1]))
+    network = networks.with_a_copy()
     pixels = networks.pictures(network, 8)
     found = taken_over(network, pixels, sensitivity(network, pixels))["block1/layer1/bottleneck"]
     cheap, dear = sorted(found[[1, 4]])

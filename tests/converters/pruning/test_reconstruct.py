@@ -13,13 +13,7 @@ from tests import networks
 
 def test_a_channel_that_others_tell_is_replaced_by_them() -> None:
     """Bottleneck channel 4 is a copy of channel 1: cutting it need lose nothing."""
-    network = networks.folded()
-    block = network.blocks[0]
-    layer = block.layers[0]
-    kernel, bias = layer.conv1.kernel.copy(), layer.conv1.bias.copy()
-    kernel[..., 4], bias[4] = kernel[..., 1], bias[1]
-    layer = replace(layer, conv1=replace(layer.conv1, kernel=kernel, bias=bias))
-    network = replace(network, blocks=(replace(block, layers=(layer, block.layers[1])), network.blocks[1]))
+    network = networks.with_a_copy()
     selection = everything(network).replaced(0, 0, LayerChannels(np.array([0, 1, 2, 3]), np.arange(4)))
     pixels = networks.pictures(network, 24)
     wanted = networks.logits(network, pixels)
