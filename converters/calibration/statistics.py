@@ -44,8 +44,13 @@ class Channels:
     def of(cls, low: np.ndarray, high: np.ndarray, samples: np.ndarray) -> Channels:
         """Statistics as they were measured; `samples` [N * S, C]."""
         pictures, channels = low.shape
-        measured = Measured(low, high, samples.reshape(pictures, -1, channels))
-        return cls((measured,), (), np.ones(channels), np.zeros(channels))
+        return cls.behind((Measured(low, high, samples.reshape(pictures, -1, channels)),))
+
+    @classmethod
+    def behind(cls, measured: tuple[Measured, ...], *changes: Callable[[np.ndarray], np.ndarray]) -> Channels:
+        """Statistics of what `changes` make of measured tensors, before any pass has changed the tensor itself."""
+        channels = sum(part.low.shape[1] for part in measured)
+        return cls(measured, changes, np.ones(channels), np.zeros(channels))
 
     @property
     def low(self) -> np.ndarray:
@@ -135,11 +140,7 @@ class Collected:
 
     def statistics(self, program: Program) -> Statistics:
         """Of all pictures, once they were added, and of the norms of `program` too."""
-        found = {
-            name: Channels((part,), (), np.ones(part.low.shape[1]), np.zeros(part.low.shape[1]))
-            for name, part in self._parts.items()
-        }
-        return derived(program, found)
+        return derived(program, {name: Channels.behind((part,)) for name, part in self._parts.items()})
 
 
 def derived(program: Program, statistics: Statistics) -> Statistics:
@@ -155,8 +156,7 @@ def derived(program: Program, statistics: Statistics) -> Statistics:
 
     for op in program.ops:
         if _is_norm(op):
-            ones = np.ones(op.weights[1].size)
-            statistics[op.output] = Channels(parts(op.inputs[0]), (_norm(op),), ones, 0 * ones)
+            statistics[op.output] = Channels.behind(parts(op.inputs[0]), _norm(op))
     return statistics
 
 
